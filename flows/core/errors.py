@@ -1,0 +1,128 @@
+"""Everything that can go wrong, by whose move it is and whether waiting may help.
+
+Each error carries one sentence that says what happened and one that says what to do next, so that a person
+who sees only that line can act. Tasks retry a `TransientError` and nothing else.
+"""
+
+
+class SlipwayError(Exception):
+    """Something went wrong that a person can act on; `str()` gives what happened, then what to do."""
+
+    def __init__(self, happened: str, remedy: str = "") -> None:
+        self.happened = happened
+        self.remedy = remedy
+        super().__init__(happened, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.happened} {self.remedy}".strip()
+
+
+class TransientError(SlipwayError):
+    """It may pass by itself: a connection lost, a 429, a 5xx. The only kind that is retried."""
+
+
+class PermanentError(SlipwayError):
+    """It stays as it is until somebody changes something. Never retried."""
+
+
+class SettingsError(PermanentError):
+    """slipway.toml, a SLIPWAY_* variable or a Prefect block is missing or wrong."""
+
+
+class CredentialsRefused(PermanentError):
+    """An outside system does not accept who we say we are."""
+
+
+# source
+
+
+class SourceUnavailable(TransientError):
+    """The git remote could not be reached, or broke off."""
+
+
+class RefNotFound(PermanentError):
+    """The remote has no such branch, tag or commit."""
+
+
+# models
+
+
+class StoreUnavailable(TransientError):
+    """The blob store could not be reached, or a download was cut off."""
+
+
+class ModelNotFound(PermanentError):
+    """The store holds no such model or version."""
+
+
+class DigestMismatch(PermanentError):
+    """What arrived is not what its digest promises."""
+
+
+class ModelRejected(PermanentError):
+    """The model can't be served as it is: it does not load, its manifest is incomplete or contradicts it."""
+
+
+class VersionTaken(PermanentError):
+    """The version is published already, with other content."""
+
+
+# images and the registry
+
+
+class EngineUnavailable(TransientError):
+    """The container engine does not answer."""
+
+
+class BuildFailed(PermanentError):
+    """The image could not be built."""
+
+
+class TestsFailed(PermanentError):
+    """A test of the application failed, hung, or none was collected."""
+
+    __test__ = False
+
+
+class TrialFailed(PermanentError):
+    """The container did not start, answer or stop as it must."""
+
+
+class RegistryUnavailable(TransientError):
+    """The registry could not be reached, or broke off."""
+
+
+class ImageNotFound(PermanentError):
+    """The registry holds no such image."""
+
+
+# clusters and releases
+
+
+class ClusterUnavailable(TransientError):
+    """The Kubernetes API server could not be reached."""
+
+
+class ClusterNotPrepared(PermanentError):
+    """The cluster lacks what an administrator creates once: the namespace, its rights, its secrets."""
+
+
+class ManifestsRejected(PermanentError):
+    """The manifests don't render, or the API server does not accept them."""
+
+
+class RolloutFailed(PermanentError):
+    """The new replicas did not become ready."""
+
+
+class ProofFailed(PermanentError):
+    """Asked from outside, the release did not answer as it must."""
+
+
+class CommandFailed(PermanentError):
+    """A program ended with an exit status that says it failed; `output` holds its last lines."""
+
+    def __init__(self, happened: str, remedy: str = "", *, status: int, output: str = "") -> None:
+        super().__init__(happened, remedy)
+        self.status = status
+        self.output = output

@@ -1,0 +1,244 @@
+"""slipway.toml, what the embedded platform adds, and SLIPWAY_* variables, as one frozen `Settings`.
+
+Later sources win: slipway.toml (SLIPWAY_CONFIG names another file), then `platform.toml` in the state folder
+(SLIPWAY_STATE, `.slipway` by default), then the environment (`SLIPWAY_REGISTRY__ADDRESS=...`). Secrets are in
+none of them: the `credentials` keys name Prefect blocks.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from flows.core.errors import SettingsError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+EMBEDDED = "embedded"
+"""The kubeconfig context that stands for the cluster of the embedded platform."""
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a time zone such as Europe/Berlin or UTC")
+    return name
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+
+
+class Section(BaseModel):
+    """A table of slipway.toml: unknown keys are refused, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """Where commits come from; `credentials` names a Secret block that holds a token."""
+
+    repository: str
+    branch: str = "main"
+    credentials: str | None = None
+
+
+class App(Section):
+    """What is built, and how long its tests, its start and its stop may take (seconds)."""
+
+    name: DnsLabel
+    dockerfile: str = "Dockerfile"
+    context: tuple[str, ...]
+    base_image: str
+    port: Port = 8000
+    test_timeout: PositiveInt = 300
+    ready_timeout: PositiveInt = 30
+    stop_timeout: PositiveInt = 15
+
+
+class Preprocessing(Section):
+    """How a picture becomes the model's input; the same keys as in a manifest."""
+
+    mode: Literal["RGB", "L"] = "RGB"
+    shorter_side: PositiveInt | None = None
+    crop: PositiveInt
+    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
+    layout: Literal["NCHW", "NHWC", "flat"] = "NCHW"
+
+
+class PlainModel(Section):
+    """What a manifest would say, for model files that come without one."""
+
+    labels: Path
+    preprocessing: Preprocessing
+    activation: Literal["softmax", "none"] = "softmax"
+
+
+class ModelStore(Section):
+    """Which model, and the container it is published to."""
+
+    name: DnsLabel
+    container: str = "models"
+    credentials: str
+    plain: PlainModel | None = None
+
+
+class Registry(Section):
+    """Where images are pushed to: `address` without a scheme, as in an image's name."""
+
+    address: str
+    repository: str
+    credentials: str
+    insecure: bool = False
+    """Plain HTTP, as on the embedded platform; never across a network."""
+
+
+class Engine(Section):
+    """The container engine that builds and tries out images."""
+
+    credentials: str
+
+
+class Schedule(Section):
+    """When what starts by itself, as cron expressions in the project's time zone."""
+
+    nightly: str = "0 2 * * *"
+
+
+class Environment(Section):
+    """A place where a release is live."""
+
+    context: str
+    kubeconfig: Path | None = None
+    namespace: DnsLabel
+    overlay: str
+    public_url: str
+    replicas: PositiveInt = 3
+    rollout_timeout: PositiveInt = 120
+
+
+class Embedded(Section):
+    """Name and loopback ports of the platform that `make run` brings up."""
+
+    name: DnsLabel = "slipway"
+    app_port: Port = 8080
+    prefect_port: Port = 4200
+    registry_port: Port = 5001
+    blob_store_port: Port = 10000
+    kubernetes_port: Port = 6443
+
+
+class Settings(BaseSettings):
+    """Everything the flows and the platform need to know, once."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="SLIPWAY_", env_nested_delimiter="__"
+    )
+
+    timezone: Annotated[str, AfterValidator(_time_zone)]
+    source: Source
+    app: App
+    model: ModelStore
+    registry: Registry
+    engine: Engine
+    schedule: Schedule = Schedule()
+    environments: dict[DnsLabel, Environment] = Field(min_length=1)
+    embedded: Embedded = Embedded()
+    kubectl: str = "kubectl"
+    """The program; the embedded platform names its own."""
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name; `SettingsError` lists those there are."""
+        if name not in self.environments:
+            known = ", ".join(self.environments)
+            raise SettingsError(
+                f"There is no environment {name!r} in {config_file()}.",
+                f"It names: {known}. Choose one of them, or add [environments.{name}].",
+            )
+        return self.environments[name]
+
+    @property
+    def wants_embedded_cluster(self) -> bool:
+        """Whether any environment lives on the platform's own cluster."""
+        return any(environment.context == EMBEDDED for environment in self.environments.values())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables over platform.toml over slipway.toml; the rest of pydantic's sources stay out."""
+        return (
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, platform_file()),
+            TomlConfigSettingsSource(settings_cls, config_file()),
+        )
+
+
+def config_file() -> Path:
+    """slipway.toml of this checkout, or the file that SLIPWAY_CONFIG names."""
+    return Path(os.environ.get("SLIPWAY_CONFIG", CHECKOUT / "slipway.toml")).absolute()
+
+
+def state_folder() -> Path:
+    """What a machine keeps between runs and git ignores: SLIPWAY_STATE, or `.slipway` in the checkout."""
+    return Path(os.environ.get("SLIPWAY_STATE", CHECKOUT / ".slipway")).absolute()
+
+
+def platform_file() -> Path:
+    """What the embedded platform adds to slipway.toml while it is set up; there may be none."""
+    return state_folder() / "platform.toml"
+
+
+def load() -> Settings:
+    """The settings in force; `SettingsError` names the file, each wrong key and what is allowed."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
+        raise SettingsError(f"{_origin()}: {complaints}.", "Nothing was started.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{_origin()} is not valid TOML: {error}.", "Nothing was started.") from None
+
+
+def _origin() -> str:
+    variables = sorted(name for name in os.environ if name.startswith("SLIPWAY_") and "__" in name)
+    return str(config_file()) + (f" (with {', '.join(variables)})" if variables else "")
+
+
+def _complaint(detail: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"unknown key {path!r}; allowed here: {', '.join(_siblings(detail['loc']))}"
+        case "missing":
+            return f"key {path!r} is missing"
+        case "too_short" if path == "environments":
+            return "no environment is named; add at least one table [environments.<name>]"
+        case _:
+            return f"key {path!r} is {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    """The keys allowed in the table that holds the last part of `location`."""
+    table: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if part not in table.model_fields:
+            continue  # the name of an environment, not a key
+        kind = table.model_fields[part].annotation
+        choices = [kind, *get_args(kind)]
+        table = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(table.model_fields)
