@@ -13,7 +13,7 @@ class Live:
     capsule: str
     commit: str
     model: str
-    overlay: str
+    manifests: str
     replicas: int
     settled: bool
 
@@ -40,7 +40,7 @@ def decide(wanted: Image, manifests_hash: str, live: Live | None, *, force: bool
         return Release("forced")
     if live.image.digest != wanted.digest:
         return Release(f"{live.image.short} is live")
-    if live.overlay != manifests_hash:
+    if live.manifests != manifests_hash:
         return Release("the manifests changed")
     if not live.settled:
         return Release("its last rollout has not ended well")
