@@ -78,28 +78,39 @@ def _case(case: TestCase) -> Case:
     return Case(name=name, seconds=case.time or 0.0, failure=failure)
 
 
-def require_success(results: TestResults | None, status: int, log: str) -> TestResults:
+def require_success(results: TestResults | None, status: int | None, log: str) -> TestResults:
     """The results where all tests passed; `TestsFailed` says what did not.
 
-    `results` is None where no report was left; `status` is the stage's exit status, `log` its last lines.
+    `results` is None where no report was left; `status` is the stage's exit status (None: its time was over)
+    and `log` its last lines.
     """
-    if results is None:
-        raise TestsFailed(
-            f"The test stage ended with exit status {status} and left no report.",
-            f"It must write /reports/junit.xml. Its last lines:\n{log}",
-        )
-    if results.failed:
+    if results and results.failed:
         names = ", ".join(case.name for case in results.failed[:3])
         more = f" and {len(results.failed) - 3} more" if len(results.failed) > 3 else ""
         raise TestsFailed(
             f"{len(results.failed)} of {len(results.cases)} tests failed: {names}{more}.",
             "The run's table of tests has each message; mend the code or the tests and commit.",
+            results=results,
         )
-    if not results.cases or results.passed == 0:
-        raise TestsFailed("No test was run.", "The test stage must collect at least one that is not skipped.")
+    if status is None:
+        raise TestsFailed(
+            "The tests were not done within their time.", f"Where they hung:\n{log}", results=results
+        )
+    if results is None:
+        raise TestsFailed(
+            f"The test stage ended with exit status {status} and left no report.",
+            f"It must write /reports/junit.xml. Its last lines:\n{log}",
+        )
+    if results.passed == 0:
+        raise TestsFailed(
+            "No test was run.",
+            "The test stage must collect at least one that is not skipped.",
+            results=results,
+        )
     if status != 0:
         raise TestsFailed(
             f"All tests passed, yet the test stage ended with exit status {status}.",
             f"Its last lines:\n{log}",
+            results=results,
         )
     return results

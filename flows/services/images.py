@@ -51,13 +51,14 @@ CALL_TIMEOUT = 30
 
 @dataclass(frozen=True)
 class Build:
-    """One image to build: a stage of the Dockerfile in `context`, its arguments, and the tag it gets."""
+    """One image to build: a stage of the Dockerfile in `context` (None: the last), and the tag it gets."""
 
     context: Path
     dockerfile: str
     tag: str
     target: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, cli: tuple[str, ...], secrets: Mapping[str, Path], id_file: Path) -> tuple[str, ...]:
         """The command line; secrets are handed over as files, which enter no layer."""
@@ -66,6 +67,7 @@ class Build:
             *("build", "--progress=plain", f"--file={self.context / self.dockerfile}", f"--tag={self.tag}"),
             *((f"--target={self.target}",) if self.target else ()),
             *(f"--build-arg={name}={value}" for name, value in self.arguments.items()),
+            *(f"--label={name}={value}" for name, value in self.labels.items()),
             *(f"--secret=id={name},src={path}" for name, path in secrets.items()),
             f"--iidfile={id_file}",
             str(self.context),

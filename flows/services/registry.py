@@ -3,6 +3,7 @@
 Layers are pushed by the container engine; here it is manifests and tags, which are small.
 """
 
+import hashlib
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -11,16 +12,27 @@ from urllib.request import parse_http_list, parse_keqv_list
 
 import httpx
 
-from flows.core.errors import CredentialsRefused, ImageNotFound, PermanentError, RegistryUnavailable
+from flows.core.errors import (
+    CredentialsRefused,
+    ImageNotFound,
+    PermanentError,
+    RegistryUnavailable,
+    SlipwayError,
+)
 from flows.core.image import Image, Reference
 from flows.core.pointer import INDEX, Pointer
 
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 MANIFESTS = (
     INDEX,
     "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
+    OCI_MANIFEST,
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+MODEL_MANIFEST = "application/vnd.slipway.model-manifest.v1+json"
+ATTACHED = ".model"
+"""What the tag of an image's model manifest ends in; releases read it there and need no model store."""
+
 TIMEOUT = httpx.Timeout(20, connect=5)
 DOCKER_HUB = "registry-1.docker.io"
 
@@ -120,34 +132,59 @@ class Registry:
         named = self.manifest(pointer.digest)
         index = pointer.to_index(named.media_type, len(named.body))
         body = json.dumps(index, separators=(",", ":")).encode()
-        answer = self._ask("PUT", tag, content=body, headers={"Content-Type": INDEX})
+        answer = self._ask("PUT", f"manifests/{tag}", content=body, headers={"Content-Type": INDEX})
         return answer.headers["docker-content-digest"]
 
     def manifest(self, reference: str) -> Manifest:
         """The manifest of a tag or digest; `ImageNotFound` where there is none."""
-        answer = self._ask("GET", reference, headers={"Accept": ", ".join(MANIFESTS)})
+        answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ", ".join(MANIFESTS)})
         media_type = answer.headers["content-type"].split(";")[0]
         return Manifest(answer.headers["docker-content-digest"], media_type, answer.content)
+
+    def attach(self, tag: str, content: bytes) -> None:
+        """Keep a model's manifest beside the image of that tag, as an OCI artifact of its own."""
+        layer = self._upload(content, MODEL_MANIFEST)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": MODEL_MANIFEST,
+            "config": self._upload(b"{}", "application/vnd.oci.empty.v1+json"),
+            "layers": [layer],
+        }
+        body = json.dumps(manifest).encode()
+        self._ask("PUT", f"manifests/{tag}{ATTACHED}", content=body, headers={"Content-Type": OCI_MANIFEST})
+
+    def attached(self, tag: str) -> bytes:
+        """The model's manifest that was kept beside the image; `ImageNotFound` where there is none."""
+        layer = self.manifest(tag + ATTACHED).content["layers"][0]["digest"]
+        return self._ask("GET", f"blobs/{layer}").content
+
+    def _upload(self, content: bytes, media_type: str) -> dict[str, Any]:
+        """Put a blob; its descriptor."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        place = self._ask("POST", "blobs/uploads/").headers["location"]
+        self._ask("PUT", str(httpx.URL(place).copy_merge_params({"digest": digest})), content=content)
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
     def labels(self, image: Image) -> dict[str, str]:
         """The labels in the image's configuration."""
         configuration = self.manifest(image.digest).content["config"]["digest"]
-        answer = self._ask("GET", configuration, kind="blobs")
+        answer = self._ask("GET", f"blobs/{configuration}")
         found: dict[str, str] = answer.json().get("config", {}).get("Labels") or {}
         return found
 
     def _ask(
         self,
         method: str,
-        reference: str,
+        path: str,
         *,
-        kind: str = "manifests",
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        """Ask below this repository, or at a full URL that the registry gave us."""
         scheme = "http" if self.insecure else "https"
         host = DOCKER_HUB if self.address == "docker.io" else self.address
-        url = f"{scheme}://{host}/v2/{self.repository}/{kind}/{reference}"
+        url = httpx.URL(f"{scheme}://{host}/v2/{self.repository}/").join(path)
         auth = TokenAuth(self.credentials)
         try:
             with httpx.Client(auth=auth, timeout=TIMEOUT, follow_redirects=True) as client:
@@ -159,13 +196,14 @@ class Registry:
             ) from None
         if answer.is_success:
             return answer
-        raise self._refusal(answer, reference)
+        raise self._refusal(answer, path)
 
-    def _refusal(self, answer: httpx.Response, reference: str) -> Exception:
+    def _refusal(self, answer: httpx.Response, path: str) -> SlipwayError:
         code = answer.status_code
         if code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             return credentials_refused(self.address)
         if code == httpx.codes.NOT_FOUND:
+            reference = path.removeprefix("manifests/")
             separator = "@" if reference.startswith("sha256:") else ":"
             return ImageNotFound(
                 f"The registry holds no {self.name}{separator}{reference}.",

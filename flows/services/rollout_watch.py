@@ -68,3 +68,8 @@ def _story(cluster: Cluster, pod: Object, events: tuple[Object, ...]) -> str:
         if log := cluster.log(name, lines=LAST_LINES, previous=previous):
             lines += [f"  {title}:", *(f"    {line}" for line in log.splitlines())]
     return "\n".join(lines)
+
+
+def new_pod_names(cluster: Cluster) -> tuple[str, ...]:
+    """Names of the newest revision's pods."""
+    return tuple(pod["metadata"]["name"] for pod in new_pods(take(cluster)))
