@@ -11,7 +11,8 @@ from flows.core.errors import SettingsError
 from flows.services import model_store
 from flows.services.model_store import ModelStore
 from flows.services.registry import Credentials
-from flows.settings import Engine, ModelStore as ModelSettings, Registry
+from flows.settings import Engine, Registry
+from flows.settings import ModelStore as ModelSettings
 
 B = TypeVar("B", bound=Block)
 

@@ -1,8 +1,9 @@
 """CI: a commit and a model become a tested, tried-out image in the registry, and `latest` where it is due."""
 
 from prefect import flow, runtime
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from flows import report, tasks
 from flows.core.image import Image

@@ -1,7 +1,8 @@
 """Release: an image from the registry becomes what an environment's users reach."""
 
 from prefect import flow, runtime
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows import tasks
 from flows.core.release import Skip

@@ -79,13 +79,7 @@ class Run:
 
     def cluster(self, environment: str) -> Cluster:
         """The namespace that the environment lives in."""
-        wanted = self.settings.environment(environment)
-        kubeconfig = wanted.kubeconfig
-        if kubeconfig is None and wanted.context == EMBEDDED:
-            kubeconfig = configuration.state_folder() / "kubeconfig"
-        return Cluster(
-            kubeconfig, wanted.context, wanted.namespace, self.settings.app.name, self.settings.kubectl
-        )
+        return cluster_of(self.settings, environment)
 
     def overlay(self, environment: str) -> Overlay:
         """The team's manifests for the environment."""
@@ -123,3 +117,12 @@ def containers_removed(run: Run) -> Iterator[None]:
         yield
     finally:
         run.engine.remove_containers()
+
+
+def cluster_of(settings: Settings, environment: str) -> Cluster:
+    """The namespace that the environment lives in; the embedded kubeconfig is the state folder's."""
+    wanted = settings.environment(environment)
+    kubeconfig = wanted.kubeconfig
+    if kubeconfig is None and wanted.context == EMBEDDED:
+        kubeconfig = configuration.state_folder() / "kubeconfig"
+    return Cluster(kubeconfig, wanted.context, wanted.namespace, settings.app.name, settings.kubectl)

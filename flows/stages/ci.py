@@ -41,9 +41,8 @@ def resolve_commit(run: Run, ref: str) -> Commit:
     """Bring the mirror up to date and find the commit that `ref` names."""
     run.repository.fetch(run.say)
     commit = run.repository.resolve(ref, run.settings.source.branch)
-    run.say(
-        f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {commit.branch or 'no branch'}."
-    )
+    where = commit.branch or "no branch"
+    run.say(f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {where}.")
     return commit
 
 
@@ -132,7 +131,7 @@ def try_out(run: Run, inputs: Inputs, image: str, model: Path) -> Trial:
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
     return trial.try_out(
-        run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), say
+        run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), run.say
     )
 
 
@@ -176,7 +175,8 @@ def _tag(run: Run, inputs: Inputs) -> str:
 
 def _context(run: Run, inputs: Inputs, name: str) -> Path:
     folder = run.workspace / name
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # of a try before this one
+    folder.mkdir()
     run.repository.lay_out(inputs.commit.sha, run.settings.app.context, folder)
     return folder
 
