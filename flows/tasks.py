@@ -70,7 +70,7 @@ apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4
 watch_rollout    = _task(release.watch_rollout,     "watch rollout",     tries=4, timeout=60 * MINUTE)
 prove            = _task(release.prove,             "prove from outside", tries=3, timeout=5 * MINUTE)
 
-find_files       = _task(publishing.find_files,     "find files",                 timeout=1 * MINUTE)
+describe_model   = _task(publishing.describe_model, "describe model",            timeout=10 * MINUTE)
 validate_model   = _task(publishing.validate_model, "validate model",             timeout=10 * MINUTE)
 upload_model     = _task(publishing.upload_model,   "upload model",      tries=4, timeout=60 * MINUTE)
 # fmt: on

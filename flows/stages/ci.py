@@ -49,7 +49,9 @@ def resolve_commit(run: Run, ref: str) -> Commit:
 def resolve_model(run: Run, version: str) -> Model:
     """The newest model in the store, or the version asked for."""
     name = run.settings.model.name
-    model = run.models.newest(name) if version == NEWEST else run.models.find(name, version)
+    progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
+    newest = version == NEWEST
+    model = run.models.newest(name, progress) if newest else run.models.find(name, version, progress)
     run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}.")
     return model
 
@@ -96,7 +98,7 @@ def run_tests(run: Run, inputs: Inputs) -> TestResults:
 
 def fetch_model(run: Run, inputs: Inputs) -> Path:
     """The folder with model and manifest, fetched or from the cache, checked against their digests."""
-    return run.models.fetch(inputs.model, run.cache / "models", run.say)
+    return run.models.fetch(inputs.model, run.progress(f"fetch {inputs.model}"))
 
 
 def build_image(run: Run, inputs: Inputs, model: Path) -> str:

@@ -1,33 +1,35 @@
 """The stages from a trained model's files to a version in the store that CI takes up."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from flows.core.errors import ModelRejected
+from flows.core.manifest import Manifest
 from flows.run import Run
+from flows.services import model_check
+from flows.services.model_store import Published
 
 
-@dataclass(frozen=True)
-class ModelFiles:
-    """What a data scientist hands over: the ONNX file, and the manifest without what publishing fills in."""
+def describe_model(run: Run, file: Path, name: str, version: str) -> Manifest:
+    """The author's manifest beside the file, completed with name, version, digest and size."""
+    onnx = _onnx(file)
+    described = model_check.describe(onnx, onnx.with_name("manifest.json"), name=name, version=version)
+    run.say(
+        f"{described.model}: {described.description}, {described.size / 1e6:.1f} MB, {described.digest[:19]}."
+    )
+    return described
 
-    onnx: Path
-    manifest: Path
+
+def validate_model(run: Run, file: Path, described: Manifest) -> None:
+    """Load the model in ONNX Runtime and predict on zeros."""
+    model_check.check(_onnx(file), described)
+    run.say(f"It loads, and predicts {len(described.labels)} labels as its manifest says.")
 
 
-def find_files(run: Run, path: str) -> ModelFiles:
-    """The model at `path`: an ONNX file, or a folder with model.onnx; its manifest.json lies beside it.
+def upload_model(run: Run, file: Path, described: Manifest) -> Published:
+    """Upload model and manifest; the pointer to the newest moves last."""
+    published = run.models.publish(_onnx(file), described, progress=run.progress(f"upload {described.model}"))
+    run.say(f"{published}.")
+    return published
 
-    `ModelRejected` says which of them is missing.
-    """
-    given = Path(path).expanduser().absolute()
-    onnx = given / "model.onnx" if given.is_dir() else given
-    files = ModelFiles(onnx, onnx.with_name("manifest.json"))
-    for file in (files.onnx, files.manifest):
-        if not file.is_file():
-            raise ModelRejected(
-                f"There is no file {file} on the machine that runs the flow.",
-                "Give the path of the ONNX file, with manifest.json beside it.",
-            )
-    run.say(f"Model {files.onnx} ({files.onnx.stat().st_size / 1e6:.1f} MB), manifest {files.manifest}.")
-    return files
+
+def _onnx(file: Path) -> Path:
+    return file / "model.onnx" if file.is_dir() else file
