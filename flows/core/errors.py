@@ -119,6 +119,16 @@ class ProofFailed(PermanentError):
     """Asked from outside, the release did not answer as it must."""
 
 
+# the embedded platform
+
+
+class PlatformFailed(PermanentError):
+    """A part of the embedded platform could not be built, or did not come up."""
+
+
+# programs
+
+
 class CommandFailed(PermanentError):
     """A program ended with an exit status that says it failed; `output` holds its last lines."""
 
