@@ -2,15 +2,14 @@
 
 import os
 import sys
-import time
 from typing import Any
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
+from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from deployments.local.progress import Say
 from deployments.local.supervision import Program
-from flows.core.errors import PlatformFailed
 
 SERVER = "prefect-server"
 WORKER = "prefect-worker"
@@ -116,16 +115,14 @@ def _job_template(instance: Instance, api: PrefectApi) -> dict[str, Any]:
 
 
 def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
     if not _answers(instance, api):
         say("starting; the first time it makes its database, which takes about 20 s")
-    while not _answers(instance, api):
-        if time.monotonic() > deadline:
-            raise PlatformFailed(
-                f"The Prefect server does not answer after {START_TIMEOUT} s.",
-                f"Read {supervision.log_file(instance, SERVER)}, then run this again.",
-            )
-        time.sleep(0.2)
+    wait_until(
+        lambda: _answers(instance, api),
+        START_TIMEOUT,
+        f"The Prefect server at {api.ui_url} does not answer",
+        f"Read {supervision.log_file(instance, SERVER)}, then run this again.",
+    )
 
 
 def _answers(instance: Instance, api: PrefectApi) -> bool:
