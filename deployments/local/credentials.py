@@ -6,6 +6,7 @@ is mounted nowhere.
 
 import base64
 import hashlib
+import ssl
 from pathlib import Path
 
 import yaml
@@ -61,6 +62,15 @@ def ensure_kubeconfig(instance: Instance) -> Path:
 def kubeconfig(instance: Instance) -> Path:
     """Where the administrator's kubeconfig lies, once there is a cluster."""
     return instance.state / "kubeconfig"
+
+
+def administrator(instance: Instance) -> ssl.SSLContext:
+    """What a client on this machine needs to trust the API server and to be trusted by it."""
+    folder = _folder(instance)
+    context = ssl.create_default_context(cafile=folder / "authority" / "ca.crt")
+    stem = folder / "administrator" / "administrator"
+    context.load_cert_chain(stem.with_suffix(".crt"), stem.with_suffix(".key"))
+    return context
 
 
 def digest(folder: Path) -> str:

@@ -4,6 +4,11 @@ Each error carries one sentence that says what happened and one that says what t
 who sees only that line can act. Tasks retry a `TransientError` and nothing else.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flows.core.test_results import TestResults
+
 
 class SlipwayError(Exception):
     """Something went wrong that a person can act on; `str()` gives what happened, then what to do."""
@@ -79,9 +84,13 @@ class BuildFailed(PermanentError):
 
 
 class TestsFailed(PermanentError):
-    """A test of the application failed, hung, or none was collected."""
+    """A test of the application failed, hung, or none was collected; `results` as far as there are any."""
 
     __test__ = False
+
+    def __init__(self, happened: str, remedy: str = "", *, results: "TestResults | None" = None) -> None:
+        super().__init__(happened, remedy)
+        self.results = results
 
 
 class TrialFailed(PermanentError):

@@ -1,0 +1,1 @@
+"""One outside system a module; none of them knows Prefect."""

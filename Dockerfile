@@ -1,0 +1,52 @@
+# The served application, and (stage `test`) the place where its tests run. Built with BuildKit:
+#   docker build --build-arg BASE_IMAGE=... --secret id=ca_bundle,src=/etc/ssl/certs/ca-certificates.crt .
+# The context also holds model/ with model.onnx and manifest.json; stage `test` does without.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS base
+ENV LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /srv
+
+# Bytecode whose header names no time, and files whose times are the same in each build, make the same layer.
+FROM base AS dependencies
+RUN python3 -m venv --without-pip /opt/app
+COPY app/requirements.txt /tmp/app.txt
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle \
+    if [ -f /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \
+    && python3 -m pip --python /opt/app/bin/python3 install --disable-pip-version-check --no-compile \
+        --require-hashes --requirement /tmp/app.txt \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/app/lib \
+    && find /opt/app -exec touch --no-dereference --date=@0 {} +
+
+FROM dependencies AS test
+COPY tests/app/requirements.txt /tmp/test.txt
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle \
+    if [ -f /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \
+    && python3 -m pip --python /opt/app/bin/python3 install --disable-pip-version-check --no-compile \
+        --require-hashes --requirement /tmp/test.txt \
+    && install --directory --owner=10001 --group=10001 /reports
+COPY --chmod=0755 app app
+COPY --chmod=0755 tests/app tests/app
+USER 10001:10001
+CMD ["/opt/app/bin/python3", "-m", "pytest", "tests/app", "-p", "no:cacheprovider", "--junitxml=/reports/junit.xml"]
+
+FROM base AS final
+ENV MODEL_DIR=/model PORT=8000 OPENBLAS_NUM_THREADS=1
+EXPOSE 8000
+COPY --from=dependencies /opt/app /opt/app
+COPY --chmod=0644 model/model.onnx model/manifest.json /model/
+COPY --chmod=0755 app app
+USER 10001:10001
+CMD ["/opt/app/bin/python3", "-m", "gunicorn", "--config", "python:app.gunicorn_conf"]
+
+ARG CAPSULE=""
+ARG COMMIT=""
+ARG CREATED=""
+ARG SOURCE=""
+ARG VERSION=""
+ENV SLIPWAY_CAPSULE=$CAPSULE SLIPWAY_COMMIT=$COMMIT SLIPWAY_BUILT=$CREATED
+LABEL org.opencontainers.image.title="slipway-app" \
+      org.opencontainers.image.revision=$COMMIT \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.created=$CREATED

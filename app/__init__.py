@@ -1,0 +1,6 @@
+"""The served application: classifies pictures with whatever model directory it is given."""
+
+import os
+
+# ONNX Runtime reports models and use to its maker unless told otherwise before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

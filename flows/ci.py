@@ -1,0 +1,73 @@
+"""CI: a commit and a model become a tested, tried-out image in the registry, and `latest` where it is due."""
+
+from prefect import flow, runtime
+from prefect.events import emit_event
+from prefect.states import Completed, State
+
+from flows import report, tasks
+from flows.core.image import Image
+from flows.core.pointer import Keep, Move
+from flows.flow_run import closing_report, flow_logger
+from flows.run import Run, containers_removed, opened
+from flows.stages.ci import NEWEST, Inputs
+
+
+@flow(name="ci", flow_run_name="{ref} + {model} model")
+def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
+    """Test, build, try out and push the image of a commit and a model.
+
+    Args:
+        ref: the commit: a branch, a tag, a SHA (short will do), or HEAD, the repository's own.
+        model: `newest`, or the version of the model that goes into the image.
+    """
+    with opened(str(runtime.flow_run.id), flow_logger()) as run, closing_report(run, "ci") as facts:
+        inputs = resolve(run, ref, model)
+        facts |= {"commit": inputs.commit, "model": inputs.model, "capsule": inputs.capsule.hash}
+        image = tasks.find_image(run, inputs)
+        built = image is None
+        if image is None:
+            with containers_removed(run):
+                image = build(run, inputs)
+        moved = tasks.move_latest(run, inputs, image)
+        facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
+        announce(inputs, image, moved)
+        done = "built, tested and pushed" if built else "nothing to build"
+        return Completed(message=f"{inputs}: {done}; {_told(moved)}.")
+
+
+def resolve(run: Run, ref: str, version: str) -> Inputs:
+    """The stages that find out what the image would be made of."""
+    model = tasks.resolve_model.submit(run, version)
+    commit = tasks.resolve_commit(run, ref)
+    return tasks.seal_capsule(run, commit, model.result())
+
+
+def build(run: Run, inputs: Inputs) -> Image:
+    """The stages from inputs to a pushed image; tests and model come side by side."""
+    fetched = tasks.fetch_model.submit(run, inputs)
+    report.publish_tests(tasks.run_tests(run, inputs), f"tests-{inputs.capsule.short}")
+    model = fetched.result()
+    built = tasks.build_image(run, inputs, model)
+    tasks.try_out(run, inputs, built, model)
+    return tasks.push_image(run, inputs, model)
+
+
+def announce(inputs: Inputs, image: Image, moved: Move | Keep) -> None:
+    """Tell Prefect's event feed, for automations to act on."""
+    emit_event(
+        "slipway.image.published",
+        resource={
+            "prefect.resource.id": f"slipway.image.{image.digest}",
+            "prefect.resource.name": str(image),
+        },
+        payload={
+            "commit": inputs.commit.sha,
+            "model": str(inputs.model),
+            "capsule": inputs.capsule.hash,
+            "latest": isinstance(moved, Move),
+        },
+    )
+
+
+def _told(moved: Move | Keep) -> str:
+    return f"latest {'moved' if isinstance(moved, Move) else 'stays'}: {moved.reason}"

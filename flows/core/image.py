@@ -1,0 +1,68 @@
+"""Names of images: where one is asked for, and which one it turned out to be."""
+
+import re
+from dataclasses import dataclass
+
+from flows.core.errors import PermanentError
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+"""The distribution specification's rule for tags ("Pulling manifests")."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image by content: `repository` with the registry's address, and the manifest's digest."""
+
+    repository: str
+    digest: str
+
+    @property
+    def short(self) -> str:
+        """The digest as a person names it."""
+        return self.digest[:19]
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+
+def reference_of(wanted: str) -> str:
+    """What a person asked for, as the registry takes it: `latest`, a tag, a digest or a capsule.
+
+    `PermanentError` where it is none of them. A capsule is its image's tag, so it needs no case of its own.
+    """
+    wanted = wanted.strip()
+    if DIGEST.fullmatch(wanted) or TAG.fullmatch(wanted):
+        return wanted
+    raise PermanentError(
+        f"{wanted!r} names no image.", "Give latest, a tag, a capsule's hash, or a digest (sha256:...)."
+    )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image's name taken apart: registry address, repository there, and tag or digest."""
+
+    address: str
+    repository: str
+    reference: str
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it names content, by digest."""
+        return self.reference.startswith("sha256:")
+
+    def __str__(self) -> str:
+        return f"{self.address}/{self.repository}{'@' if self.pinned else ':'}{self.reference}"
+
+
+def parse(name: str) -> Reference:
+    """An image's name with the defaults that docker gives it: Docker Hub, `library/`, `:latest`."""
+    rest, _, digest = name.partition("@")
+    address, slash, path = rest.partition("/")
+    if not slash or not ("." in address or ":" in address or address == "localhost"):
+        address, path = "docker.io", rest
+    path, _, tag = path.partition(":")
+    if address == "docker.io" and "/" not in path:
+        path = f"library/{path}"
+    return Reference(address, path, digest or tag or "latest")

@@ -1,0 +1,116 @@
+"""What the application's tests said, read from their JUnit report."""
+
+from dataclasses import dataclass
+
+from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
+
+from flows.core.errors import TestsFailed
+
+SLOWEST = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: `seconds` it took, and where it did not pass, the first line of why."""
+
+    name: str
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class TestResults:
+    """Totals, and each test by its name; `seconds` is the sum over the tests."""
+
+    __test__ = False
+
+    cases: tuple[Case, ...]
+    skipped: int
+
+    @property
+    def failed(self) -> tuple[Case, ...]:
+        """The tests that failed or broke off."""
+        return tuple(case for case in self.cases if case.failure)
+
+    @property
+    def passed(self) -> int:
+        """How many ran and did not fail."""
+        return len(self.cases) - len(self.failed) - self.skipped
+
+    @property
+    def slowest(self) -> tuple[Case, ...]:
+        """The ten that took longest, longest first."""
+        return tuple(sorted(self.cases, key=lambda case: -case.seconds)[:SLOWEST])
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped"
+
+
+def parse(report: str) -> TestResults:
+    """The results in a JUnit XML report; `TestsFailed` where it is none."""
+    try:
+        suites = JUnitXml.fromstring(report.encode())
+    except (JUnitXmlError, SyntaxError) as error:
+        raise TestsFailed(
+            f"The tests left a JUnit report that can't be read: {error}.",
+            "Look at the test stage's log: it may have been stopped in the middle.",
+        ) from None
+    found = list(_cases(suites))
+    return TestResults(
+        cases=tuple(_case(case) for case in found),
+        skipped=sum(any(isinstance(result, Skipped) for result in case.result) for case in found),
+    )
+
+
+def _cases(suites: JUnitXml | TestSuite) -> list[TestCase]:
+    if isinstance(suites, TestSuite):
+        return list(suites)
+    return [case for suite in suites for case in suite]
+
+
+def _case(case: TestCase) -> Case:
+    bad = next((result for result in case.result if isinstance(result, Failure | Error)), None)
+    failure = ""
+    if bad is not None:
+        lines = (bad.message or bad.text or "failed without a message").strip().splitlines()
+        failure = lines[0] if lines else "failed without a message"
+    name = f"{case.classname}.{case.name}" if case.classname else str(case.name)
+    return Case(name=name, seconds=case.time or 0.0, failure=failure)
+
+
+def require_success(results: TestResults | None, status: int | None, log: str) -> TestResults:
+    """The results where all tests passed; `TestsFailed` says what did not.
+
+    `results` is None where no report was left; `status` is the stage's exit status (None: its time was over)
+    and `log` its last lines.
+    """
+    if results and results.failed:
+        names = ", ".join(case.name for case in results.failed[:3])
+        more = f" and {len(results.failed) - 3} more" if len(results.failed) > 3 else ""
+        raise TestsFailed(
+            f"{len(results.failed)} of {len(results.cases)} tests failed: {names}{more}.",
+            "The run's table of tests has each message; mend the code or the tests and commit.",
+            results=results,
+        )
+    if status is None:
+        raise TestsFailed(
+            "The tests were not done within their time.", f"Where they hung:\n{log}", results=results
+        )
+    if results is None:
+        raise TestsFailed(
+            f"The test stage ended with exit status {status} and left no report.",
+            f"It must write /reports/junit.xml. Its last lines:\n{log}",
+        )
+    if results.passed == 0:
+        raise TestsFailed(
+            "No test was run.",
+            "The test stage must collect at least one that is not skipped.",
+            results=results,
+        )
+    if status != 0:
+        raise TestsFailed(
+            f"All tests passed, yet the test stage ended with exit status {status}.",
+            f"Its last lines:\n{log}",
+            results=results,
+        )
+    return results

@@ -1,0 +1,125 @@
+"""One run of a flow: its settings, the outside systems it reaches with whose credentials, and its journal."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal
+
+from flows import settings as configuration
+from flows.blocks import azure_store, engine_url, registry_credentials, secret
+from flows.services import command
+from flows.services.cluster import Cluster
+from flows.services.command import Say
+from flows.services.images import Engine
+from flows.services.manifests import Overlay
+from flows.services.model_store import ModelStore
+from flows.services.registry import Registry
+from flows.services.source import Repository
+from flows.settings import CHECKOUT, EMBEDDED, Settings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage that ended: what it is called, how long it took, and how it went."""
+
+    name: str
+    seconds: float
+    outcome: Literal["done", "failed"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage is given: `say` writes to the run's log, `workspace` is its own and goes with it."""
+
+    id: str
+    settings: Settings
+    workspace: Path
+    say: Say
+    journal: list[Stage] = field(default_factory=list)
+
+    @property
+    def cache(self) -> Path:
+        """What makes later runs on this machine quicker, and nothing depends on."""
+        return configuration.state_folder() / "cache"
+
+    @property
+    def reports(self) -> Path:
+        """What this run keeps on the machine for whoever looks into it later."""
+        return configuration.state_folder() / "reports" / self.id
+
+    @cached_property
+    def repository(self) -> Repository:
+        """The application's source."""
+        source = self.settings.source
+        is_path = "://" not in source.repository and "@" not in source.repository
+        url = str((CHECKOUT / source.repository).resolve()) if is_path else source.repository
+        token = secret(source.credentials) if source.credentials else None
+        return Repository(url, self.cache / "source", token)
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The store that models are published to."""
+        return azure_store(self.settings.model)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry that images are pushed to."""
+        wanted = self.settings.registry
+        return Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The container engine, as this run: what it starts is labelled with the run's id."""
+        return Engine(engine_url(self.settings.engine), self.id, registry_credentials(self.settings.registry))
+
+    def cluster(self, environment: str) -> Cluster:
+        """The namespace that the environment lives in."""
+        wanted = self.settings.environment(environment)
+        kubeconfig = wanted.kubeconfig
+        if kubeconfig is None and wanted.context == EMBEDDED:
+            kubeconfig = configuration.state_folder() / "kubeconfig"
+        return Cluster(
+            kubeconfig, wanted.context, wanted.namespace, self.settings.app.name, self.settings.kubectl
+        )
+
+    def overlay(self, environment: str) -> Overlay:
+        """The team's manifests for the environment."""
+        wanted = self.settings.environment(environment)
+        folder = CHECKOUT / "deployments" / "kubernetes"
+        return Overlay(folder, wanted.overlay, wanted.namespace, self.settings.app.name, wanted.replicas)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Write the stage into the journal when it ends."""
+        started = time.monotonic()
+        outcome: Literal["done", "failed"] = "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            self.journal.append(Stage(name, time.monotonic() - started, outcome))
+
+
+@contextmanager
+def opened(run_id: str, say: Say) -> Iterator[Run]:
+    """A run that leaves nothing behind, however it ends: no process, no container, no file."""
+    run = Run(run_id, configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[:8]}-")), say)
+    try:
+        yield run
+    finally:
+        command.end_all()
+        shutil.rmtree(run.workspace, ignore_errors=True)
+
+
+@contextmanager
+def containers_removed(run: Run) -> Iterator[None]:
+    """Remove what this run started on the engine and did not get to remove, as after a cancel."""
+    try:
+        yield
+    finally:
+        run.engine.remove_containers()

@@ -1,0 +1,235 @@
+"""Images on the container engine: building them, running their test stage, pushing them."""
+
+import base64
+import io
+import json
+import os
+import tarfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+
+from flows.core.errors import (
+    BuildFailed,
+    CommandFailed,
+    EngineUnavailable,
+    PermanentError,
+    RegistryUnavailable,
+    SlipwayError,
+)
+from flows.services.command import LAST_LINES, Command, Say, run
+from flows.services.engine_cli import docker_command
+from flows.services.registry import Credentials, credentials_refused
+
+RUN_LABEL = "dev.slipway.run"
+"""On every container that a run starts, so that whoever cleans up after it finds them."""
+
+REPORTS = "/reports/junit.xml"
+REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth")
+UNREACHABLE = (
+    "connection",
+    "EOF",
+    "timeout",
+    "timed out",
+    "no such host",
+    "broken pipe",
+    "5xx",
+    "unavailable",
+)
+BUILD_TIMEOUT = 1800
+PUSH_TIMEOUT = 1800
+CALL_TIMEOUT = 30
+
+
+@dataclass(frozen=True)
+class Build:
+    """One image to build: a stage of the Dockerfile in `context` (None: the last), and the tag it gets."""
+
+    context: Path
+    dockerfile: str
+    tag: str
+    target: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, cli: tuple[str, ...], secrets: Mapping[str, Path], id_file: Path) -> tuple[str, ...]:
+        """The command line; secrets are handed over as files, which enter no layer."""
+        return (
+            *cli,
+            *("build", "--progress=plain", f"--file={self.context / self.dockerfile}", f"--tag={self.tag}"),
+            *((f"--target={self.target}",) if self.target else ()),
+            *(f"--build-arg={name}={value}" for name, value in self.arguments.items()),
+            *(f"--label={name}={value}" for name, value in self.labels.items()),
+            *(f"--secret=id={name},src={path}" for name, path in secrets.items()),
+            f"--iidfile={id_file}",
+            str(self.context),
+        )
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The container engine at `base_url` (None: where the environment says), on behalf of flow run `run`."""
+
+    base_url: str | None
+    run: str
+    credentials: Credentials | None = None
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """A connection; `EngineUnavailable` where nobody answers."""
+        try:
+            if self.base_url:
+                return docker.DockerClient(base_url=self.base_url, timeout=CALL_TIMEOUT)
+            return docker.from_env(timeout=CALL_TIMEOUT)
+        except DockerException as error:
+            raise engine_unavailable(error) from None
+
+    def build(self, build: Build, say: Say) -> str:
+        """Build an image; its id. `BuildFailed` carries the builder's last lines."""
+        with self._configuration() as folder:
+            id_file = folder / "image-id"
+            command = build.command(docker_command(), _secrets(), id_file)
+            try:
+                run(Command(command, BUILD_TIMEOUT, self._environment(folder)), say)
+            except CommandFailed as failure:
+                raise self._explained(failure, "The image could not be built.", BuildFailed) from None
+            return id_file.read_text()
+
+    def push(self, tag: str, say: Say) -> None:
+        """Push the image of that tag; only what the registry lacks moves, and the manifest goes last."""
+        with self._configuration() as folder:
+            command = Command((*docker_command(), "push", tag), PUSH_TIMEOUT, self._environment(folder))
+            try:
+                run(command, say)
+            except CommandFailed as failure:
+                raise self._explained(failure, f"{tag} could not be pushed.", PermanentError) from None
+
+    def start(self, image: str, role: str, **options: Any) -> Container:
+        """Start a container that is labelled with the run's id; the caller removes it.
+
+        `options` are those of docker's SDK for `containers.run`.
+        """
+        name = f"slipway-{role}-{self.run[:8]}"
+        labels = {RUN_LABEL: self.run}
+        try:
+            return self.client.containers.run(image, detach=True, name=name, labels=labels, **options)
+        except APIError as error:
+            raise PermanentError(
+                f"The engine can't start a container of {image}: {error.explanation}"
+            ) from None
+
+    def remove_containers(self) -> None:
+        """Remove every container that this run started and nobody removed, as after a cancel."""
+        for container in self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.run}"}):
+            with suppress(NotFound):
+                container.remove(force=True, v=True)
+
+    @contextmanager
+    def _configuration(self) -> Iterator[Path]:
+        """A docker configuration with the registry's credentials: nobody else reads it, gone afterwards."""
+        with TemporaryDirectory(prefix="slipway-docker-") as name:
+            folder = Path(name)
+            auths = {}
+            if self.credentials:
+                pair = f"{self.credentials.username}:{self.credentials.password}".encode()
+                auths[self.credentials.address] = {"auth": base64.b64encode(pair).decode()}
+            file = folder / "config.json"
+            file.touch(mode=0o600)
+            file.write_text(json.dumps({"auths": auths}))
+            plugins = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "cli-plugins"
+            if plugins.is_dir():
+                (folder / "cli-plugins").symlink_to(plugins)
+            yield folder
+
+    def _environment(self, configuration: Path) -> dict[str, str]:
+        host = {"DOCKER_HOST": self.base_url} if self.base_url else {}
+        return {"DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1", **host}
+
+    def _explained(self, failure: CommandFailed, happened: str, kind: type[SlipwayError]) -> SlipwayError:
+        said = failure.output.strip()
+        last = said.splitlines()[-1] if said else ""
+        if "Cannot connect to the Docker daemon" in said:
+            return engine_unavailable(last)
+        if any(word in last for word in REFUSED) and self.credentials:
+            return credentials_refused(self.credentials.address)
+        if any(word in last for word in UNREACHABLE):
+            return RegistryUnavailable(f"{happened} {last}", "Is the registry up?")
+        return kind(happened, f"The last lines say why:\n{said}")
+
+
+def last_lines(container: Container) -> str:
+    """The container's last 50 log lines."""
+    return str(container.logs(tail=LAST_LINES).decode(errors="replace")).rstrip()
+
+
+@contextmanager
+def removed_at_the_end(container: Container) -> Iterator[Container]:
+    """Remove the container whatever happens, with its anonymous volumes."""
+    try:
+        yield container
+    finally:
+        with suppress(NotFound):
+            container.remove(force=True, v=True)
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """What a test stage left: exit status (None: ended by the time-out), JUnit report if any, last lines."""
+
+    __test__ = False
+
+    status: int | None
+    report: str | None
+    log: str
+
+
+def run_tests(engine: Engine, image: str, timeout: float, say: Say) -> TestRun:
+    """Run the test stage and copy its report out, whatever its exit status; `timeout` in seconds."""
+    with removed_at_the_end(engine.start(image, "tests")) as container:
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            with suppress(APIError):
+                container.kill()
+
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            for line in container.logs(stream=True, follow=True):
+                say(line.decode(errors="replace").rstrip())
+            status = container.wait(timeout=CALL_TIMEOUT)["StatusCode"]
+        finally:
+            timer.cancel()
+        return TestRun(None if expired.is_set() else status, _report(container), last_lines(container))
+
+
+def _report(container: Container) -> str | None:
+    try:
+        chunks, _ = container.get_archive(REPORTS)
+    except NotFound:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        member = tar.extractfile(tar.getmembers()[0])
+        return member.read().decode() if member else None
+
+
+def _secrets() -> dict[str, Path]:
+    """The machine's CA bundle, for builds behind a proxy that signs for the package index itself."""
+    bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
+    return {"ca_bundle": bundle} if bundle.exists() else {}
+
+
+def engine_unavailable(error: object) -> EngineUnavailable:
+    """The same words whoever found out: the SDK or the command."""
+    return EngineUnavailable(
+        f"The container engine does not answer: {error}.", "Start it, or correct the DockerHost block."
+    )

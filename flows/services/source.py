@@ -1,0 +1,161 @@
+"""The application's git repository: resolving a ref, listing and laying out its files."""
+
+import base64
+import fcntl
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from flows.core.capsule import ContextFile
+from flows.core.commit import Commit
+from flows.core.errors import (
+    CommandFailed,
+    CredentialsRefused,
+    PermanentError,
+    RefNotFound,
+    SlipwayError,
+    SourceUnavailable,
+)
+from flows.services.command import Command, Say, run, silent
+
+HEAD = "refs/slipway/HEAD"
+LAYOUT = ("%H", "%an", "%cI", "%s")
+
+REFUSED = ("could not read Username", "Authentication failed", "terminal prompts disabled", "403", "401")
+UNREACHABLE = (
+    "Could not resolve host",
+    "Failed to connect",
+    "Connection",
+    "timed out",
+    "early EOF",
+    "RPC failed",
+)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository by URL or path, mirrored in `cache` so that a run fetches only what is new.
+
+    The mirror is a cache and nothing more: it is made again where it is missing. `token` is for private URLs.
+    """
+
+    url: str
+    cache: Path
+    token: str | None = field(default=None, repr=False)
+    timeout: float = 300
+
+    @property
+    def mirror(self) -> Path:
+        """The bare repository behind the cache."""
+        return self.cache / f"{hashlib.sha256(self.url.encode()).hexdigest()[:16]}.git"
+
+    def fetch(self, say: Say) -> None:
+        """Bring the mirror up to date: all branches and tags, and the remote's HEAD.
+
+        `SourceUnavailable` where the remote can't be reached, `CredentialsRefused` where it says no,
+        `RefNotFound` where there is no repository.
+        """
+        with self._alone():
+            if not (self.mirror / "HEAD").exists():
+                self._git("init", "--quiet", "--bare", str(self.mirror), folder=self.cache)
+            heads = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{HEAD}")
+            self._git("fetch", "--quiet", "--prune", "--no-write-fetch-head", self.url, *heads, say=say)
+
+    def resolve(self, ref: str, released_branch: str) -> Commit:
+        """The commit that a branch, a tag, a (short) SHA or HEAD names; `RefNotFound` where there is none."""
+        try:
+            wanted = HEAD if ref == "HEAD" else ref
+            sha = self._git(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}"
+            ).strip()
+        except CommandFailed:
+            raise RefNotFound(
+                f"{self.url} has no branch, tag or commit {ref!r}.",
+                "Check its spelling, and that it was pushed.",
+            ) from None
+        _, author, time, subject = self._git("log", "-1", f"--format={'%x00'.join(LAYOUT)}", sha).split("\0")
+        branch = self._branch_of(ref, sha, released_branch)
+        return Commit(self.url, sha, branch, author, datetime.fromisoformat(time), subject)
+
+    def _branch_of(self, ref: str, sha: str, released_branch: str) -> str:
+        listed = self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"--contains={sha}", "refs/heads")
+        branches = listed.splitlines()
+        first = [name for name in (ref, released_branch) if name in branches]
+        return (first or branches or [""])[0]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `older` is `newer` or comes before it; False where the mirror has either no more."""
+        try:
+            self._git("merge-base", "--is-ancestor", older, newer)
+        except CommandFailed as answer:
+            if answer.status in {1, 128}:
+                return False
+            raise
+        return True
+
+    def files(self, sha: str, paths: tuple[str, ...]) -> tuple[ContextFile, ...]:
+        """The files at and below `paths` in that commit; `PermanentError` where a path holds none."""
+        listing = self._git("ls-tree", "-r", "-z", sha, "--", *paths)
+        entries = [entry.split(None, 3) for entry in listing.split("\0") if entry]
+        files = tuple(ContextFile(path, mode, blob) for mode, _, blob, path in entries)
+        for path in paths:
+            if not any(file.path == path or file.path.startswith(path.rstrip("/") + "/") for file in files):
+                raise PermanentError(
+                    f"Commit {sha[:7]} has no {path!r}, which belongs to the build context.",
+                    "Commit it, or take it out of `context` under [app] in slipway.toml.",
+                )
+        return files
+
+    def lay_out(self, sha: str, paths: tuple[str, ...], folder: Path) -> None:
+        """Write the files at and below `paths` into `folder`, all with the commit's time."""
+        archive = folder.parent / f"{folder.name}.tar"
+        self._git("archive", "--format=tar", f"--output={archive}", sha, "--", *paths)
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="tar")
+        archive.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One fetch at a time: two runs share the mirror."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with (self.cache / f"{self.mirror.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _git(self, *arguments: str, folder: Path | None = None, say: Say = silent) -> str:
+        environment = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
+        if self.token:
+            # Any user name will do beside a token, at GitHub as at Azure Repos.
+            basic = base64.b64encode(f"slipway:{self.token}".encode()).decode()
+            environment |= {
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "http.extraHeader",
+                "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+            }
+        command = Command(("git", *arguments), self.timeout, environment, folder or self.mirror)
+        try:
+            return run(command, say, output=silent)
+        except CommandFailed as failure:
+            raise self._explained(failure) from None
+
+    def _explained(self, failure: CommandFailed) -> SlipwayError:
+        said = failure.output
+        if any(word in said for word in REFUSED):
+            return CredentialsRefused(
+                f"The repository {self.url} needs credentials, or refuses those it was given.",
+                "Put a token with read access into a Prefect Secret block and name it in slipway.toml: "
+                "[source] credentials.",
+            )
+        if (
+            "not found" in said
+            or "does not appear to be a git repository" in said
+            or "does not exist" in said
+        ):
+            return RefNotFound(f"There is no git repository at {self.url}.", "Check [source] repository.")
+        if any(word in said for word in UNREACHABLE):
+            return SourceUnavailable(f"The repository {self.url} could not be reached: {said.strip()}")
+        return failure

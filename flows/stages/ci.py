@@ -1,0 +1,192 @@
+"""The stages from a commit and a model to an image that `latest` names."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.core import pointer as pointers
+from flows.core import test_results
+from flows.core.capsule import Capsule, seal
+from flows.core.commit import Commit
+from flows.core.image import Image, parse
+from flows.core.manifest import Manifest
+from flows.core.manifest import parse as parse_manifest
+from flows.core.model import Model
+from flows.core.pointer import Keep, Move, Pointer
+from flows.core.test_results import TestResults
+from flows.run import Run
+from flows.services import images, registry, trial
+from flows.services.images import Build
+from flows.services.trial import Expected, Limits, Trial
+
+NEWEST = "newest"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a CI run is about: everything that enters the image, and the capsule that names it."""
+
+    commit: Commit
+    model: Model
+    base_image: str
+    capsule: Capsule
+
+    def __str__(self) -> str:
+        return f"{self.commit.short} + {self.model}"
+
+
+def resolve_commit(run: Run, ref: str) -> Commit:
+    """Bring the mirror up to date and find the commit that `ref` names."""
+    run.repository.fetch(run.say)
+    commit = run.repository.resolve(ref, run.settings.source.branch)
+    run.say(
+        f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {commit.branch or 'no branch'}."
+    )
+    return commit
+
+
+def resolve_model(run: Run, version: str) -> Model:
+    """The newest model in the store, or the version asked for."""
+    name = run.settings.model.name
+    model = run.models.newest(name) if version == NEWEST else run.models.find(name, version)
+    run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}.")
+    return model
+
+
+def seal_capsule(run: Run, commit: Commit, model: Model) -> Inputs:
+    """Hash what would enter the image."""
+    app = run.settings.app
+    base_image = registry.resolve_base(parse(app.base_image), run.registry)
+    files = run.repository.files(commit.sha, app.context)
+    capsule = seal(
+        files,
+        model_digest=model.digest,
+        manifest_digest=model.manifest_digest,
+        base_image=base_image,
+        dockerfile=app.dockerfile,
+    )
+    run.say(f"Capsule {capsule}: {len(files)} files, {model}, base {base_image}.")
+    return Inputs(commit, model, base_image, capsule)
+
+
+def find_image(run: Run, inputs: Inputs) -> Image | None:
+    """The image of this capsule if the registry has it: then nothing is built."""
+    image = run.registry.find(inputs.capsule.tag)
+    run.say(
+        f"The registry has it: {image.short}." if image else "The registry has no image of this capsule yet."
+    )
+    return image
+
+
+def run_tests(run: Run, inputs: Inputs) -> TestResults:
+    """Build the test stage, run it, keep its JUnit report, and require that every test passed."""
+    context = _context(run, inputs, "tests")
+    app = run.settings.app
+    tag = f"{app.name}-tests:{inputs.capsule.short}"
+    build = Build(context, app.dockerfile, tag, "test", {"BASE_IMAGE": inputs.base_image})
+    ran = images.run_tests(run.engine, run.engine.build(build, run.say), app.test_timeout, run.say)
+    if ran.report is not None:
+        run.reports.mkdir(parents=True, exist_ok=True)
+        (run.reports / "junit.xml").write_text(ran.report)
+        run.say(f"The JUnit report is kept in {run.reports}.")
+    results = test_results.parse(ran.report) if ran.report else None
+    return test_results.require_success(results, ran.status, ran.log)
+
+
+def fetch_model(run: Run, inputs: Inputs) -> Path:
+    """The folder with model and manifest, fetched or from the cache, checked against their digests."""
+    return run.models.fetch(inputs.model, run.cache / "models", run.say)
+
+
+def build_image(run: Run, inputs: Inputs, model: Path) -> str:
+    """Pack code and model into one image; its id on the engine."""
+    context = _context(run, inputs, "image")
+    shutil.copytree(model, context / "model")
+    manifest = read_manifest(model)
+    _set_times(context, inputs.commit.time)
+    _set_times(context / "model", datetime.fromisoformat(manifest.created))
+    created = inputs.commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    arguments = {
+        "BASE_IMAGE": inputs.base_image,
+        "CAPSULE": inputs.capsule.hash,
+        "COMMIT": inputs.commit.sha,
+        "CREATED": created,
+    }
+    labels = {
+        "org.opencontainers.image.revision": inputs.commit.sha,
+        "org.opencontainers.image.version": inputs.capsule.hash,
+        "org.opencontainers.image.source": inputs.commit.repository,
+        "org.opencontainers.image.created": created,
+        "dev.slipway.model": inputs.model.name,
+        "dev.slipway.model.version": inputs.model.version,
+        "dev.slipway.model.digest": inputs.model.digest,
+    }
+    build = Build(context, run.settings.app.dockerfile, _tag(run, inputs), None, arguments, labels)
+    return run.engine.build(build, run.say)
+
+
+def try_out(run: Run, inputs: Inputs, image: str, model: Path) -> Trial:
+    """Start the image, ask it, and stop it, before anybody else gets it."""
+    app = run.settings.app
+    expected = Expected(inputs.capsule, read_manifest(model))
+    return trial.try_out(
+        run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), say
+    )
+
+
+def push_image(run: Run, inputs: Inputs, model: Path) -> Image:
+    """Push the image under its capsule's tag, after the model's manifest, which releases prove it with."""
+    run.registry.attach(inputs.capsule.tag, (model / "manifest.json").read_bytes())
+    run.engine.push(_tag(run, inputs), run.say)
+    image = run.registry.image(inputs.capsule.tag)
+    run.say(f"Pushed {image}.")
+    return image
+
+
+def move_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
+    """Point `latest` to the image if this is still what is wanted."""
+    candidate = Pointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
+    current = run.registry.pointer()
+    run.repository.fetch(run.say)
+    decision = pointers.decide(candidate, current, _standing(run, inputs.commit, current))
+    if isinstance(decision, Move):
+        run.registry.move(candidate)
+    run.say(f"{'Moved' if isinstance(decision, Move) else 'Kept'} latest: {decision.reason}.")
+    return decision
+
+
+def _standing(run: Run, commit: Commit, current: Pointer | None) -> pointers.Standing:
+    branch = run.settings.source.branch
+    source = run.repository
+    latest = current.commit if current else ""
+    return pointers.Standing(
+        released_branch=branch,
+        on_branch=source.is_ancestor(commit.sha, f"refs/heads/{branch}"),
+        behind=commit.sha != latest and source.is_ancestor(commit.sha, latest),
+        current_on_branch=source.is_ancestor(latest, f"refs/heads/{branch}"),
+        wanted_model=run.models.newest(run.settings.model.name).digest,
+    )
+
+
+def _tag(run: Run, inputs: Inputs) -> str:
+    return f"{run.registry.name}:{inputs.capsule.tag}"
+
+
+def _context(run: Run, inputs: Inputs, name: str) -> Path:
+    folder = run.workspace / name
+    folder.mkdir(exist_ok=True)
+    run.repository.lay_out(inputs.commit.sha, run.settings.app.context, folder)
+    return folder
+
+
+def _set_times(folder: Path, time: datetime) -> None:
+    """The same content gives the same layer: a model's files carry the model's time, not a commit's."""
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (time.timestamp(), time.timestamp()), follow_symlinks=False)
+
+
+def read_manifest(model: Path) -> Manifest:
+    """The manifest beside a fetched model."""
+    return parse_manifest((model / "manifest.json").read_bytes(), source="manifest.json")

@@ -1,0 +1,76 @@
+"""The one table of tasks: what each stage is called, how often it is tried, and how long it may take.
+
+Only a `TransientError` is tried again. The time-outs here are the outer limit: Prefect can't interrupt a stage
+that runs beside another in a thread, so subprocesses and clients carry their own, shorter ones.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from flows.core.errors import TransientError
+from flows.run import Run
+from flows.stages import ci, publishing, release
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MINUTE = 60
+DELAYS = (2.0, 5.0, 15.0)
+"""Seconds before each further try: a registry or API server that was restarted is back by the second."""
+
+
+def may_pass(_task: object, _task_run: TaskRun, state: State[Any]) -> bool:
+    """Whether another try makes sense; Prefect calls it as a `retry_condition_fn`."""
+    return isinstance(state.data, TransientError) or isinstance(
+        getattr(state.data, "result", None), TransientError
+    )
+
+
+def _task(
+    stage: Callable[Concatenate[Run, P], R], name: str, *, tries: int = 1, timeout: float
+) -> Task[Concatenate[Run, P], R]:
+    @wraps(stage)
+    def timed(run: Run, *args: P.args, **kwargs: P.kwargs) -> R:
+        with run.stage(name):
+            return stage(run, *args, **kwargs)
+
+    return Task(
+        timed,
+        name=name,
+        retries=tries - 1,
+        retry_delay_seconds=list(DELAYS[: tries - 1]),
+        retry_condition_fn=may_pass,
+        timeout_seconds=timeout,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+# fmt: off
+resolve_commit   = _task(ci.resolve_commit,         "resolve commit",    tries=3, timeout=10 * MINUTE)
+resolve_model    = _task(ci.resolve_model,          "resolve model",     tries=3, timeout=10 * MINUTE)
+seal_capsule     = _task(ci.seal_capsule,           "seal capsule",      tries=3, timeout=2 * MINUTE)
+find_image       = _task(ci.find_image,             "find image",        tries=3, timeout=2 * MINUTE)
+run_tests        = _task(ci.run_tests,              "run tests",         tries=2, timeout=60 * MINUTE)
+fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4, timeout=30 * MINUTE)
+build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
+try_out          = _task(ci.try_out,                "try out",                    timeout=10 * MINUTE)
+push_image       = _task(ci.push_image,             "push image",        tries=4, timeout=35 * MINUTE)
+move_latest      = _task(ci.move_latest,            "move latest",       tries=4, timeout=5 * MINUTE)
+
+find_candidate   = _task(release.find_candidate,    "find image",        tries=3, timeout=2 * MINUTE)
+render_manifests = _task(release.render_manifests,  "render manifests",           timeout=2 * MINUTE)
+decide           = _task(release.observe_and_decide, "observe and decide", tries=4, timeout=5 * MINUTE)
+apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4, timeout=5 * MINUTE)
+watch_rollout    = _task(release.watch_rollout,     "watch rollout",     tries=4, timeout=60 * MINUTE)
+prove            = _task(release.prove,             "prove from outside", tries=3, timeout=5 * MINUTE)
+
+read_files       = _task(publishing.read_files,     "read files",                 timeout=5 * MINUTE)
+validate_model   = _task(publishing.validate_model, "validate model",             timeout=10 * MINUTE)
+upload_model     = _task(publishing.upload_model,   "upload model",      tries=4, timeout=60 * MINUTE)
+# fmt: on
