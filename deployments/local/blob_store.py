@@ -3,6 +3,7 @@
 import base64
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import docker
 import httpx
@@ -12,6 +13,9 @@ from deployments.local.engine import Container, ensure_container
 from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.progress import Say
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
 
 ROLE = "blob-store"
 ACCOUNT = "slipway"
@@ -54,7 +58,7 @@ def up(
     wait_until(
         lambda: _answers(access), START_TIMEOUT, f"The blob store at {access.endpoint} does not answer"
     )
-    ensure_blob_container(access, container)
+    _ensure_container(access, container)
     return access
 
 
@@ -66,13 +70,22 @@ def ensure_access(instance: Instance) -> BlobStoreAccess:
     return BlobStoreAccess(f"http://127.0.0.1:{instance.ports.blob_store_port}/{ACCOUNT}", file.read_text())
 
 
-def ensure_blob_container(access: BlobStoreAccess, name: str) -> None:
-    """The blob container of that name."""
-    from azure.storage.blob import ContainerClient  # noqa: PLC0415  # half a second that only this step pays
+def holds_model(access: BlobStoreAccess, container: str, name: str) -> bool:
+    """Whether any version of that model was published."""
+    with _container(access, container) as blobs:
+        return next(iter(blobs.list_blobs(name_starts_with=f"{name}/", results_per_page=1)), None) is not None
 
-    with ContainerClient.from_connection_string(access.connection_string, name) as container:
+
+def _ensure_container(access: BlobStoreAccess, name: str) -> None:
+    with _container(access, name) as container:
         if not container.exists():
             container.create_container()
+
+
+def _container(access: BlobStoreAccess, name: str) -> "ContainerClient":
+    from azure.storage.blob import ContainerClient  # noqa: PLC0415  # half a second that only this step pays
+
+    return ContainerClient.from_connection_string(access.connection_string, name)
 
 
 def _answers(access: BlobStoreAccess) -> bool:

@@ -42,6 +42,11 @@ def ensure(instance: Instance, api: PrefectApi, wanted: list[Block], say: Say) -
     return bool(stale)
 
 
+def uses_own_store(api: PrefectApi, settings: Settings) -> bool:
+    """Whether models come from this platform's blob store, and not from one that a person named."""
+    return _leads_here(api.block("azure-blob-storage-credentials", settings.model.credentials) or {})
+
+
 def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStoreAccess) -> list[Block]:
     """The blocks that lead to this platform; none for a registry that is not its own."""
     blocks = [
@@ -80,7 +85,7 @@ def _leads_here(found: dict[str, Any]) -> bool:
 
 
 def _save(instance: Instance, blocks: list[Block]) -> None:
-    """In a process of its own, which alone pays for importing Prefect, and gets the secrets through a pipe."""
+    """In a process that alone pays for importing Prefect, and gets the secrets through a pipe."""
     saved = subprocess.run(
         [sys.executable, "-m", "deployments.local.save_blocks"],
         input=json.dumps([asdict(block) for block in blocks]),

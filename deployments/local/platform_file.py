@@ -4,7 +4,9 @@ Only what slipway.toml leaves to the platform is filled in; a registry, base ima
 otherwise stays as it is.
 """
 
+import tomllib
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import tomli_w
@@ -17,6 +19,8 @@ from flows.settings import CHECKOUT, EMBEDDED, Settings, config_file, platform_f
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
 """Stands in slipway.toml for machines that reach Docker Hub; here ours takes its place."""
+
+_lock = Lock()
 
 
 class WrittenSettings(Settings):
@@ -40,35 +44,41 @@ def wants_registry(written: WrittenSettings) -> bool:
     return written.registry.address.startswith(LOOPBACK)
 
 
-def write(
-    instance: Instance,
-    written: WrittenSettings,
-    *,
-    base_image: str | None,
-    kubeconfig: Path | None,
-    kubectl: Path | None,
-) -> None:
-    """platform.toml, and prefect.toml for the command line if this is the checkout's main platform."""
-    content: dict[str, Any] = {}
-    if kubectl is not None:
-        content["kubectl"] = str(kubectl)
-    if wants_registry(written):
-        content["registry"] = {
-            "address": f"localhost:{instance.ports.registry_port}",
-            "insecure": True,
-        }
-    if base_image is not None and written.app.base_image == PUBLIC_BASE_IMAGE:
-        content["app"] = {"base_image": base_image}
-    if kubeconfig is not None:
-        content["environments"] = {
-            name: {
-                "kubeconfig": str(kubeconfig),
-                "public_url": f"http://127.0.0.1:{instance.ports.app_port}",
-            }
-            for name, environment in written.environments.items()
-            if environment.context == EMBEDDED
-        }
+def forget_stale(written: WrittenSettings) -> None:
+    """Drop what an earlier run filled in and slipway.toml says itself by now."""
+    if not platform_file().exists():
+        return
+    content = tomllib.loads(platform_file().read_text())
+    if not wants_registry(written):
+        content.pop("registry", None)
+    if not wants_registry(written) or written.app.base_image != PUBLIC_BASE_IMAGE:
+        content.pop("app", None)
+    kept = content.get("environments", {}).keys() & _embedded(written)
+    content["environments"] = {name: content["environments"][name] for name in sorted(kept)}
+    if not kept:
+        content.pop("kubectl", None)
     _replace(platform_file(), content)
+
+
+def add_registry(written: WrittenSettings, address: str, base_image: str) -> None:
+    """Images go there, and are built from that base (a name with a digest)."""
+    content: dict[str, Any] = {"registry": {"address": address, "insecure": True}}
+    if written.app.base_image == PUBLIC_BASE_IMAGE:
+        content["app"] = {"base_image": base_image}
+    _add(content)
+
+
+def add_cluster(written: WrittenSettings, instance: Instance, kubeconfig: Path, kubectl: Path) -> None:
+    """Environments on the embedded cluster are reached with that kubeconfig and answer at the app's port."""
+    reached = {
+        "kubeconfig": str(kubeconfig),
+        "public_url": f"http://127.0.0.1:{instance.ports.app_port}",
+    }
+    _add({"kubectl": str(kubectl), "environments": dict.fromkeys(_embedded(written), reached)})
+
+
+def write_command_line(instance: Instance) -> None:
+    """prefect.toml, through which `.venv/bin/prefect` in this checkout talks to its main platform."""
     if is_main(instance):
         _replace(command_line_file(), client_settings(instance))
 
@@ -81,6 +91,18 @@ def is_main(instance: Instance) -> bool:
 def command_line_file() -> Path:
     """What `.venv/bin/prefect` reads in this checkout."""
     return CHECKOUT / "prefect.toml"
+
+
+def _embedded(written: WrittenSettings) -> list[str]:
+    return [name for name, wanted in written.environments.items() if wanted.context == EMBEDDED]
+
+
+def _add(tables: dict[str, Any]) -> None:
+    """Put these tables into platform.toml in place of those it has."""
+    with _lock:
+        file = platform_file()
+        present = tomllib.loads(file.read_text()) if file.exists() else {}
+        _replace(file, present | tables)
 
 
 def _replace(file: Path, content: dict[str, Any]) -> None:
