@@ -132,4 +132,5 @@ def _culprit(container: DockerContainer) -> tuple[str, str]:
         return "its container", said[-2000:]
     component = ended[-1] if ended else "kubelet"
     _, log = container.exec_run(["tail", "-n", "15", f"/var/log/slipway/{component}.log"])
+    assert isinstance(log, bytes)  # as it was not streamed
     return component, log.decode(errors="replace")
