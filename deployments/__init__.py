@@ -1,1 +1,1 @@
-"""Where the pipeline runs, and where it releases to."""
+"""Where the pipeline runs, and what it needs there."""

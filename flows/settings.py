@@ -83,7 +83,7 @@ class PlainModel(Section):
     activation: Literal["softmax", "none"] = "softmax"
 
 
-class ModelStore(Section):
+class ModelSettings(Section):
     """Which model, and the container it is published to."""
 
     name: DnsLabel
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     timezone: Annotated[str, AfterValidator(_time_zone)]
     source: Source
     app: App
-    model: ModelStore
+    model: ModelSettings
     registry: Registry
     engine: Engine
     schedule: Schedule = Schedule()

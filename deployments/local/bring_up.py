@@ -41,74 +41,65 @@ class Parts:
     """Flows can run: their blocks, deployments and settings are there; what they release to may not be."""
 
 
-def start(steps: Steps, client: docker.DockerClient, instance: Instance, settings: WrittenSettings) -> Parts:
-    """Begin with everything, and say what will be there when."""
-    server = steps.start("Prefect server and worker", prefect_server.up, instance)
-    azurite = steps.start("Image of the blob store", images.ensure, client, "azurite")
-    store = steps.start("Blob store", blob_store.up, client, instance, azurite, settings.model.container)
-    registry_access = start_registry(steps, client, instance, settings)
-    kubeconfig = start_cluster(steps, client, instance, settings)
-    connected = steps.start(
-        "Blocks and deployments", _connect, instance, settings, server, registry_access, store
-    )
-    return Parts(server, registry_access, store, kubeconfig, connected)
+@dataclass(frozen=True)
+class BringUp:
+    """Begins with parts of one platform; a part can be had alone."""
 
+    steps: Steps
+    client: docker.DockerClient
+    instance: Instance
+    settings: WrittenSettings
 
-def start_registry(
-    steps: Steps, client: docker.DockerClient, instance: Instance, settings: WrittenSettings
-) -> Future[RegistryAccess | None]:
-    """Begin with the registry and the base image in it, if images go there."""
-    if not platform_file.wants_registry(settings):
-        return _nothing()
-    image = steps.start("Image of the registry", images.ensure, client, "registry")
-    base = steps.start("Base image", images.ensure, client, "base")
-    access = steps.start("Registry", registry.up, client, instance, image)
-    return steps.start("Base image in the registry", _offer_base, client, settings, base, access)
+    def everything(self) -> Parts:
+        """Begin with all, and tell what will be there when."""
+        server, registry_access, store = self.server(), self.registry(), self.store()
+        ready = self.steps.start("Blocks and deployments", self._connect, server, registry_access, store)
+        return Parts(server, registry_access, store, self.cluster(), ready)
 
+    def server(self) -> Future[PrefectApi]:
+        """Prefect's server, and a worker."""
+        return self.steps.start("Prefect server and worker", prefect_server.up, self.instance)
 
-def start_cluster(
-    steps: Steps, client: docker.DockerClient, instance: Instance, settings: WrittenSettings
-) -> Future[Path | None]:
-    """Begin with the cluster, if an environment lives on it."""
-    if not settings.wants_embedded_cluster:
-        return _nothing()
-    binary = steps.start("Kubernetes binary", kubernetes_binary.ensure)
-    node = steps.start("Image of a Kubernetes node", images.ensure, client, "node")
-    return steps.start("Kubernetes", _up_cluster, client, instance, settings, binary, node)
+    def store(self) -> Future[BlobStoreAccess]:
+        """The blob store, with the container for models."""
+        image = self._image("azurite")
+        container = self.settings.model.container
+        return self.steps.start("Blob store", blob_store.up, self.client, self.instance, image, container)
 
+    def registry(self) -> Future[RegistryAccess | None]:
+        """The registry with the base image in it, if images go there."""
+        if not platform_file.wants_registry(self.settings):
+            return _nothing()
+        image, base = self._image("registry"), self._image("base")
+        access = self.steps.start("Registry", registry.up, self.client, self.instance, image)
+        return self.steps.start("Base image in the registry", self._offer_base, base, access)
 
-def _offer_base(
-    client: docker.DockerClient, settings: WrittenSettings, base: str, access: RegistryAccess, say: Say
-) -> RegistryAccess:
-    reference = registry.push_base(client, base, access, say)
-    platform_file.add_registry(settings, access.address, reference)
-    return access
+    def cluster(self) -> Future[Path | None]:
+        """The cluster, if an environment lives on it."""
+        if not self.settings.wants_embedded_cluster:
+            return _nothing()
+        binary = self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
+        return self.steps.start("Kubernetes cluster", self._up_cluster, binary, self._image("node"))
 
+    def _image(self, role: str) -> Future[str]:
+        return self.steps.start(f"Image: {role}", images.ensure, self.client, role)
 
-def _up_cluster(
-    client: docker.DockerClient,
-    instance: Instance,
-    settings: WrittenSettings,
-    binary: Path,
-    node_image: str,
-    say: Say,
-) -> Path:
-    kubeconfig = cluster.up(client, instance, binary, node_image, say)
-    platform_file.add_cluster(settings, instance, kubeconfig, binary)
-    return kubeconfig
+    def _offer_base(self, base: str, access: RegistryAccess, say: Say) -> RegistryAccess:
+        reference = registry.push_base(self.client, base, access, say)
+        platform_file.add_registry(self.settings, access.address, reference)
+        return access
 
+    def _up_cluster(self, binary: Path, node_image: str, say: Say) -> Path:
+        kubeconfig = cluster.up(self.client, self.instance, binary, node_image, say)
+        platform_file.add_cluster(self.settings, self.instance, kubeconfig, binary)
+        return kubeconfig
 
-def _connect(
-    instance: Instance,
-    settings: WrittenSettings,
-    api: PrefectApi,
-    access: RegistryAccess | None,
-    store: BlobStoreAccess,
-    say: Say,
-) -> None:
-    blocks.ensure(instance, api, blocks.wanted(settings, access, store), say)
-    registration.ensure(instance, settings, api, say)
-    platform_file.write_command_line(instance)
+    def _connect(
+        self, api: PrefectApi, access: RegistryAccess | None, store: BlobStoreAccess, say: Say
+    ) -> None:
+        blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
+        registration.ensure(self.instance, self.settings, api, say)
+        platform_file.write_command_line(self.instance)
 
 
 def _nothing() -> Future[Any]:

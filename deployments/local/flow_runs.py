@@ -1,6 +1,7 @@
 """Flow runs as ops would start them: through the server, followed line by line to their end."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from deployments.local.prefect_api import FlowRun, PrefectApi
@@ -52,6 +53,6 @@ def _follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
         time.sleep(POLL_INTERVAL)
 
 
-def _said_all(lines: list[str]) -> bool:
+def _said_all(lines: Sequence[str]) -> bool:
     """Prefect's engine closes a flow run's log with its final state."""
     return any(line.startswith("Finished in state") for line in lines)
