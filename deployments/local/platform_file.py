@@ -20,6 +20,8 @@ LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
 """Stands in slipway.toml for machines that reach Docker Hub; here ours takes its place."""
 
+STATE_MARK = ".slipway-state"
+
 _lock = Lock()
 
 
@@ -81,6 +83,17 @@ def write_command_line(instance: Instance) -> None:
     """prefect.toml, through which `.venv/bin/prefect` in this checkout talks to its main platform."""
     if is_main(instance):
         _replace(command_line_file(), client_settings(instance))
+
+
+def mark_state_folder(folder: Path) -> None:
+    """Make the folder, and mark it as one that may be deleted as a whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STATE_MARK).touch()
+
+
+def is_state_folder(folder: Path) -> bool:
+    """Whether it was made for a platform: SLIPWAY_STATE may name anything."""
+    return (folder / STATE_MARK).exists()
 
 
 def is_main(instance: Instance) -> bool:
