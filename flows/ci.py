@@ -8,7 +8,7 @@ from prefect.states import Completed
 from flows import report, tasks
 from flows.core.image import Image
 from flows.core.pointer import Keep, Move
-from flows.flow_run import reported_run
+from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.run import Run, containers_removed
 from flows.stages.ci import NEWEST, Inputs
 
@@ -29,7 +29,8 @@ def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
         if image is None:
             with containers_removed(run):
                 image = build(run, inputs)
-        moved = tasks.move_latest(run, inputs, image)
+        with one_at_a_time(LATEST):
+            moved = tasks.move_latest(run, inputs, image)
         facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
         announce(inputs, image, moved)
         done = "built, tested and pushed" if built else "nothing to build"

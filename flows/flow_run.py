@@ -3,18 +3,39 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 from uuid import UUID
 
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
 
 from flows import report
-from flows.core.errors import SlipwayError, TestsFailed
+from flows.core.errors import SettingsError, SlipwayError, TestsFailed
 from flows.run import Run, opened
 from flows.services.transfer import Progress
 
 TELL_EVERY = 2.0
 """Seconds between two updates of a progress artifact: each is a request to the server."""
+
+LATEST = "slipway-latest"
+"""The global concurrency limit of 1 under which `latest` moves: a registry can't compare and set."""
+
+LOCK_TIMEOUT = 300
+
+
+@contextmanager
+def one_at_a_time(limit: str) -> Iterator[None]:
+    """Hold the only slot of a global concurrency limit; `SettingsError` where there is no such limit."""
+    try:
+        with concurrency(limit, timeout_seconds=LOCK_TIMEOUT, strict=True):
+            yield
+    except ConcurrencySlotAcquisitionError as error:
+        raise SettingsError(
+            f"Prefect gives no slot of the concurrency limit {limit!r}: {error}.",
+            f"Create it: prefect gcl create {limit} --limit 1",
+        ) from None
 
 
 @contextmanager
@@ -49,7 +70,7 @@ def _progress(title: str) -> Progress:
         percent = 100 * done / max(total, 1)
         _log(f"{title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
         if artifact is None:
-            artifact = create_progress_artifact(percent, description=title)
+            artifact = cast(UUID, create_progress_artifact(percent, description=title))
         else:
             update_progress_artifact(artifact, percent)
 
