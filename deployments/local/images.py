@@ -103,4 +103,4 @@ def _is_there(client: docker.DockerClient, image: str) -> bool:
 def _say_step(line: str, say: Say) -> None:
     """Of all that BuildKit tells, which instruction it is at."""
     if step := re.match(r"#\d+ \[(?!internal)[^]]+] (.+)", line):
-        say(re.sub(r"(--\S+)?\s+", " ", step[1]))
+        say(" ".join(word for word in step[1].split() if not word.startswith("--")))
