@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from deployments.local.instance import Instance
+from deployments.local.platform_file import WrittenSettings
 from flows import settings as configuration
 from flows.core.errors import SettingsError, SlipwayError
 from flows.settings import CHECKOUT, Settings
@@ -28,7 +29,7 @@ def run() -> None:
     """
     from deployments.local.running import run_everything  # noqa: PLC0415  # --help and wrong settings are quick
 
-    written = configuration.load(WrittenSettings)
+    written = configuration.load_as(WrittenSettings)
     run_everything(_instance(written), written)
 
 

@@ -91,9 +91,7 @@ class BringUp:
 
     def _up_cluster(self, binary: Path, node_image: str, say: Say) -> Path:
         kubeconfig = cluster.up(self.client, self.instance, binary, node_image, say)
-        platform_file.add_cluster(
-            self.settings, self.instance, kubeconfig, kubernetes_binary.kubectl(binary)
-        )
+        platform_file.add_cluster(self.settings, self.instance, kubeconfig, kubernetes_binary.kubectl(binary))
         return kubeconfig
 
     def _connect(

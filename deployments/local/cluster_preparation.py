@@ -25,7 +25,9 @@ def ensure(
 ) -> None:
     """Namespace and pull secret of each environment on the embedded cluster, as they have to be now."""
     names = [name for name, wanted in settings.environments.items() if wanted.context == EMBEDDED]
-    core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig), EMBEDDED))
+    connection = client.Configuration()
+    config.load_kube_config(str(kubeconfig), EMBEDDED, client_configuration=connection)
+    core = client.CoreV1Api(client.ApiClient(connection))
     missing = [n for n in names if not _is_prepared(core, settings.environments[n].namespace, access)]
     if missing:
         say(f"python -m deployments.bootstrap {' '.join(missing)}")
@@ -42,7 +44,7 @@ def _is_prepared(core: client.CoreV1Api, namespace: str, access: RegistryAccess 
         if error.status == HTTPStatus.NOT_FOUND:
             return False
         raise PlatformFailed(f"The embedded cluster answers {error.status}: {error.reason}.") from error
-    known = json.loads(base64.b64decode(secret.data[".dockerconfigjson"]))["auths"]
+    known = json.loads(base64.b64decode((secret.data or {})[".dockerconfigjson"]))["auths"]
     login = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
     return bool(known.get(access.address, {}).get("auth") == login)
 

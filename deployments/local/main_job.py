@@ -37,9 +37,7 @@ class MainJob:
         prepared = self.steps.start(
             "Namespace and pull secret", self._prepare, parts.registry, parts.kubeconfig, parts.ready_for_runs
         )
-        release = self.steps.start(
-            "Flow run release/on-demand", self._release, parts.server, image, prepared
-        )
+        release = self.steps.start("Flow run release/on-demand", self._release, parts.server, image, prepared)
         return image, release
 
     def _ensure_model(self, api: PrefectApi, store: BlobStoreAccess, _ready: None, say: Say) -> None:
