@@ -26,7 +26,9 @@ def ensure(
     """Namespace and pull secret of each environment on the embedded cluster, as they have to be now."""
     names = [name for name, wanted in settings.environments.items() if wanted.context == EMBEDDED]
     connection = client.Configuration()
-    config.load_kube_config(str(kubeconfig), EMBEDDED, client_configuration=connection)
+    config.load_kube_config(  # type: ignore[no-untyped-call]  # only its API is typed
+        str(kubeconfig), EMBEDDED, client_configuration=connection
+    )
     core = client.CoreV1Api(client.ApiClient(connection))
     missing = [n for n in names if not _is_prepared(core, settings.environments[n].namespace, access)]
     if missing:
