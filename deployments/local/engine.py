@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
@@ -48,6 +49,7 @@ class Container:
     hostname: str | None = None
     capabilities: tuple[str, ...] = ()
     security_options: tuple[str, ...] = ()
+    cgroup_namespace: Literal["private"] | None = None
     devices: tuple[str, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
 
@@ -148,6 +150,7 @@ def _create(
         ports={f"{inside}/tcp": ("127.0.0.1", outside) for inside, outside in spec.ports.items()},
         network=instance.network,
         networking_config={instance.network: endpoint},
+        cgroupns=spec.cgroup_namespace,
         cap_add=list(spec.capabilities),
         security_opt=list(spec.security_options),
         devices=list(spec.devices),
