@@ -76,6 +76,11 @@ class PrefectApi:
         if self._find("PATCH", f"/variables/name/{name}", {"value": value}) is None:
             self._call("POST", "/variables/", {"name": name, "value": value})
 
+    def ensure_concurrency_limit(self, name: str, limit: int) -> None:
+        """A global limit that flows hold while they do what only so many may do at once."""
+        if self._find("GET", f"/v2/concurrency_limits/{name}") is None:
+            self._call("POST", "/v2/concurrency_limits/", {"name": name, "limit": limit})
+
     def deployment_ids(self) -> dict[str, str]:
         """Every deployment of the pool, as flow/deployment -> id."""
         found = self._call("POST", "/deployments/filter", {"work_pools": {"name": {"any_": [POOL]}}})
