@@ -1,4 +1,4 @@
-"""Flows run in this process, against the shared platform; each test has a repository and a model of its own."""
+"""Flows run in this process, on the shared platform; each test has a repository and a model of its own."""
 
 import json
 import shutil
@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from tests.platform_under_test import PlatformUnderTest
 
 from deployments.local.engine import connect
 from flows import settings
@@ -25,7 +26,6 @@ from flows.services.images import RUN_LABEL
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
 from flows.services.registry import Registry
-from tests.platform_under_test import PlatformUnderTest
 
 TEAM_APP = Path(__file__).parent / "team_app"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -166,6 +166,7 @@ def line(
     shutil.copytree(TEAM_APP, repository)
     files = sorted(path.name for path in repository.iterdir())
     for key, value in {
+        "STATE": str(platform.instance.state),
         "SOURCE__REPOSITORY": str(repository),
         "APP__CONTEXT": json.dumps(files),
         "APP__READY_TIMEOUT": "5",

@@ -1,15 +1,30 @@
 """What goes wrong on the way to an image: each failure says so, and leaves everything as it was."""
 
+import base64
 import time
 
 import pytest
-
-from flows.blocks import blob_store
-from flows import settings
-from tests.flows.conftest import Ended, Line
+from prefect.blocks.core import Block
+from prefect_azure import AzureBlobStorageCredentials
+from prefect_docker import DockerRegistryCredentials
 from tests.stand_ins.unreliable_network import breaking_line
 
-SECRET = "not-the-password"
+from flows import settings
+from flows.blocks import blob_store
+from tests.flows.conftest import Ended, Line
+
+SECRET = base64.b64encode(b"not-the-password").decode()
+
+
+def wrong_credentials(variable: str, line: Line) -> Block:
+    """A block that leads to the platform's own registry or store, with a secret that it does not accept."""
+    if variable == "REGISTRY":
+        return DockerRegistryCredentials(username="slipway", password=SECRET, registry_url="here")
+    port = line.platform.instance.ports.blob_store_port
+    endpoint = f"BlobEndpoint=http://127.0.0.1:{port}/slipway"
+    return AzureBlobStorageCredentials(
+        connection_string=f"AccountName=slipway;AccountKey={SECRET};{endpoint}"
+    )
 
 
 def assert_nothing_came_of(run: Ended, line: Line) -> None:
@@ -108,7 +123,7 @@ def test_a_model_that_is_not_what_its_digest_promises_is_not_packed(line: Line) 
 def test_wrong_credentials_fail_at_once_and_are_not_shown(
     line: Line, monkeypatch: pytest.MonkeyPatch, variable: str, told: str
 ) -> None:
-    WRONG[variable].save(f"wrong-{variable.lower()}", overwrite=True)
+    wrong_credentials(variable, line).save(f"wrong-{variable.lower()}", overwrite=True)
     monkeypatch.setenv(f"SLIPWAY_{variable}__CREDENTIALS", f"wrong-{variable.lower()}")
     run = line.ci()
     assert told in run.message
