@@ -3,7 +3,6 @@
 Plain HTTP, because importing Prefect's own client takes longer than most of what is asked here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,6 +28,15 @@ class FlowRun:
     def is_over(self) -> bool:
         """Whether it will not change any more."""
         return self.state in TERMINAL
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One entry of a run's log: `logger` tells which part of Prefect wrote it, on behalf of a task or not."""
+
+    message: str
+    logger: str
+    of_task: bool
 
 
 class PrefectApi:
@@ -70,6 +78,11 @@ class PrefectApi:
         workers = self._call("GET", "/collections/views/aggregate-worker-metadata")
         template: dict[str, Any] = workers["prefect"]["process"]["default_base_job_configuration"]
         return template
+
+    def ensure_limit(self, name: str, slots: int) -> None:
+        """The global concurrency limit of that name."""
+        if self._find("PATCH", f"/v2/concurrency_limits/{name}", {"limit": slots}) is None:
+            self._call("POST", "/v2/concurrency_limits/", {"name": name, "limit": slots})
 
     def set_variable(self, name: str, value: object) -> None:
         """What `{{ prefect.variables.<name> }}` stands for in prefect.yaml."""
@@ -116,14 +129,15 @@ class PrefectApi:
         body = {"state": {"type": state, "message": message}, "force": True}
         self._call("POST", f"/flow_runs/{run.id}/set_state", body)
 
-    def log_lines(self, run: FlowRun, skip: int) -> Sequence[str]:
-        """What the run logged, in order, without the first `skip` lines."""
+    def log_lines(self, run: FlowRun, skip: int) -> list[LogLine]:
+        """What the run logged, in order, without the first `skip` entries."""
         query = {
             "logs": {"flow_run_id": {"any_": [run.id]}},
             "sort": "TIMESTAMP_ASC",
             "offset": skip,
         }
-        return [line["message"] for line in self._call("POST", "/logs/filter", query)]
+        found = self._call("POST", "/logs/filter", query)
+        return [LogLine(line["message"], line["name"], bool(line["task_run_id"])) for line in found]
 
     def run_url(self, run: FlowRun) -> str:
         """Where a person sees the run."""

@@ -17,6 +17,9 @@ WORKER = "prefect-worker"
 QUEUES = {"ci": 2, "release": 1}
 """Work queues, and how many runs of each go on at once: one release at a time, whatever CI does."""
 
+LIMITS = {"slipway-latest": 1}
+"""Global concurrency limits that the flows take slots of, and how many there are."""
+
 START_TIMEOUT = 180
 """Seconds until a fresh server has made its database, on a busy machine."""
 
@@ -28,6 +31,8 @@ def up(instance: Instance, say: Say) -> PrefectApi:
     api = PrefectApi(instance.ports.prefect_port)
     _await_health(instance, api, say)
     api.ensure_work_pool(_job_template(instance, api), QUEUES)
+    for limit, slots in LIMITS.items():
+        api.ensure_limit(limit, slots)
     if supervision.start(instance, WORKER):
         give_up_orphans(api)
     return api
