@@ -17,7 +17,12 @@ LAST_WORDS_TIMEOUT = 5
 
 
 ENDED = "Finished in state"
-ENGINE_TALK = (ENDED, "Beginning flow run", "Encountered exception during execution", "Engine execution exited")
+ENGINE_TALK = (
+    ENDED,
+    "Beginning flow run",
+    "Encountered exception during execution",
+    "Engine execution exited",
+)
 
 
 class RunFailed(SlipwayError):

@@ -38,9 +38,14 @@ class Step:
         self.display.note(f"{self.title}: {message}")
 
     @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
+
+    @property
     def age(self) -> str:
-        """Time since it began, as 12 s or 3 min 20 s."""
-        seconds = int(time.monotonic() - self.began)
+        """The same for people: 12 s, or 3 min 20 s."""
+        seconds = int(self.seconds)
         return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
 
 
@@ -79,14 +84,14 @@ class Display:
         step = Step(title, self)
         with self._lock:
             self._running.append(step)
-        self.note(f"{title} …")
         return step
 
     def end(self, step: Step, *, well: bool) -> None:
         """The step is over."""
         with self._lock:
             self._running.remove(step)
-        self.line(f"{'✓' if well else '✗'} {step.title} ({step.age})")
+        if step.message or step.seconds >= 1 or not well:  # else it was there already
+            self.line(f"{'✓' if well else '✗'} {step.title} ({step.age})")
 
     def _lines(self) -> RenderableType:
         with self._lock:

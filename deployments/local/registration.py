@@ -27,7 +27,7 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
         return False
     say("prefect deploy --all")
     for name, value in variables.items():
-        api.set_variable(name, value)
+        api.ensure_variable(name, value)
     _deploy(instance)
     memory.write_text(json.dumps([fingerprint, api.deployment_ids()]))
     return True
