@@ -67,7 +67,7 @@ def flow_environment(instance: Instance) -> dict[str, str]:
     """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     client = client_settings(instance)
-    return inherited | {
+    return inherited | _own_settings(instance) | {
         "PREFECT_HOME": client["home"],
         "PREFECT_PROFILES_PATH": client["profiles_path"],
         "PREFECT_API_URL": client["api"]["url"],
@@ -77,6 +77,12 @@ def flow_environment(instance: Instance) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         **_WITHOUT_TELEMETRY,
     }
+
+
+def _own_settings(instance: Instance) -> dict[str, str]:
+    """What makes flows.settings in another process speak of this platform."""
+    embedded = {f"SLIPWAY_EMBEDDED__{k.upper()}": str(v) for k, v in instance.ports.model_dump().items()}
+    return embedded | {"SLIPWAY_STATE": str(instance.state)}
 
 
 _WITHOUT_TELEMETRY = {
