@@ -1,7 +1,7 @@
 """The one table of tasks: what each stage is called, how often it is tried, and how long it may take.
 
-Only a `TransientError` is tried again. The time-outs are the outer limit: Prefect can't interrupt what runs
-beside another stage in a thread, so subprocesses and clients carry their own, shorter ones.
+Only a `TransientError` is tried again. The time-outs are the outer limit: subprocesses and clients carry their
+own, shorter ones. A stage that runs in a thread beside another has those alone: Prefect can't interrupt it.
 """
 
 from collections.abc import Callable
@@ -26,13 +26,11 @@ DELAYS = (2.0, 5.0, 15.0)
 
 def may_pass(_task: object, _task_run: TaskRun, state: State[Any]) -> bool:
     """Whether another try makes sense; Prefect calls it as a `retry_condition_fn`."""
-    return isinstance(state.data, TransientError) or isinstance(
-        getattr(state.data, "result", None), TransientError
-    )
+    return isinstance(state.data, TransientError)
 
 
 def _task(
-    stage: Callable[Concatenate[Run, P], R], name: str, *, tries: int = 1, timeout: float
+    stage: Callable[Concatenate[Run, P], R], name: str, *, tries: int = 1, timeout: float | None = None
 ) -> Task[Concatenate[Run, P], R]:
     @wraps(stage)
     def timed(run: Run, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,11 +51,11 @@ def _task(
 
 # fmt: off
 resolve_commit   = _task(ci.resolve_commit,         "resolve commit",    tries=3, timeout=10 * MINUTE)
-resolve_model    = _task(ci.resolve_model,          "resolve model",     tries=3, timeout=10 * MINUTE)
+resolve_model    = _task(ci.resolve_model,          "resolve model",     tries=3)
 seal_capsule     = _task(ci.seal_capsule,           "seal capsule",      tries=3, timeout=2 * MINUTE)
 find_image       = _task(ci.find_image,             "find image",        tries=3, timeout=2 * MINUTE)
 run_tests        = _task(ci.run_tests,              "run tests",         tries=2, timeout=60 * MINUTE)
-fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4, timeout=30 * MINUTE)
+fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4)
 build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
 try_out          = _task(ci.try_out,                "try out",                    timeout=10 * MINUTE)
 push_image       = _task(ci.push_image,             "push image",        tries=4, timeout=35 * MINUTE)
