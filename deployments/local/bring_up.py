@@ -20,6 +20,7 @@ from deployments.local import (
     registration,
     registry,
 )
+from deployments.local.abandoned import remove_abandoned_tests
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.engine import connect, ensure_network
 from deployments.local.instance import Instance
@@ -62,7 +63,7 @@ class BringUp:
 
     def ingredients(self) -> None:
         """Begin with what is built once per machine."""
-        for role in images.ROLES:
+        for role in (images.NODE, images.REGISTRY, images.AZURITE):
             self._image(role)
         self._kubernetes()
 
@@ -127,6 +128,7 @@ def _nothing() -> Future[Any]:
 def prepare(instance: Instance, settings: WrittenSettings, say: Say) -> docker.DockerClient:
     """The docker daemon, once nothing stands in the way of the platform any more."""
     client = prepare_to_build(instance, _ports(settings), say)
+    remove_abandoned_tests(client)
     platform_file.forget_stale(instance, settings)
     ensure_network(client, instance)
     return client

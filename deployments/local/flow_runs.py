@@ -32,7 +32,7 @@ class RunFailed(SlipwayError):
 def run(api: PrefectApi, deployment: str, parameters: dict[str, Any], say: Say) -> FlowRun:
     """The run, completed; `RunFailed` gives its reason and where to read more."""
     started = api.start(deployment, parameters)
-    ended = _follow(api, started, say)
+    ended = follow(api, started, say)
     if ended.state != "COMPLETED":
         raise RunFailed(
             f"{deployment} ended as {ended.state_name}: {ended.message}", f"Read on at {api.run_url(ended)}"
@@ -40,7 +40,8 @@ def run(api: PrefectApi, deployment: str, parameters: dict[str, Any], say: Say) 
     return ended
 
 
-def _follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
+def follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
+    """The run when it is over, however it ended; what its stages say is passed on meanwhile."""
     shown = 0
     deadline = time.monotonic() + PICK_UP_TIMEOUT
     ended_at = None

@@ -67,16 +67,20 @@ def flow_environment(instance: Instance) -> dict[str, str]:
     """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     client = client_settings(instance)
-    return inherited | _own_settings(instance) | {
-        "PREFECT_HOME": client["home"],
-        "PREFECT_PROFILES_PATH": client["profiles_path"],
-        "PREFECT_API_URL": client["api"]["url"],
-        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        **_WITHOUT_TELEMETRY,
-    }
+    return (
+        inherited
+        | _own_settings(instance)
+        | {
+            "PREFECT_HOME": client["home"],
+            "PREFECT_PROFILES_PATH": client["profiles_path"],
+            "PREFECT_API_URL": client["api"]["url"],
+            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            **_WITHOUT_TELEMETRY,
+        }
+    )
 
 
 def _own_settings(instance: Instance) -> dict[str, str]:

@@ -17,6 +17,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from deployments.local.processes import terminate
+
 Say = Callable[[str], None]
 """Tells a person what is being done, in one line."""
 
@@ -112,6 +114,7 @@ class Steps:
         self._display = display
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="step")
         self._futures: list[Future[Any]] = []
+        self._others = set(psutil.Process().children())
 
     def __enter__(self) -> Self:
         return self
@@ -146,5 +149,5 @@ class Steps:
 
     def _abandon(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for program in psutil.Process().children(recursive=True):
-            program.terminate()
+        for program in set(psutil.Process().children()) - self._others:
+            terminate([*program.children(recursive=True), program])
