@@ -34,6 +34,15 @@ def run() -> None:
 
 
 @main.command()
+def build() -> None:
+    """Build what the platform is made of: images, and Kubernetes. `run` does that too, when it is missing."""
+    from deployments.local.running import build_everything  # noqa: PLC0415  # as above
+
+    written = configuration.load_as(WrittenSettings)
+    build_everything(_instance(written), written)
+
+
+@main.command()
 def stop() -> None:
     """End the platform's processes and containers. Data, images and settings stay."""
     from deployments.local.ending import stop_platform  # noqa: PLC0415  # as above

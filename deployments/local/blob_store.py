@@ -39,11 +39,10 @@ class BlobStoreAccess:
 
 
 def up(
-    client: docker.DockerClient, instance: Instance, image: str, container: str, say: Say
+    client: docker.DockerClient, instance: Instance, image: str, container: str, _say: Say
 ) -> BlobStoreAccess:
     """The running store with that container in it; its blobs survive in a volume."""
     access = ensure_access(instance)
-    say(f"listens on {access.endpoint}")
     ensure_container(
         client,
         instance,

@@ -20,6 +20,7 @@ from deployments.local import (
     registration,
     registry,
 )
+from deployments.local.abandoned import remove_abandoned_tests
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.engine import connect, ensure_network
 from deployments.local.instance import Instance
@@ -53,8 +54,18 @@ class BringUp:
     def everything(self) -> Parts:
         """Begin with all, and tell what will be there when."""
         server, registry_access, store = self.server(), self.registry(), self.store()
-        ready = self.steps.start("Blocks and deployments", self._connect, server, registry_access, store)
+        blocks_saved = self.steps.start("Prefect blocks", self._save_blocks, server, registry_access, store)
+        registered = self.steps.start(
+            "Prefect deployments", registration.ensure, self.instance, self.settings, server
+        )
+        ready = self.steps.start("prefect.toml", self._connect, blocks_saved, registered)
         return Parts(server, registry_access, store, self.cluster(), ready)
+
+    def ingredients(self) -> None:
+        """Begin with what is built once per machine."""
+        for role in (images.NODE, images.REGISTRY, images.AZURITE):
+            self._image(role)
+        self._kubernetes()
 
     def server(self) -> Future[PrefectApi]:
         """Prefect's server, and a worker."""
@@ -78,27 +89,32 @@ class BringUp:
         """The cluster, if an environment lives on it."""
         if not self.settings.wants_embedded_cluster:
             return _nothing()
-        binary = self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
-        return self.steps.start("Kubernetes cluster", self._up_cluster, binary, self._image("node"))
+        return self.steps.start(
+            "Kubernetes cluster", self._up_cluster, self._kubernetes(), self._image("node")
+        )
+
+    def _kubernetes(self) -> Future[Path]:
+        return self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
 
     def _image(self, role: str) -> Future[str]:
         return self.steps.start(f"Image: {role}", images.ensure, self.client, role)
 
     def _offer_base(self, base: str, access: RegistryAccess, say: Say) -> RegistryAccess:
         reference = registry.push_base(self.client, base, access, say)
-        platform_file.add_registry(self.settings, access.address, reference)
+        platform_file.add_registry(self.instance, self.settings, access.address, reference)
         return access
 
     def _up_cluster(self, binary: Path, node_image: str, say: Say) -> Path:
         kubeconfig = cluster.up(self.client, self.instance, binary, node_image, say)
-        platform_file.add_cluster(self.settings, self.instance, kubeconfig, kubernetes_binary.kubectl(binary))
+        platform_file.add_cluster(self.instance, self.settings, kubeconfig, kubernetes_binary.kubectl(binary))
         return kubeconfig
 
-    def _connect(
+    def _save_blocks(
         self, api: PrefectApi, access: RegistryAccess | None, store: BlobStoreAccess, say: Say
     ) -> None:
         blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
-        registration.ensure(self.instance, self.settings, api, say)
+
+    def _connect(self, _blocks: None, _registered: bool, _say: Say) -> None:
         platform_file.write_command_line(self.instance)
 
 
@@ -111,12 +127,18 @@ def _nothing() -> Future[Any]:
 
 def prepare(instance: Instance, settings: WrittenSettings, say: Say) -> docker.DockerClient:
     """The docker daemon, once nothing stands in the way of the platform any more."""
-    preflight.check(instance, _ports(settings), kubernetes_binary.cache_folder())
-    docker_daemon.ensure(say)
-    platform_file.forget_stale(settings)
-    client = connect()
+    client = prepare_to_build(instance, _ports(settings), say)
+    remove_abandoned_tests(client)
+    platform_file.forget_stale(instance, settings)
     ensure_network(client, instance)
     return client
+
+
+def prepare_to_build(instance: Instance, ports: list[str], say: Say) -> docker.DockerClient:
+    """The docker daemon, once there is room, and those ports of [embedded] are free."""
+    preflight.check(instance, ports, kubernetes_binary.cache_folder())
+    docker_daemon.ensure(say)
+    return connect()
 
 
 def _ports(settings: WrittenSettings) -> list[str]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from deployments.local.prefect_api import FlowRun, PrefectApi
+from deployments.local.prefect_api import FlowRun, LogLine, PrefectApi
 from deployments.local.progress import Say
 from flows.core.errors import SlipwayError
 
@@ -16,6 +16,15 @@ LAST_WORDS_TIMEOUT = 5
 """Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
 
 
+ENDED = "Finished in state"
+ENGINE_TALK = (
+    ENDED,
+    "Beginning flow run",
+    "Encountered exception during execution",
+    "Engine execution exited",
+)
+
+
 class RunFailed(SlipwayError):
     """A flow run ended otherwise than well."""
 
@@ -23,7 +32,7 @@ class RunFailed(SlipwayError):
 def run(api: PrefectApi, deployment: str, parameters: dict[str, Any], say: Say) -> FlowRun:
     """The run, completed; `RunFailed` gives its reason and where to read more."""
     started = api.start(deployment, parameters)
-    ended = _follow(api, started, say)
+    ended = follow(api, started, say)
     if ended.state != "COMPLETED":
         raise RunFailed(
             f"{deployment} ended as {ended.state_name}: {ended.message}", f"Read on at {api.run_url(ended)}"
@@ -31,15 +40,16 @@ def run(api: PrefectApi, deployment: str, parameters: dict[str, Any], say: Say) 
     return ended
 
 
-def _follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
+def follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
+    """The run when it is over, however it ended; what its stages say is passed on meanwhile."""
     shown = 0
     deadline = time.monotonic() + PICK_UP_TIMEOUT
     ended_at = None
     while True:
         current = api.flow_run(started.id)
         lines = api.log_lines(started, skip=shown)
-        for line in lines:
-            say(line)
+        for line in filter(_tells_something, lines):
+            say(line.message)
         shown += len(lines)
         if current.state in {"SCHEDULED", "PENDING"} and time.monotonic() > deadline:
             raise RunFailed(
@@ -53,6 +63,11 @@ def _follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
         time.sleep(POLL_INTERVAL)
 
 
-def _said_all(lines: Sequence[str]) -> bool:
+def _said_all(lines: Sequence[LogLine]) -> bool:
     """Prefect's engine closes a flow run's log with its final state."""
-    return any(line.startswith("Finished in state") for line in lines)
+    return any(line.message.startswith(ENDED) and not line.of_task for line in lines)
+
+
+def _tells_something(line: LogLine) -> bool:
+    """What the stages say, without what Prefect says of itself."""
+    return line.logger != "prefect.flow_runs.worker" and not line.message.startswith(ENGINE_TALK)

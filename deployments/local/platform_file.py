@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConf
 
 from deployments.local.instance import Instance
 from deployments.local.prefect_server import client_settings
-from flows.settings import CHECKOUT, EMBEDDED, Settings, config_file, platform_file
+from flows.settings import CHECKOUT, EMBEDDED, Settings, config_file
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
@@ -46,11 +46,12 @@ def wants_registry(written: WrittenSettings) -> bool:
     return written.registry.address.startswith(LOOPBACK)
 
 
-def forget_stale(written: WrittenSettings) -> None:
+def forget_stale(instance: Instance, written: WrittenSettings) -> None:
     """Drop what an earlier run filled in and slipway.toml says itself by now."""
-    if not platform_file().exists():
+    file = _file(instance)
+    if not file.exists():
         return
-    content = tomllib.loads(platform_file().read_text())
+    content = tomllib.loads(file.read_text())
     if not wants_registry(written):
         content.pop("registry", None)
     if not wants_registry(written) or written.app.base_image != PUBLIC_BASE_IMAGE:
@@ -59,24 +60,24 @@ def forget_stale(written: WrittenSettings) -> None:
     content["environments"] = {name: content["environments"][name] for name in sorted(kept)}
     if not kept:
         content.pop("kubectl", None)
-    _replace(platform_file(), content)
+    _replace(file, content)
 
 
-def add_registry(written: WrittenSettings, address: str, base_image: str) -> None:
+def add_registry(instance: Instance, written: WrittenSettings, address: str, base_image: str) -> None:
     """Images go there, and are built from that base (a name with a digest)."""
     content: dict[str, Any] = {"registry": {"address": address, "insecure": True}}
     if written.app.base_image == PUBLIC_BASE_IMAGE:
         content["app"] = {"base_image": base_image}
-    _add(content)
+    _add(instance, content)
 
 
-def add_cluster(written: WrittenSettings, instance: Instance, kubeconfig: Path, kubectl: Path) -> None:
+def add_cluster(instance: Instance, written: WrittenSettings, kubeconfig: Path, kubectl: Path) -> None:
     """Environments on the embedded cluster are reached with that kubeconfig and answer at the app's port."""
     reached = {
         "kubeconfig": str(kubeconfig),
         "public_url": f"http://127.0.0.1:{instance.ports.app_port}",
     }
-    _add({"kubectl": str(kubectl), "environments": dict.fromkeys(_embedded(written), reached)})
+    _add(instance, {"kubectl": str(kubectl), "environments": dict.fromkeys(_embedded(written), reached)})
 
 
 def write_command_line(instance: Instance) -> None:
@@ -106,14 +107,18 @@ def command_line_file() -> Path:
     return CHECKOUT / "prefect.toml"
 
 
+def _file(instance: Instance) -> Path:
+    return instance.state / "platform.toml"
+
+
 def _embedded(written: WrittenSettings) -> list[str]:
     return [name for name, wanted in written.environments.items() if wanted.context == EMBEDDED]
 
 
-def _add(tables: dict[str, Any]) -> None:
+def _add(instance: Instance, tables: dict[str, Any]) -> None:
     """Put these tables into platform.toml in place of those it has."""
     with _lock:
-        file = platform_file()
+        file = _file(instance)
         present = tomllib.loads(file.read_text()) if file.exists() else {}
         _replace(file, present | tables)
 

@@ -3,7 +3,7 @@
 Plain HTTP, because importing Prefect's own client takes longer than most of what is asked here.
 """
 
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,6 +13,10 @@ from flows.core.errors import PlatformFailed
 
 POOL = "slipway"
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+BUSY_TIMEOUT, BUSY_PAUSE = 30, 0.3
+"""Seconds: a server on SQLite answers 503 while others write, which passes."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ class FlowRun:
     def is_over(self) -> bool:
         """Whether it will not change any more."""
         return self.state in TERMINAL
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One entry of a run's log: `logger` tells which part of Prefect wrote it, on behalf of a task or not."""
+
+    message: str
+    logger: str
+    of_task: bool
 
 
 class PrefectApi:
@@ -54,32 +67,25 @@ class PrefectApi:
     def ensure_work_pool(self, base_job_template: dict[str, Any], queues: dict[str, int]) -> None:
         """The process pool with that template, and its queues with their limits."""
         pool = {"base_job_template": base_job_template}
-        if self._find("GET", f"/work_pools/{POOL}") is None:
-            self._call("POST", "/work_pools/", {"name": POOL, "type": "process", **pool})
-        else:
-            self._call("PATCH", f"/work_pools/{POOL}", pool)
-        for queue, limit in queues.items():
+        self._ensure(f"/work_pools/{POOL}", pool, "/work_pools/", {"name": POOL, "type": "process"})
+        for queue, slots in queues.items():
             path = f"/work_pools/{POOL}/queues"
-            if self._find("GET", f"{path}/{queue}") is None:
-                self._call("POST", f"{path}/", {"name": queue, "concurrency_limit": limit})
-            else:
-                self._call("PATCH", f"{path}/{queue}", {"concurrency_limit": limit})
+            self._ensure(f"{path}/{queue}", {"concurrency_limit": slots}, f"{path}/", {"name": queue})
+
+    def ensure_limit(self, name: str, slots: int) -> None:
+        """The global concurrency limit of that name."""
+        path = "/v2/concurrency_limits/"
+        self._ensure(f"{path}{name}", {"limit": slots}, path, {"name": name})
+
+    def ensure_variable(self, name: str, value: object) -> None:
+        """What `{{ prefect.variables.<name> }}` stands for in prefect.yaml."""
+        self._ensure(f"/variables/name/{name}", {"value": value}, "/variables/", {"name": name})
 
     def process_template(self) -> dict[str, Any]:
         """The job template that Prefect gives a process pool."""
         workers = self._call("GET", "/collections/views/aggregate-worker-metadata")
         template: dict[str, Any] = workers["prefect"]["process"]["default_base_job_configuration"]
         return template
-
-    def set_variable(self, name: str, value: object) -> None:
-        """What `{{ prefect.variables.<name> }}` stands for in prefect.yaml."""
-        if self._find("PATCH", f"/variables/name/{name}", {"value": value}) is None:
-            self._call("POST", "/variables/", {"name": name, "value": value})
-
-    def ensure_concurrency_limit(self, name: str, limit: int) -> None:
-        """A global limit that flows hold while they do what only so many may do at once."""
-        if self._find("GET", f"/v2/concurrency_limits/{name}") is None:
-            self._call("POST", "/v2/concurrency_limits/", {"name": name, "limit": limit})
 
     def deployment_ids(self) -> dict[str, str]:
         """Every deployment of the pool, as flow/deployment -> id."""
@@ -121,22 +127,36 @@ class PrefectApi:
         body = {"state": {"type": state, "message": message}, "force": True}
         self._call("POST", f"/flow_runs/{run.id}/set_state", body)
 
-    def log_lines(self, run: FlowRun, skip: int) -> Sequence[str]:
-        """What the run logged, in order, without the first `skip` lines."""
+    def log_lines(self, run: FlowRun, skip: int) -> list[LogLine]:
+        """What the run logged, in order, without the first `skip` entries."""
         query = {
             "logs": {"flow_run_id": {"any_": [run.id]}},
             "sort": "TIMESTAMP_ASC",
             "offset": skip,
         }
-        return [line["message"] for line in self._call("POST", "/logs/filter", query)]
+        found = self._call("POST", "/logs/filter", query)
+        return [LogLine(line["message"], line["name"], bool(line["task_run_id"])) for line in found]
 
     def run_url(self, run: FlowRun) -> str:
         """Where a person sees the run."""
         return f"{self.ui_url}/runs/flow-run/{run.id}"
 
+    def _ensure(self, path: str, content: dict[str, Any], collection: str, identity: dict[str, Any]) -> None:
+        """Make the thing at `path`, or change it if it differs: writing is what SQLite is slow at."""
+        found = self._find("GET", path)
+        if found is None:
+            self._call("POST", collection, identity | content)
+        elif any(found[key] != value for key, value in content.items()):
+            self._call("PATCH", path, content)
+
     def _find(self, method: str, path: str, body: object = None, params: Any = None) -> Any:
         """The answer; None if there is no such thing."""
-        answer = self._http.request(method, path, json=body, params=params)
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        while True:
+            answer = self._http.request(method, path, json=body, params=params)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                break
+            time.sleep(BUSY_PAUSE)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_error:

@@ -17,6 +17,9 @@ WORKER = "prefect-worker"
 QUEUES = {"ci": 2, "release": 1}
 """Work queues, and how many runs of each go on at once: one release at a time, whatever CI does."""
 
+LIMITS = {"slipway-latest": 1}
+"""Global concurrency limits that the flows take slots of, and how many there are."""
+
 START_TIMEOUT = 180
 """Seconds until a fresh server has made its database, on a busy machine."""
 
@@ -28,6 +31,8 @@ def up(instance: Instance, say: Say) -> PrefectApi:
     api = PrefectApi(instance.ports.prefect_port)
     _await_health(instance, api, say)
     api.ensure_work_pool(_job_template(instance, api), QUEUES)
+    for limit, slots in LIMITS.items():
+        api.ensure_limit(limit, slots)
     if supervision.start(instance, WORKER):
         give_up_orphans(api)
     return api
@@ -62,16 +67,26 @@ def flow_environment(instance: Instance) -> dict[str, str]:
     """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     client = client_settings(instance)
-    return inherited | {
-        "PREFECT_HOME": client["home"],
-        "PREFECT_PROFILES_PATH": client["profiles_path"],
-        "PREFECT_API_URL": client["api"]["url"],
-        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        **_WITHOUT_TELEMETRY,
-    }
+    return (
+        inherited
+        | _own_settings(instance)
+        | {
+            "PREFECT_HOME": client["home"],
+            "PREFECT_PROFILES_PATH": client["profiles_path"],
+            "PREFECT_API_URL": client["api"]["url"],
+            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            **_WITHOUT_TELEMETRY,
+        }
+    )
+
+
+def _own_settings(instance: Instance) -> dict[str, str]:
+    """What makes flows.settings in another process speak of this platform."""
+    embedded = {f"SLIPWAY_EMBEDDED__{k.upper()}": str(v) for k, v in instance.ports.model_dump().items()}
+    return embedded | {"SLIPWAY_STATE": str(instance.state)}
 
 
 _WITHOUT_TELEMETRY = {

@@ -29,6 +29,17 @@ def check(instance: Instance, ports: Iterable[str], cache: Path) -> None:
         raise PlatformFailed(f"The platform can't start yet:\n{listed}", "\nNothing was started.")
 
 
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on 127.0.0.1 at that port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def _docker() -> Iterator[str]:
     if obstacle := docker_daemon.obstacle():
         yield obstacle
@@ -42,7 +53,7 @@ def _ports(instance: Instance, settings: Iterable[str]) -> Iterator[str]:
         publisher = next((c for c in containers if port in _published(c)), None)
         if publisher is not None and publisher.labels.get("slipway.instance") == instance.name:
             continue
-        if port not in own and _is_taken(port):
+        if port not in own and is_taken(port):
             user = f"container {publisher.name}" if publisher else _listener(port)
             yield (
                 f"Port {port} on 127.0.0.1 is in use by {user}. End that, "
@@ -60,16 +71,6 @@ def _running_containers() -> list[DockerContainer]:
 def _published(container: DockerContainer) -> set[int]:
     bindings = container.attrs["HostConfig"]["PortBindings"] or {}
     return {int(b["HostPort"]) for published in bindings.values() for b in published or () if b["HostPort"]}
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
 
 
 def _listener(port: int) -> str:

@@ -5,7 +5,7 @@ What a dead run or another checkout left under the same name is found this way t
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import psutil
 
@@ -18,8 +18,16 @@ STOP_TIMEOUT = 15
 
 def belonging_to(name: str) -> list[psutil.Process]:
     """Every process that carries this instance's name, but for the one that asks and its parents."""
+    return [process for process, variables in marked() if variables[MARK] == name]
+
+
+def marked() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """The processes of any platform with their environment, likewise."""
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [p for p in psutil.process_iter() if p.pid not in mine and _instance_of(p) == name]
+    for process in psutil.process_iter():
+        variables = _environment(process)
+        if MARK in variables and process.pid not in mine:
+            yield process, variables
 
 
 def terminate(processes: Sequence[psutil.Process]) -> None:
@@ -51,8 +59,8 @@ def listening_ports(pid: int) -> set[int]:
     return {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
 
 
-def _instance_of(process: psutil.Process) -> str | None:
+def _environment(process: psutil.Process) -> dict[str, str]:
     try:
-        return process.environ().get(MARK)
+        return process.environ()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
+        return {}

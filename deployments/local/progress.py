@@ -17,6 +17,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from deployments.local.processes import terminate
+
 Say = Callable[[str], None]
 """Tells a person what is being done, in one line."""
 
@@ -38,9 +40,14 @@ class Step:
         self.display.note(f"{self.title}: {message}")
 
     @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
+
+    @property
     def age(self) -> str:
-        """Time since it began, as 12 s or 3 min 20 s."""
-        seconds = int(time.monotonic() - self.began)
+        """The same for people: 12 s, or 3 min 20 s."""
+        seconds = int(self.seconds)
         return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
 
 
@@ -79,14 +86,14 @@ class Display:
         step = Step(title, self)
         with self._lock:
             self._running.append(step)
-        self.note(f"{title} …")
         return step
 
     def end(self, step: Step, *, well: bool) -> None:
         """The step is over."""
         with self._lock:
             self._running.remove(step)
-        self.line(f"{'✓' if well else '✗'} {step.title} ({step.age})")
+        if step.message or step.seconds >= 1 or not well:  # else it was there already
+            self.line(f"{'✓' if well else '✗'} {step.title} ({step.age})")
 
     def _lines(self) -> RenderableType:
         with self._lock:
@@ -107,6 +114,7 @@ class Steps:
         self._display = display
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="step")
         self._futures: list[Future[Any]] = []
+        self._others = set(psutil.Process().children())
 
     def __enter__(self) -> Self:
         return self
@@ -141,5 +149,5 @@ class Steps:
 
     def _abandon(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for program in psutil.Process().children(recursive=True):
-            program.terminate()
+        for program in set(psutil.Process().children()) - self._others:
+            terminate([*program.children(recursive=True), program])

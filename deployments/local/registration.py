@@ -13,9 +13,6 @@ from deployments.local.progress import Say
 from flows.core.errors import PlatformFailed
 from flows.settings import Settings
 
-LATEST = "slipway-latest"
-"""The limit under which a flow run moves the pointer: flows.flow_run asks for it by this name."""
-
 
 def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) -> bool:
     """Whether anything had to be registered. `PlatformFailed` tells what Prefect says against prefect.yaml.
@@ -30,8 +27,7 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
         return False
     say("prefect deploy --all")
     for name, value in variables.items():
-        api.set_variable(name, value)
-    api.ensure_concurrency_limit(LATEST, 1)
+        api.ensure_variable(name, value)
     _deploy(instance)
     memory.write_text(json.dumps([fingerprint, api.deployment_ids()]))
     return True

@@ -31,11 +31,10 @@ class RegistryAccess:
     password: str
 
 
-def up(client: docker.DockerClient, instance: Instance, image: str, say: Say) -> RegistryAccess:
+def up(client: docker.DockerClient, instance: Instance, image: str, _say: Say) -> RegistryAccess:
     """The running registry; its images survive in a volume, its password in the state folder."""
     access = ensure_access(instance)
     htpasswd = _folder(instance) / "htpasswd"
-    say(f"listens on {access.address}")
     ensure_container(
         client,
         instance,

@@ -25,6 +25,13 @@ def run_everything(instance: Instance, written: WrittenSettings) -> None:
     summary.show(display.console, settings, parts.server.result().ui_url, image.result(), release.result())
 
 
+def build_everything(instance: Instance, written: WrittenSettings) -> None:
+    """Have the images and the Kubernetes that platforms on this machine are made of."""
+    with Display() as display, Steps(display) as steps:
+        client = steps.start("Checks", bring_up.prepare_to_build, instance, []).result()
+        BringUp(steps, client, instance, written).ingredients()
+
+
 @contextmanager
 def _alone(instance: Instance) -> Iterator[None]:
     """One `run` at a time for a platform."""

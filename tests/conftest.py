@@ -1,0 +1,157 @@
+"""The platform that service, flow and end-to-end tests run on: real, and apart from the one of `make run`.
+
+Each part is brought up when the first test asks for it, and all are removed after the last. With
+SLIPWAY_TEST_KEEP=1 they stay, for a look and for the next session, which then begins quicker.
+"""
+
+import fcntl
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Protocol, TypeVar
+
+import pytest
+from rich.console import Console
+
+from deployments.local import bring_up as bringing_up
+from deployments.local import cluster_preparation, ending
+from deployments.local.abandoned import remove_abandoned_tests
+from deployments.local.blob_store import BlobStoreAccess
+from deployments.local.bring_up import BringUp
+from deployments.local.engine import connect
+from deployments.local.instance import Instance
+from deployments.local.platform_file import WrittenSettings, mark_state_folder
+from deployments.local.prefect_api import PrefectApi
+from deployments.local.preflight import is_taken
+from deployments.local.progress import Display, Steps
+from deployments.local.registry import RegistryAccess
+from flows.settings import CHECKOUT, Embedded, load_as
+from tests.platform_under_test import PlatformUnderTest
+
+Begun = TypeVar("Begun")
+
+
+class BringUpParts(Protocol):
+    """The type of the fixture `bring_up`."""
+
+    def __call__(self, begin: Callable[[BringUp], Begun]) -> Begun: ...
+
+
+KEEP = "SLIPWAY_TEST_KEEP"
+SOURCE_VARIABLE = "SLIPWAY_SOURCE__REPOSITORY"
+STATE = CHECKOUT / ".slipway-test"
+BELOW_EPHEMERAL = range(20000, 32000)
+"""Ports that no client of this machine is given by chance while they are still free."""
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    """A platform of which nothing runs yet; one session of a checkout has it at a time."""
+    name = f"slipway-test-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
+    with (Path(gettempdir()) / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_abandoned_tests(connect())
+        found = Instance(name, CHECKOUT, STATE, _ports(name))
+        if KEEP not in os.environ:
+            ending.delete(found)  # what a session left that was killed
+        mark_state_folder(STATE)
+        (STATE / "ports.json").write_text(found.ports.model_dump_json())
+        yield found
+        if KEEP not in os.environ:
+            ending.delete(found)
+
+
+@pytest.fixture(scope="session")
+def source(instance: Instance) -> Path:
+    """A repository of the application alone, with one commit on main, for tests to commit to."""
+    folder = instance.state / "source"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "tests").mkdir(parents=True)
+    for part in ("app", "tests/app"):
+        shutil.copytree(CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "Dockerfile", folder)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "The application"]):
+        who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+        subprocess.run(["git", *who, *command], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings(instance: Instance) -> WrittenSettings:
+    """slipway.toml, as it is for the test platform."""
+    return load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
+
+
+@pytest.fixture(scope="session")
+def bring_up(instance: Instance, settings: WrittenSettings) -> BringUpParts:
+    """Brings up the parts that a function begins with, and returns what it returns when they are there."""
+
+    def bring_up(begin: Callable[[BringUp], Begun]) -> Begun:
+        with Display(Console(soft_wrap=True)) as display, Steps(display) as steps:
+            client = steps.start("Checks", bringing_up.prepare, instance, settings).result()
+            return begin(BringUp(steps, client, instance, settings))
+
+    return bring_up
+
+
+@pytest.fixture(scope="session")
+def registry(bring_up: BringUpParts) -> RegistryAccess:
+    """A registry that wants a password, with the base image in it."""
+    access = bring_up(BringUp.registry).result()
+    assert access, "slipway.toml names the platform's own registry"
+    return access
+
+
+@pytest.fixture(scope="session")
+def blob_store(bring_up: BringUpParts) -> BlobStoreAccess:
+    """Azurite, with the container that slipway.toml names."""
+    return bring_up(BringUp.store).result()
+
+
+@pytest.fixture(scope="session")
+def cluster(bring_up: BringUpParts, registry: RegistryAccess) -> Path:
+    """The kubeconfig of a Kubernetes cluster that can pull from the registry, given its password."""
+    kubeconfig = bring_up(BringUp.cluster).result()
+    assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
+    return kubeconfig
+
+
+@pytest.fixture(scope="session")
+def prefect_server(bring_up: BringUpParts, source: Path) -> PrefectApi:
+    """Prefect's server with a worker, whose flows build from `source`."""
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv(SOURCE_VARIABLE, str(source))
+        return bring_up(BringUp.server).result()
+
+
+@pytest.fixture(scope="session")
+def platform(
+    bring_up: BringUpParts,
+    instance: Instance,
+    settings: WrittenSettings,
+    source: Path,
+    prefect_server: PrefectApi,
+) -> PlatformUnderTest:
+    """All of it, ready for flow runs; there is no model in the store yet."""
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv(SOURCE_VARIABLE, str(source))
+        parts = bring_up(BringUp.everything)
+    kubeconfig = parts.kubeconfig.result()
+    assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
+    cluster_preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
+    return PlatformUnderTest(instance, prefect_server, kubeconfig, source)
+
+
+def _ports(name: str) -> Embedded:
+    """Those of the session before if its platform was kept, else free ones."""
+    file = STATE / "ports.json"
+    if KEEP in os.environ and file.exists():
+        return Embedded.model_validate_json(file.read_text())
+    keys = [key for key in Embedded.model_fields if key.endswith("_port")]
+    free = (port for port in random.sample(BELOW_EPHEMERAL, 200) if not is_taken(port))
+    return Embedded(name=name, **dict(zip(keys, free, strict=False)))

@@ -1,0 +1,56 @@
+import httpx
+
+from deployments.local import registry as embedded
+from deployments.local.bring_up import BringUp
+from deployments.local.engine import connect, find_container
+from deployments.local.instance import Instance
+from deployments.local.registry import RegistryAccess
+from tests.conftest import BringUpParts
+
+
+def ask(access: RegistryAccess, path: str, password: str | None) -> httpx.Response:
+    login = (access.username, password) if password else None
+    return httpx.get(f"http://{access.address}/v2/{path}", auth=login, trust_env=False)
+
+
+def test_it_wants_a_password(registry: RegistryAccess) -> None:
+    assert ask(registry, "", None).status_code == 401
+    assert ask(registry, "", "guess").status_code == 401
+    assert ask(registry, "", registry.password).status_code == 200
+
+
+def test_the_base_image_is_in_it(registry: RegistryAccess) -> None:
+    tags = ask(registry, "slipway/base/tags/list", registry.password).json()["tags"]
+    assert len(tags) == 1
+
+
+def test_images_can_be_deleted(registry: RegistryAccess) -> None:
+    unknown = f"http://{registry.address}/v2/slipway/base/manifests/sha256:{'0' * 64}"
+    answer = httpx.delete(unknown, auth=(registry.username, registry.password), trust_env=False)
+    assert answer.status_code == 404  # and not 405: not allowed
+
+
+def test_bringing_it_up_again_leaves_it_alone(
+    registry: RegistryAccess, bring_up: BringUpParts, instance: Instance
+) -> None:
+    before = find_container(connect(), instance, embedded.ROLE)
+    again = bring_up(BringUp.registry).result()
+    after = find_container(connect(), instance, embedded.ROLE)
+    assert again == registry
+    assert before
+    assert after
+    assert (after.id, after.attrs["State"]["StartedAt"]) == (before.id, before.attrs["State"]["StartedAt"])
+
+
+def test_killed_it_comes_back_with_its_images(
+    registry: RegistryAccess, bring_up: BringUpParts, instance: Instance
+) -> None:
+    container = find_container(connect(), instance, embedded.ROLE)
+    assert container
+    container.remove(force=True)
+    assert bring_up(BringUp.registry).result() == registry
+    assert ask(registry, "slipway/base/tags/list", registry.password).status_code == 200
+
+
+def test_only_its_owner_can_read_the_password(registry: RegistryAccess, instance: Instance) -> None:
+    assert (instance.state / "registry" / "access.json").stat().st_mode & 0o077 == 0
