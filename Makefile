@@ -1,0 +1,52 @@
+# Each target makes the checkout ready first, and costs nothing when it is: see deployments/local/bootstrap.
+READY = deployments/local/bootstrap
+READY_TO_TEST = $(READY) --tests
+PLATFORM = $(READY) python -m deployments.local
+
+.PHONY: help run stop clean status test lint types contracts tests format lock
+.NOTPARALLEL:
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+run: ## bring up the platform, then commit -> image -> release -> answer
+	@$(PLATFORM) run $(ARGS)
+
+stop: ## end what `make run` started, keep its data
+	@$(PLATFORM) stop $(ARGS)
+
+clean: ## stop, and delete volumes, state and images of this project
+	@$(PLATFORM) clean $(ARGS)
+
+status: ## what runs, and what is live
+	@$(PLATFORM) status $(ARGS)
+
+test: lint types contracts tests ## all of the following four
+
+lint: ## ruff: rules and format
+	@$(READY_TO_TEST) ruff check .
+	@$(READY_TO_TEST) ruff format --check .
+
+types: ## mypy, strict
+	@$(READY_TO_TEST) mypy
+
+contracts: ## import-linter: who may import whom
+	@$(READY_TO_TEST) lint-imports
+
+tests: ## pytest: unit, service, flow and end-to-end tests
+	@$(READY_TO_TEST) python -m pytest $(ARGS)
+
+format: ## let ruff put the code in shape
+	@$(READY_TO_TEST) ruff check --fix .
+	@$(READY_TO_TEST) ruff format .
+
+COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-find-links --python-version 3.11 \
+	--custom-compile-command "make lock"
+
+lock: ## compile every *.in to its lock
+	@$(READY) true
+	$(COMPILE) deployments/local/uv.in -o deployments/local/uv.txt
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) app/requirements.in -o app/requirements.txt
+	$(COMPILE) deployments/local/requirements.in -o deployments/local/requirements.txt
+	$(COMPILE) tests/requirements.in -o tests/requirements.txt

@@ -1,0 +1,1 @@
+"""Where the pipeline runs, and what it needs there."""

@@ -6,12 +6,13 @@ from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
 from prefect_azure import AzureBlobStorageCredentials
 from prefect_docker import DockerHost, DockerRegistryCredentials
+from pydantic import SecretStr
 
 from flows.core.errors import SettingsError
-from flows.services import model_store
-from flows.services.model_store import ModelStore
+from flows.services import blob_providers
+from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
-from flows.settings import Engine, ModelStore as ModelSettings, Registry
+from flows.settings import Engine, ModelSettings, Registry
 
 B = TypeVar("B", bound=Block)
 
@@ -43,8 +44,18 @@ def engine_url(engine: Engine) -> str | None:
     return url
 
 
-def azure_store(model: ModelSettings) -> ModelStore:
-    """The store behind an Azure Blob Storage block."""
+def blob_store(model: ModelSettings) -> BlobStore:
+    """The container behind an Azure Blob Storage block."""
     block = _load(AzureBlobStorageCredentials, model.credentials, "[model] credentials")
-    connection = block.connection_string.get_secret_value() if block.connection_string else None
-    return ModelStore(model_store.azure(connection, model.container))
+    return blob_providers.azure(
+        model.container,
+        connection_string=_plain(block.connection_string),
+        account_url=block.account_url,
+        tenant_id=block.tenant_id,
+        client_id=block.client_id,
+        client_secret=_plain(block.client_secret),
+    )
+
+
+def _plain(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None

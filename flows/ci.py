@@ -1,14 +1,15 @@
 """CI: a commit and a model become a tested, tried-out image in the registry, and `latest` where it is due."""
 
-from prefect import flow, runtime
+from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from flows import report, tasks
 from flows.core.image import Image
 from flows.core.pointer import Keep, Move
-from flows.flow_run import closing_report, flow_logger
-from flows.run import Run, containers_removed, opened
+from flows.flow_run import LATEST, one_at_a_time, reported_run
+from flows.run import Run, containers_removed
 from flows.stages.ci import NEWEST, Inputs
 
 
@@ -20,7 +21,7 @@ def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
         ref: the commit: a branch, a tag, a SHA (short will do), or HEAD, the repository's own.
         model: `newest`, or the version of the model that goes into the image.
     """
-    with opened(str(runtime.flow_run.id), flow_logger()) as run, closing_report(run, "ci") as facts:
+    with reported_run("ci") as (run, facts):
         inputs = resolve(run, ref, model)
         facts |= {"commit": inputs.commit, "model": inputs.model, "capsule": inputs.capsule.hash}
         image = tasks.find_image(run, inputs)
@@ -28,7 +29,8 @@ def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
         if image is None:
             with containers_removed(run):
                 image = build(run, inputs)
-        moved = tasks.move_latest(run, inputs, image)
+        with one_at_a_time(LATEST):
+            moved = tasks.move_latest(run, inputs, image)
         facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
         announce(inputs, image, moved)
         done = "built, tested and pushed" if built else "nothing to build"

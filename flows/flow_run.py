@@ -1,30 +1,77 @@
-"""What every flow does around its stages: log, and close with a report that explains the run."""
+"""What every flow does around its stages: open the run, and close it with a report that explains it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
+from uuid import UUID
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
 
 from flows import report
-from flows.core.errors import SlipwayError, TestsFailed
-from flows.run import Run
-from flows.services.command import Say
+from flows.core.errors import SettingsError, SlipwayError, TestsFailed
+from flows.run import Run, opened
+from flows.services.transfer import Progress
 
+TELL_EVERY = 2.0
+"""Seconds between two updates of a progress artifact: each is a request to the server."""
 
-def flow_logger() -> Say:
-    """Takes lines for the log of whatever runs: the task inside one, else the flow."""
-    return lambda line: get_run_logger().info(line)
+LATEST = "slipway-latest"
+"""The global concurrency limit of 1 under which `latest` moves: a registry can't compare and set."""
+
+LOCK_TIMEOUT = 300
 
 
 @contextmanager
-def closing_report(run: Run, key: str) -> Iterator[dict[str, object]]:
-    """Collects facts while the stages run, and publishes them at the end, or what went wrong."""
-    facts: dict[str, object] = {}
+def one_at_a_time(limit: str) -> Iterator[None]:
+    """Hold the only slot of a global concurrency limit; `SettingsError` where there is no such limit."""
     try:
-        yield facts
-    except SlipwayError as error:
-        if isinstance(error, TestsFailed) and error.results:
-            report.publish_tests(error.results, f"{key}-tests")
-        report.publish_failure(run, key, error, facts)
-        raise
-    report.publish(run, key, "", facts)
+        with concurrency(limit, timeout_seconds=LOCK_TIMEOUT, strict=True):
+            yield
+    except ConcurrencySlotAcquisitionError as error:
+        raise SettingsError(
+            f"Prefect gives no slot of the concurrency limit {limit!r}: {error}.",
+            f"Create it: prefect gcl create {limit} --limit 1",
+        ) from None
+
+
+@contextmanager
+def reported_run(key: str) -> Iterator[tuple[Run, dict[str, object]]]:
+    """This flow's run, and the facts for its closing report, which on an error explains that."""
+    facts: dict[str, object] = {}
+    with opened(str(runtime.flow_run.id), _log, _progress) as run:
+        try:
+            yield run, facts
+        except SlipwayError as error:
+            if isinstance(error, TestsFailed) and error.results:
+                report.publish_tests(error.results, f"{key}-tests")
+            report.publish_failure(run, key, error, facts)
+            raise
+        report.publish(run, key, facts)
+
+
+def _log(line: str) -> None:
+    get_run_logger().info(line)
+
+
+def _progress(title: str) -> Progress:
+    """Shows a transfer as a progress artifact and in the log, from its first update on."""
+    artifact: UUID | None = None
+    told = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal artifact, told
+        if done < total and time.monotonic() - told < TELL_EVERY:
+            return
+        told = time.monotonic()
+        percent = 100 * done / max(total, 1)
+        _log(f"{title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        if artifact is None:
+            artifact = cast(UUID, create_progress_artifact(percent, description=title))
+        else:
+            update_progress_artifact(artifact, percent)
+
+    return tell

@@ -1,12 +1,12 @@
 """Release: an image from the registry becomes what an environment's users reach."""
 
-from prefect import flow, runtime
-from prefect.states import Completed, State
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows import tasks
 from flows.core.release import Skip
-from flows.flow_run import closing_report, flow_logger
-from flows.run import opened
+from flows.flow_run import reported_run
 
 
 @flow(name="release", flow_run_name="{environment} ← {image}")
@@ -21,7 +21,7 @@ def release(
         reason: why, for whoever reads it later.
         force: release even if the same is live already.
     """
-    with opened(str(runtime.flow_run.id), flow_logger()) as run, closing_report(run, "release") as facts:
+    with reported_run("release") as (run, facts):
         candidate = tasks.find_candidate(run, image)
         facts |= {"environment": environment, "commit": candidate.commit, "image": candidate.image}
         manifests = tasks.render_manifests(run, environment, candidate)

@@ -23,9 +23,9 @@ def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], 
     return "\n\n".join(parts)
 
 
-def publish(run: Run, key: str, title: str, facts: Mapping[str, object]) -> None:
+def publish(run: Run, key: str, facts: Mapping[str, object]) -> None:
     """The run's closing artifact."""
-    create_markdown_artifact(markdown(title, facts, run.journal), key=key, description=title)
+    create_markdown_artifact(markdown(f"{key}: done", facts, run.journal), key=key)
 
 
 def publish_failure(run: Run, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:

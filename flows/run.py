@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,16 +11,18 @@ from tempfile import mkdtemp
 from typing import Literal
 
 from flows import settings as configuration
-from flows.blocks import azure_store, engine_url, registry_credentials, secret
+from flows.blocks import blob_store, engine_url, registry_credentials, secret
 from flows.services import command
 from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.images import Engine
 from flows.services.manifests import Overlay
 from flows.services.model_store import ModelStore
+from flows.services.plain_models import PlainDescription
 from flows.services.registry import Registry
 from flows.services.source import Repository
-from flows.settings import CHECKOUT, EMBEDDED, Settings
+from flows.services.transfer import Progress
+from flows.settings import CHECKOUT, EMBEDDED, ModelSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """What every stage is given: `say` writes to the run's log, `workspace` is its own and goes with it."""
+    """What every stage is given.
+
+    `say` writes to the run's log, `progress` shows how far a transfer of that title has come, `workspace`
+    is this run's own and goes with it.
+    """
 
     id: str
     settings: Settings
     workspace: Path
     say: Say
+    progress: Callable[[str], Progress]
     journal: list[Stage] = field(default_factory=list)
 
     @property
@@ -64,7 +71,8 @@ class Run:
     @cached_property
     def models(self) -> ModelStore:
         """The store that models are published to."""
-        return azure_store(self.settings.model)
+        wanted = self.settings.model
+        return ModelStore(blob_store(wanted), self.cache / "models", plain=_plain(wanted))
 
     @cached_property
     def registry(self) -> Registry:
@@ -79,13 +87,7 @@ class Run:
 
     def cluster(self, environment: str) -> Cluster:
         """The namespace that the environment lives in."""
-        wanted = self.settings.environment(environment)
-        kubeconfig = wanted.kubeconfig
-        if kubeconfig is None and wanted.context == EMBEDDED:
-            kubeconfig = configuration.state_folder() / "kubeconfig"
-        return Cluster(
-            kubeconfig, wanted.context, wanted.namespace, self.settings.app.name, self.settings.kubectl
-        )
+        return cluster_of(self.settings, environment)
 
     def overlay(self, environment: str) -> Overlay:
         """The team's manifests for the environment."""
@@ -106,9 +108,9 @@ class Run:
 
 
 @contextmanager
-def opened(run_id: str, say: Say) -> Iterator[Run]:
+def opened(run_id: str, say: Say, progress: Callable[[str], Progress]) -> Iterator[Run]:
     """A run that leaves nothing behind, however it ends: no process, no container, no file."""
-    run = Run(run_id, configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[:8]}-")), say)
+    run = Run(run_id, configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[:8]}-")), say, progress)
     try:
         yield run
     finally:
@@ -123,3 +125,20 @@ def containers_removed(run: Run) -> Iterator[None]:
         yield
     finally:
         run.engine.remove_containers()
+
+
+def cluster_of(settings: Settings, environment: str) -> Cluster:
+    """The namespace that the environment lives in; the embedded kubeconfig is the state folder's."""
+    wanted = settings.environment(environment)
+    kubeconfig = wanted.kubeconfig
+    if kubeconfig is None and wanted.context == EMBEDDED:
+        kubeconfig = configuration.state_folder() / "kubeconfig"
+    return Cluster(kubeconfig, wanted.context, wanted.namespace, settings.app.name, settings.kubectl)
+
+
+def _plain(model: ModelSettings) -> PlainDescription | None:
+    """What slipway.toml says of model files that come without a manifest."""
+    if model.plain is None:
+        return None
+    labels = (CHECKOUT / model.plain.labels).read_text().splitlines()
+    return PlainDescription(labels, model.plain.preprocessing.model_dump(), model.plain.activation)

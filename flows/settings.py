@@ -8,7 +8,7 @@ none of them: the `credentials` keys name Prefect blocks.
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -83,7 +83,7 @@ class PlainModel(Section):
     activation: Literal["softmax", "none"] = "softmax"
 
 
-class ModelStore(Section):
+class ModelSettings(Section):
     """Which model, and the container it is published to."""
 
     name: DnsLabel
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     timezone: Annotated[str, AfterValidator(_time_zone)]
     source: Source
     app: App
-    model: ModelStore
+    model: ModelSettings
     registry: Registry
     engine: Engine
     schedule: Schedule = Schedule()
@@ -203,10 +203,18 @@ def platform_file() -> Path:
     return state_folder() / "platform.toml"
 
 
+S = TypeVar("S", bound=Settings)
+
+
 def load() -> Settings:
     """The settings in force; `SettingsError` names the file, each wrong key and what is allowed."""
+    return load_as(Settings)
+
+
+def load_as(kind: type[S]) -> S:
+    """As `load`, for a subclass with other sources."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
         raise SettingsError(f"{_origin()}: {complaints}.", "Nothing was started.") from None

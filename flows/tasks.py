@@ -1,7 +1,7 @@
 """The one table of tasks: what each stage is called, how often it is tried, and how long it may take.
 
-Only a `TransientError` is tried again. The time-outs here are the outer limit: Prefect can't interrupt a stage
-that runs beside another in a thread, so subprocesses and clients carry their own, shorter ones.
+Only a `TransientError` is tried again. The time-outs are the outer limit: Prefect can't interrupt what runs
+beside another stage in a thread, so subprocesses and clients carry their own, shorter ones.
 """
 
 from collections.abc import Callable
@@ -70,7 +70,7 @@ apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4
 watch_rollout    = _task(release.watch_rollout,     "watch rollout",     tries=4, timeout=60 * MINUTE)
 prove            = _task(release.prove,             "prove from outside", tries=3, timeout=5 * MINUTE)
 
-read_files       = _task(publishing.read_files,     "read files",                 timeout=5 * MINUTE)
+describe_model   = _task(publishing.describe_model, "describe model",            timeout=10 * MINUTE)
 validate_model   = _task(publishing.validate_model, "validate model",             timeout=10 * MINUTE)
 upload_model     = _task(publishing.upload_model,   "upload model",      tries=4, timeout=60 * MINUTE)
 # fmt: on

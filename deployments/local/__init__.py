@@ -1,0 +1,1 @@
+"""The whole platform on one machine: a real registry, blob store, Kubernetes and Prefect server."""

@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
@@ -27,6 +28,8 @@ from flows.core.model import Model
 
 FILLED_IN = ("name", "version", "digest", "size", "created")
 """The keys that an author leaves out; what stands there is replaced."""
+
+VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._]{0,62}$"
 
 _exact = ConfigDict(extra="forbid", strict=True)
 
@@ -121,7 +124,7 @@ class Manifest:
 
     schema: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._]{0,62}$")]
+    version: Annotated[str, Field(pattern=VERSION)]
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     size: Annotated[int, Field(ge=0)]
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -174,6 +177,17 @@ def complete(
     """An author's manifest with the keys of `FILLED_IN`; `ModelRejected` as from `parse`."""
     facts = {"name": name, "version": version, "digest": digest, "size": size, "created": created}
     return _checked(_json_object(author, source) | facts, source)
+
+
+def promised_digest(author: bytes) -> str | None:
+    """The model digest that an author's manifest happens to state, as one copied from a store does."""
+    found = _json_object(author, "the manifest").get("digest")
+    return None if found is None else str(found)
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` can be a version: one segment of a path, of letters, digits, dots, dashes."""
+    return re.fullmatch(VERSION, text) is not None
 
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""A trained model, and the manifest that tells the app how to serve it."""
+"""A trained model, and the pointer that says which of its versions is the newest."""
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from flows.core.errors import ModelRejected
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,35 @@ class Model:
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
+    @property
+    def short_digest(self) -> str:
+        """Twelve hex digits: how a person names the content."""
+        return self.digest.removeprefix("sha256:")[:12]
+
     def to_json(self) -> dict[str, Any]:
         """The pointer file's content."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "digest": self.digest,
-            "manifest_digest": self.manifest_digest,
-            "size": self.size,
-        }
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What `<name>/latest.json` says: the newest model, and when it was published (RFC 3339, UTC)."""
+
+    model: Model
+    published: str
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        return f"{json.dumps(self.model.to_json() | {'published': self.published}, indent=1)}\n".encode()
+
+    @classmethod
+    def parse(cls, content: bytes, *, source: str) -> Self:
+        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
+        try:
+            found = json.loads(content)
+            model = Model(**{key: found[key] for key in Model.__dataclass_fields__})
+            return cls(model, str(found["published"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelRejected(
+                f"{source} is no pointer to a model: {error!r}.", "Publish a version; that writes it anew."
+            ) from None

@@ -107,14 +107,17 @@ class Cluster:
         self._apply(manifests, ("--dry-run=server",), silent)
         self._apply(manifests, (), say)
 
-    def _apply(self, manifests: Manifests, options: tuple[str, ...], say: Say) -> None:
-        arguments = (
-            *(self.kubectl, "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", *options),
+    def kubectl_apply(self) -> tuple[str, ...]:
+        """The command that applies manifests from standard input to this namespace, as our field manager."""
+        return (
+            *(self.kubectl, "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-"),
             *((f"--kubeconfig={self.kubeconfig}",) if self.kubeconfig else ()),
-            *(f"--context={self.context}", f"--namespace={self.namespace}", "--filename=-"),
+            *(f"--context={self.context}", f"--namespace={self.namespace}"),
         )
+
+    def _apply(self, manifests: Manifests, options: tuple[str, ...], say: Say) -> None:
         try:
-            run(Command(arguments, APPLY_TIMEOUT, stdin=manifests.to_yaml()), say)
+            run(Command((*self.kubectl_apply(), *options), APPLY_TIMEOUT, stdin=manifests.to_yaml()), say)
         except CommandFailed as failure:
             raise self._explained(failure) from None
 

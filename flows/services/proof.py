@@ -9,7 +9,7 @@ from flows.services import probe
 from flows.services.command import Say
 
 DEADLINE = 30
-"""Seconds for every replica to have answered; a load balancer spreads a few requests a replica well before."""
+"""Seconds for every replica to have answered; a few requests a replica take far less."""
 
 IN_A_ROW = 3
 """Right answers in a row, for each replica, after the last one from an old replica."""

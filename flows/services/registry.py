@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.request import parse_http_list, parse_keqv_list
 
@@ -173,6 +174,10 @@ class Registry:
         found: dict[str, str] = answer.json().get("config", {}).get("Labels") or {}
         return found
 
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(auth=TokenAuth(self.credentials), timeout=TIMEOUT, follow_redirects=True)
+
     def _ask(
         self,
         method: str,
@@ -185,10 +190,8 @@ class Registry:
         scheme = "http" if self.insecure else "https"
         host = DOCKER_HUB if self.address == "docker.io" else self.address
         url = httpx.URL(f"{scheme}://{host}/v2/{self.repository}/").join(path)
-        auth = TokenAuth(self.credentials)
         try:
-            with httpx.Client(auth=auth, timeout=TIMEOUT, follow_redirects=True) as client:
-                answer = client.request(method, url, content=content, headers=headers)
+            answer = self._client.request(method, url, content=content, headers=headers)
         except httpx.TransportError as error:
             raise RegistryUnavailable(
                 f"The registry {self.address} could not be reached: {error}.",

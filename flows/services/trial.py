@@ -79,13 +79,13 @@ def _url(container: Container, port: int) -> str:
 
 def _until_ready(container: Container, limits: Limits) -> float:
     started = time.monotonic()
-    while (waited := time.monotonic() - started) < limits.ready:
+    while time.monotonic() - started < limits.ready:
         url = _url(container, limits.port)
         if container.status == "exited":
             code = container.attrs["State"]["ExitCode"]
             raise _failed(f"The container ended by itself, with exit code {code}.", container)
         if url and probe.is_ready(url):
-            return waited
+            return time.monotonic() - started
         time.sleep(POLL)
     raise _failed(f"The container was not ready within {limits.ready:.0f} s.", container)
 

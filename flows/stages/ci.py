@@ -41,16 +41,17 @@ def resolve_commit(run: Run, ref: str) -> Commit:
     """Bring the mirror up to date and find the commit that `ref` names."""
     run.repository.fetch(run.say)
     commit = run.repository.resolve(ref, run.settings.source.branch)
-    run.say(
-        f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {commit.branch or 'no branch'}."
-    )
+    where = commit.branch or "no branch"
+    run.say(f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {where}.")
     return commit
 
 
 def resolve_model(run: Run, version: str) -> Model:
     """The newest model in the store, or the version asked for."""
     name = run.settings.model.name
-    model = run.models.newest(name) if version == NEWEST else run.models.find(name, version)
+    progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
+    newest = version == NEWEST
+    model = run.models.newest(name, progress) if newest else run.models.find(name, version, progress)
     run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}.")
     return model
 
@@ -97,7 +98,7 @@ def run_tests(run: Run, inputs: Inputs) -> TestResults:
 
 def fetch_model(run: Run, inputs: Inputs) -> Path:
     """The folder with model and manifest, fetched or from the cache, checked against their digests."""
-    return run.models.fetch(inputs.model, run.cache / "models", run.say)
+    return run.models.fetch(inputs.model, run.progress(f"fetch {inputs.model}"))
 
 
 def build_image(run: Run, inputs: Inputs, model: Path) -> str:
@@ -132,7 +133,7 @@ def try_out(run: Run, inputs: Inputs, image: str, model: Path) -> Trial:
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
     return trial.try_out(
-        run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), say
+        run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), run.say
     )
 
 
@@ -176,7 +177,8 @@ def _tag(run: Run, inputs: Inputs) -> str:
 
 def _context(run: Run, inputs: Inputs, name: str) -> Path:
     folder = run.workspace / name
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # of a try before this one
+    folder.mkdir()
     run.repository.lay_out(inputs.commit.sha, run.settings.app.context, folder)
     return folder
 

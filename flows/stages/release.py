@@ -98,6 +98,5 @@ def prove(run: Run, environment: str, candidate: Candidate) -> Proof:
     manifest = run.registry.attached(candidate.capsule)
     pods = rollout_watch.new_pod_names(run.cluster(environment))
     url = run.settings.environment(environment).public_url
-    return proof.prove(
-        url, pods, candidate.capsule, parse_manifest(manifest, source=f"manifest of {candidate.capsule}"), say
-    )
+    parsed = parse_manifest(manifest, source=f"the manifest kept beside {candidate.capsule}")
+    return proof.prove(url, pods, candidate.capsule, parsed, run.say)

@@ -1,0 +1,93 @@
+"""The platform on this machine: bring it up and put it to work, end it, delete it, look at it."""
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+from rich.console import Console
+
+from deployments.local.instance import Instance
+from deployments.local.platform_file import WrittenSettings
+from flows import settings as configuration
+from flows.core.errors import SettingsError, SlipwayError
+from flows.settings import CHECKOUT, Settings
+
+SETTINGS_WRONG, FAILED, INTERRUPTED = 2, 1, 130
+
+
+@click.group(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Entry point."""
+
+
+@main.command()
+def run() -> None:
+    """Bring up or repair the platform, then: newest commit and model -> image -> release -> answer.
+
+    What is up already stays; what is built and released already is not built or released again.
+    """
+    from deployments.local.running import run_everything  # noqa: PLC0415  # --help and wrong settings are quick
+
+    written = configuration.load_as(WrittenSettings)
+    run_everything(_instance(written), written)
+
+
+@main.command()
+def stop() -> None:
+    """End the platform's processes and containers. Data, images and settings stay."""
+    from deployments.local.ending import stop_platform  # noqa: PLC0415  # as above
+
+    stop_platform(_instance(configuration.load()), Console(highlight=False))
+
+
+@main.command()
+def clean() -> None:
+    """Stop, and delete the platform's volumes, state and images, and nothing else.
+
+    The compiled Kubernetes, which all checkouts of this machine share, stays.
+    """
+    from deployments.local.ending import clean_platform  # noqa: PLC0415  # as above
+
+    clean_platform(_instance(configuration.load()), Console(highlight=False))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Addresses and what is live, for programs.")
+def status(as_json: bool) -> None:
+    """Show what of the platform runs, and what is live where."""
+    from deployments.local import status as state  # noqa: PLC0415  # as above
+
+    settings = configuration.load()
+    found = state.read(_instance(settings), settings)
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        state.show(_instance(settings), found, Console(highlight=False))
+
+
+def _instance(settings: Settings) -> Instance:
+    return Instance(settings.embedded.name, CHECKOUT, configuration.state_folder(), settings.embedded)
+
+
+def _run_to_the_end() -> NoReturn:
+    """Exit at once, whatever threads of abandoned steps still wait for: nothing they do matters any more."""
+    try:
+        main(standalone_mode=False)
+        code = 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SlipwayError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = SETTINGS_WRONG if isinstance(error, SettingsError) else FAILED
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted. What is up stays up: `make run` goes on from there.", err=True)
+        code = INTERRUPTED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _run_to_the_end()

@@ -1,0 +1,100 @@
+"""The Prefect blocks that flow runs take their credentials from.
+
+A block is made when it is missing, and made again when the platform's credentials changed. One that a person
+pointed at another system is theirs, and left as it is.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deployments.local.blob_store import ACCOUNT, BlobStoreAccess
+from deployments.local.instance import Instance
+from deployments.local.prefect_api import PrefectApi
+from deployments.local.prefect_server import flow_environment
+from deployments.local.progress import Say
+from deployments.local.registry import RegistryAccess
+from flows.core.errors import PlatformFailed
+from flows.settings import Settings
+
+LOOPBACK = ("localhost:", "127.0.0.1:")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block as it should be: `kind` is the slug of its type, `block_class` what saves it."""
+
+    kind: str
+    block_class: str
+    name: str
+    values: Mapping[str, Any]
+
+
+def ensure(instance: Instance, api: PrefectApi, wanted: list[Block], say: Say) -> bool:
+    """Whether any block had to be saved."""
+    stale = [block for block in wanted if _is_stale(block, api.block(block.kind, block.name))]
+    if stale:
+        say(f"saving {', '.join(block.name for block in stale)}")
+        _save(instance, stale)
+    return bool(stale)
+
+
+def uses_own_store(api: PrefectApi, settings: Settings) -> bool:
+    """Whether models come from this platform's blob store, and not from one that a person named."""
+    return _leads_here(api.block("azure-blob-storage-credentials", settings.model.credentials) or {})
+
+
+def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStoreAccess) -> list[Block]:
+    """The blocks that lead to this platform; none for a registry that is not its own."""
+    blocks = [
+        Block(
+            "azure-blob-storage-credentials",
+            "prefect_azure.AzureBlobStorageCredentials",
+            settings.model.credentials,
+            {"connection_string": store.connection_string},
+        ),
+        Block("docker-host", "prefect_docker.DockerHost", settings.engine.credentials, {}),
+    ]
+    if registry is not None:
+        login = {
+            "registry_url": registry.address,
+            "username": registry.username,
+            "password": registry.password,
+        }
+        name = settings.registry.credentials
+        blocks.append(
+            Block("docker-registry-credentials", "prefect_docker.DockerRegistryCredentials", name, login)
+        )
+    return blocks
+
+
+def _is_stale(block: Block, found: dict[str, Any] | None) -> bool:
+    if found is None:
+        return True
+    same = all(found.get(key) == value for key, value in block.values.items())
+    return not same and _leads_here(found)
+
+
+def _leads_here(found: dict[str, Any]) -> bool:
+    """Whether the block was made for an embedded platform, as far as its values tell."""
+    account = f"AccountName={ACCOUNT};" in (found.get("connection_string") or "")
+    return account or (found.get("registry_url") or "").startswith(LOOPBACK)
+
+
+def _save(instance: Instance, blocks: list[Block]) -> None:
+    """In a process that alone pays for importing Prefect, and gets the secrets through a pipe."""
+    saved = subprocess.run(
+        [sys.executable, "-m", "deployments.local.save_blocks"],
+        input=json.dumps([asdict(block) for block in blocks]),
+        cwd=instance.checkout,
+        env=flow_environment(instance),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if saved.returncode:
+        raise PlatformFailed(f"The blocks can't be saved: {saved.stderr.strip()[-1000:]}")

@@ -1,0 +1,128 @@
+"""The whole platform, brought up or repaired: what depends on what, all else side by side."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from deployments.local import (
+    blob_store,
+    blocks,
+    cluster,
+    docker_daemon,
+    images,
+    kubernetes_binary,
+    platform_file,
+    prefect_server,
+    preflight,
+    registration,
+    registry,
+)
+from deployments.local.blob_store import BlobStoreAccess
+from deployments.local.engine import connect, ensure_network
+from deployments.local.instance import Instance
+from deployments.local.platform_file import WrittenSettings
+from deployments.local.prefect_api import PrefectApi
+from deployments.local.progress import Say, Steps
+from deployments.local.registry import RegistryAccess
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The platform's parts, each as soon as it is there; `kubeconfig` and `registry` None if not its own."""
+
+    server: Future[PrefectApi]
+    registry: Future[RegistryAccess | None]
+    store: Future[BlobStoreAccess]
+    kubeconfig: Future[Path | None]
+    ready_for_runs: Future[None]
+    """Flows can run: their blocks, deployments and settings are there; what they release to may not be."""
+
+
+@dataclass(frozen=True)
+class BringUp:
+    """Begins with parts of one platform; a part can be had alone."""
+
+    steps: Steps
+    client: docker.DockerClient
+    instance: Instance
+    settings: WrittenSettings
+
+    def everything(self) -> Parts:
+        """Begin with all, and tell what will be there when."""
+        server, registry_access, store = self.server(), self.registry(), self.store()
+        ready = self.steps.start("Blocks and deployments", self._connect, server, registry_access, store)
+        return Parts(server, registry_access, store, self.cluster(), ready)
+
+    def server(self) -> Future[PrefectApi]:
+        """Prefect's server, and a worker."""
+        return self.steps.start("Prefect server and worker", prefect_server.up, self.instance)
+
+    def store(self) -> Future[BlobStoreAccess]:
+        """The blob store, with the container for models."""
+        image = self._image("azurite")
+        container = self.settings.model.container
+        return self.steps.start("Blob store", blob_store.up, self.client, self.instance, image, container)
+
+    def registry(self) -> Future[RegistryAccess | None]:
+        """The registry with the base image in it, if images go there."""
+        if not platform_file.wants_registry(self.settings):
+            return _nothing()
+        image, base = self._image("registry"), self._image("base")
+        access = self.steps.start("Registry", registry.up, self.client, self.instance, image)
+        return self.steps.start("Base image in the registry", self._offer_base, base, access)
+
+    def cluster(self) -> Future[Path | None]:
+        """The cluster, if an environment lives on it."""
+        if not self.settings.wants_embedded_cluster:
+            return _nothing()
+        binary = self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
+        return self.steps.start("Kubernetes cluster", self._up_cluster, binary, self._image("node"))
+
+    def _image(self, role: str) -> Future[str]:
+        return self.steps.start(f"Image: {role}", images.ensure, self.client, role)
+
+    def _offer_base(self, base: str, access: RegistryAccess, say: Say) -> RegistryAccess:
+        reference = registry.push_base(self.client, base, access, say)
+        platform_file.add_registry(self.settings, access.address, reference)
+        return access
+
+    def _up_cluster(self, binary: Path, node_image: str, say: Say) -> Path:
+        kubeconfig = cluster.up(self.client, self.instance, binary, node_image, say)
+        platform_file.add_cluster(self.settings, self.instance, kubeconfig, kubernetes_binary.kubectl(binary))
+        return kubeconfig
+
+    def _connect(
+        self, api: PrefectApi, access: RegistryAccess | None, store: BlobStoreAccess, say: Say
+    ) -> None:
+        blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
+        registration.ensure(self.instance, self.settings, api, say)
+        platform_file.write_command_line(self.instance)
+
+
+def _nothing() -> Future[Any]:
+    """The result of a part that this platform has not."""
+    nothing: Future[Any] = Future()
+    nothing.set_result(None)
+    return nothing
+
+
+def prepare(instance: Instance, settings: WrittenSettings, say: Say) -> docker.DockerClient:
+    """The docker daemon, once nothing stands in the way of the platform any more."""
+    preflight.check(instance, _ports(settings), kubernetes_binary.cache_folder())
+    docker_daemon.ensure(say)
+    platform_file.forget_stale(settings)
+    client = connect()
+    ensure_network(client, instance)
+    return client
+
+
+def _ports(settings: WrittenSettings) -> list[str]:
+    ports = ["prefect_port", "blob_store_port"]
+    if platform_file.wants_registry(settings):
+        ports.append("registry_port")
+    if settings.wants_embedded_cluster:
+        ports += ["kubernetes_port", "app_port"]
+    return ports

@@ -1,0 +1,66 @@
+"""What it is all for: the newest commit and the newest model become a release that answers.
+
+Each part is a flow run through the server and the worker, as ops would start it.
+"""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.local import blob_store, blocks, cluster_preparation, flow_runs, sample_model
+from deployments.local.blob_store import BlobStoreAccess
+from deployments.local.bring_up import Parts
+from deployments.local.instance import Instance
+from deployments.local.prefect_api import FlowRun, PrefectApi
+from deployments.local.progress import Say, Steps
+from deployments.local.registry import RegistryAccess
+from flows.settings import Settings
+
+SAMPLE_VERSION = "1.0.0"
+ENVIRONMENT = "production"
+
+
+@dataclass(frozen=True)
+class MainJob:
+    """The runs of one `make run`."""
+
+    steps: Steps
+    instance: Instance
+    settings: Settings
+
+    def start(self, parts: Parts) -> tuple[Future[FlowRun], Future[FlowRun]]:
+        """The runs of ci and release; what they wait for is in `parts`."""
+        model = self.steps.start(
+            "A model to pack", self._ensure_model, parts.server, parts.store, parts.ready_for_runs
+        )
+        image = self.steps.start("Flow run ci/commit", self._build, parts.server, model)
+        prepared = self.steps.start(
+            "Namespace and pull secret", self._prepare, parts.registry, parts.kubeconfig, parts.ready_for_runs
+        )
+        release = self.steps.start("Flow run release/on-demand", self._release, parts.server, image, prepared)
+        return image, release
+
+    def _ensure_model(self, api: PrefectApi, store: BlobStoreAccess, _ready: None, say: Say) -> None:
+        """Publish the sample model to a store of ours that has none."""
+        name = self.settings.model.name
+        if not blocks.uses_own_store(api, self.settings):
+            return
+        if blob_store.holds_model(store, self.settings.model.container, name):
+            return
+        say("making the sample model from published weights")
+        folder = sample_model.make(SAMPLE_VERSION, self.instance.state / "models", say)
+        parameters = {"file": str(folder), "name": name, "version": SAMPLE_VERSION}
+        flow_runs.run(api, "publish-model/on-demand", parameters, say)
+
+    def _build(self, api: PrefectApi, _model: None, say: Say) -> FlowRun:
+        return flow_runs.run(api, "ci/commit", {}, say)
+
+    def _prepare(
+        self, registry: RegistryAccess | None, kubeconfig: Path | None, _ready: None, say: Say
+    ) -> None:
+        if kubeconfig is not None:
+            cluster_preparation.ensure(self.instance, self.settings, kubeconfig, registry, say)
+
+    def _release(self, api: PrefectApi, _image: FlowRun, _prepared: None, say: Say) -> FlowRun:
+        parameters = {"environment": ENVIRONMENT, "image": "latest", "reason": "make run"}
+        return flow_runs.run(api, "release/on-demand", parameters, say)

@@ -1,0 +1,126 @@
+"""What the flows have to know about the embedded platform: platform.toml and prefect.toml.
+
+Only what slipway.toml leaves to the platform is filled in; a registry, base image or cluster that it names
+otherwise stays as it is.
+"""
+
+import tomllib
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import tomli_w
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
+
+from deployments.local.instance import Instance
+from deployments.local.prefect_server import client_settings
+from flows.settings import CHECKOUT, EMBEDDED, Settings, config_file, platform_file
+
+LOOPBACK = ("localhost:", "127.0.0.1:")
+PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
+"""Stands in slipway.toml for machines that reach Docker Hub; here ours takes its place."""
+
+STATE_MARK = ".slipway-state"
+
+_lock = Lock()
+
+
+class WrittenSettings(Settings):
+    """slipway.toml and variables alone: what a person asked for."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Without platform.toml."""
+        return env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def wants_registry(written: WrittenSettings) -> bool:
+    """Whether images go to the platform's own registry."""
+    return written.registry.address.startswith(LOOPBACK)
+
+
+def forget_stale(written: WrittenSettings) -> None:
+    """Drop what an earlier run filled in and slipway.toml says itself by now."""
+    if not platform_file().exists():
+        return
+    content = tomllib.loads(platform_file().read_text())
+    if not wants_registry(written):
+        content.pop("registry", None)
+    if not wants_registry(written) or written.app.base_image != PUBLIC_BASE_IMAGE:
+        content.pop("app", None)
+    kept = content.get("environments", {}).keys() & _embedded(written)
+    content["environments"] = {name: content["environments"][name] for name in sorted(kept)}
+    if not kept:
+        content.pop("kubectl", None)
+    _replace(platform_file(), content)
+
+
+def add_registry(written: WrittenSettings, address: str, base_image: str) -> None:
+    """Images go there, and are built from that base (a name with a digest)."""
+    content: dict[str, Any] = {"registry": {"address": address, "insecure": True}}
+    if written.app.base_image == PUBLIC_BASE_IMAGE:
+        content["app"] = {"base_image": base_image}
+    _add(content)
+
+
+def add_cluster(written: WrittenSettings, instance: Instance, kubeconfig: Path, kubectl: Path) -> None:
+    """Environments on the embedded cluster are reached with that kubeconfig and answer at the app's port."""
+    reached = {
+        "kubeconfig": str(kubeconfig),
+        "public_url": f"http://127.0.0.1:{instance.ports.app_port}",
+    }
+    _add({"kubectl": str(kubectl), "environments": dict.fromkeys(_embedded(written), reached)})
+
+
+def write_command_line(instance: Instance) -> None:
+    """prefect.toml, through which `.venv/bin/prefect` in this checkout talks to its main platform."""
+    if is_main(instance):
+        _replace(command_line_file(), client_settings(instance))
+
+
+def mark_state_folder(folder: Path) -> None:
+    """Make the folder, and mark it as one that may be deleted as a whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STATE_MARK).touch()
+
+
+def is_state_folder(folder: Path) -> bool:
+    """Whether it was made for a platform: SLIPWAY_STATE may name anything."""
+    return (folder / STATE_MARK).exists()
+
+
+def is_main(instance: Instance) -> bool:
+    """Whether it is the one that `make run` brings up, not one of the tests'."""
+    return instance.state == CHECKOUT / ".slipway"
+
+
+def command_line_file() -> Path:
+    """What `.venv/bin/prefect` reads in this checkout."""
+    return CHECKOUT / "prefect.toml"
+
+
+def _embedded(written: WrittenSettings) -> list[str]:
+    return [name for name, wanted in written.environments.items() if wanted.context == EMBEDDED]
+
+
+def _add(tables: dict[str, Any]) -> None:
+    """Put these tables into platform.toml in place of those it has."""
+    with _lock:
+        file = platform_file()
+        present = tomllib.loads(file.read_text()) if file.exists() else {}
+        _replace(file, present | tables)
+
+
+def _replace(file: Path, content: dict[str, Any]) -> None:
+    """Written beside and renamed: a flow run may be reading it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(".new")
+    beside.write_text("# Written by `make run`; changes are lost.\n" + tomli_w.dumps(content))
+    beside.replace(file)

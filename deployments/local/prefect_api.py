@@ -1,0 +1,152 @@
+"""The Prefect server's REST interface, as far as the platform needs it.
+
+Plain HTTP, because importing Prefect's own client takes longer than most of what is asked here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+
+from flows.core.errors import PlatformFailed
+
+POOL = "slipway"
+TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A run as the server sees it; `state` is its type (RUNNING), `state_name` what ops read (Retrying)."""
+
+    id: str
+    name: str
+    state: str
+    state_name: str
+    message: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state in TERMINAL
+
+
+class PrefectApi:
+    """Calls to one server; `PlatformFailed` when it refuses one, `httpx.TransportError` when it is away."""
+
+    def __init__(self, port: int) -> None:
+        self.ui_url = f"http://127.0.0.1:{port}"
+        self._http = httpx.Client(base_url=f"{self.ui_url}/api", timeout=30, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def is_healthy(self) -> bool:
+        """Whether it answers."""
+        try:
+            return self._http.get("/health", timeout=2).is_success
+        except httpx.TransportError:
+            return False
+
+    def ensure_work_pool(self, base_job_template: dict[str, Any], queues: dict[str, int]) -> None:
+        """The process pool with that template, and its queues with their limits."""
+        pool = {"base_job_template": base_job_template}
+        if self._find("GET", f"/work_pools/{POOL}") is None:
+            self._call("POST", "/work_pools/", {"name": POOL, "type": "process", **pool})
+        else:
+            self._call("PATCH", f"/work_pools/{POOL}", pool)
+        for queue, limit in queues.items():
+            path = f"/work_pools/{POOL}/queues"
+            if self._find("GET", f"{path}/{queue}") is None:
+                self._call("POST", f"{path}/", {"name": queue, "concurrency_limit": limit})
+            else:
+                self._call("PATCH", f"{path}/{queue}", {"concurrency_limit": limit})
+
+    def process_template(self) -> dict[str, Any]:
+        """The job template that Prefect gives a process pool."""
+        workers = self._call("GET", "/collections/views/aggregate-worker-metadata")
+        template: dict[str, Any] = workers["prefect"]["process"]["default_base_job_configuration"]
+        return template
+
+    def set_variable(self, name: str, value: object) -> None:
+        """What `{{ prefect.variables.<name> }}` stands for in prefect.yaml."""
+        if self._find("PATCH", f"/variables/name/{name}", {"value": value}) is None:
+            self._call("POST", "/variables/", {"name": name, "value": value})
+
+    def deployment_ids(self) -> dict[str, str]:
+        """Every deployment of the pool, as flow/deployment -> id."""
+        found = self._call("POST", "/deployments/filter", {"work_pools": {"name": {"any_": [POOL]}}})
+        flows = self._call(
+            "POST", "/flows/filter", {"flows": {"id": {"any_": [d["flow_id"] for d in found]}}}
+        )
+        names = {flow["id"]: flow["name"] for flow in flows}
+        return {f"{names[d['flow_id']]}/{d['name']}": d["id"] for d in found}
+
+    def block(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The values of a block, secrets included; None if there is none."""
+        path = f"/block_types/slug/{kind}/block_documents/name/{name}"
+        document = self._find("GET", path, params={"include_secrets": True})
+        return None if document is None else dict(document["data"])
+
+    def start(self, deployment: str, parameters: dict[str, Any]) -> FlowRun:
+        """A new run of flow/deployment, due now."""
+        found = self._find("GET", f"/deployments/name/{deployment}")
+        if found is None:
+            raise PlatformFailed(f"The server has no deployment {deployment}.", "Run: make run")
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return _flow_run(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
+
+    def flow_run(self, identity: str) -> FlowRun:
+        """The run as it is now."""
+        return _flow_run(self._call("GET", f"/flow_runs/{identity}"))
+
+    def flow_runs(self, *states: str) -> list[FlowRun]:
+        """The runs of the pool that are in one of these states."""
+        query = {
+            "work_pools": {"name": {"any_": [POOL]}},
+            "flow_runs": {"state": {"type": {"any_": states}}},
+        }
+        return [_flow_run(found) for found in self._call("POST", "/flow_runs/filter", query)]
+
+    def set_state(self, run: FlowRun, state: str, message: str) -> None:
+        """Put the run into that state, whatever it was in."""
+        body = {"state": {"type": state, "message": message}, "force": True}
+        self._call("POST", f"/flow_runs/{run.id}/set_state", body)
+
+    def log_lines(self, run: FlowRun, skip: int) -> Sequence[str]:
+        """What the run logged, in order, without the first `skip` lines."""
+        query = {
+            "logs": {"flow_run_id": {"any_": [run.id]}},
+            "sort": "TIMESTAMP_ASC",
+            "offset": skip,
+        }
+        return [line["message"] for line in self._call("POST", "/logs/filter", query)]
+
+    def run_url(self, run: FlowRun) -> str:
+        """Where a person sees the run."""
+        return f"{self.ui_url}/runs/flow-run/{run.id}"
+
+    def _find(self, method: str, path: str, body: object = None, params: Any = None) -> Any:
+        """The answer; None if there is no such thing."""
+        answer = self._http.request(method, path, json=body, params=params)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if answer.is_error:
+            raise PlatformFailed(
+                f"The Prefect server answered {answer.status_code} to {method} {path}: {answer.text[:300]}"
+            )
+        return answer.json() if answer.content else {}
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:
+        answer = self._find(method, path, body)
+        if answer is None:
+            raise PlatformFailed(f"The Prefect server knows no {path}.")
+        return answer
+
+
+def _flow_run(found: dict[str, Any]) -> FlowRun:
+    state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": None}
+    return FlowRun(found["id"], found["name"], state["type"], state["name"], state["message"] or "")

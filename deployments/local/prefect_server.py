@@ -1,0 +1,130 @@
+"""Prefect's server and the worker that executes flow runs, supervised and tuned for short trigger times."""
+
+import os
+import sys
+from typing import Any
+
+from deployments.local import supervision
+from deployments.local.instance import Instance
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import PrefectApi
+from deployments.local.progress import Say
+from deployments.local.supervision import Program
+
+SERVER = "prefect-server"
+WORKER = "prefect-worker"
+
+QUEUES = {"ci": 2, "release": 1}
+"""Work queues, and how many runs of each go on at once: one release at a time, whatever CI does."""
+
+START_TIMEOUT = 180
+"""Seconds until a fresh server has made its database, on a busy machine."""
+
+
+def up(instance: Instance, say: Say) -> PrefectApi:
+    """The server with its work pool and a worker; `PlatformFailed` names the log to read."""
+    supervision.ensure(instance, _programs(instance), flow_environment(instance))
+    supervision.start(instance, SERVER)
+    api = PrefectApi(instance.ports.prefect_port)
+    _await_health(instance, api, say)
+    api.ensure_work_pool(_job_template(instance, api), QUEUES)
+    if supervision.start(instance, WORKER):
+        give_up_orphans(api)
+    return api
+
+
+def down(instance: Instance) -> None:
+    """End worker, flow runs and server; what was running is marked as crashed."""
+    supervision.stop(instance, WORKER)
+    with PrefectApi(instance.ports.prefect_port) as api:
+        if api.is_healthy():
+            give_up_orphans(api)
+    supervision.end(instance)
+
+
+def give_up_orphans(api: PrefectApi) -> None:
+    """Mark runs whose worker is gone as crashed: else they would hold their queue's places for ever."""
+    for run in api.flow_runs("RUNNING", "PENDING", "CANCELLING"):
+        api.set_state(run, "CRASHED", "The platform was stopped while this run was under way.")
+
+
+def client_settings(instance: Instance) -> dict[str, Any]:
+    """What Prefect's command line and flow runs need to find this server; the keys of prefect.toml."""
+    home = instance.state / "prefect"
+    return {
+        "home": str(home),
+        "profiles_path": str(home / "profiles.toml"),
+        "api": {"url": f"http://127.0.0.1:{instance.ports.prefect_port}/api"},
+    }
+
+
+def flow_environment(instance: Instance) -> dict[str, str]:
+    """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    client = client_settings(instance)
+    return inherited | {
+        "PREFECT_HOME": client["home"],
+        "PREFECT_PROFILES_PATH": client["profiles_path"],
+        "PREFECT_API_URL": client["api"]["url"],
+        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        **_WITHOUT_TELEMETRY,
+    }
+
+
+_WITHOUT_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+}
+
+
+def _programs(instance: Instance) -> list[Program]:
+    prefect = (sys.executable, "-m", "prefect")
+    address = ("--host", "127.0.0.1", "--port", str(instance.ports.prefect_port))
+    queues = [part for queue in QUEUES for part in ("--work-queue", queue)]
+    return [
+        Program(SERVER, (*prefect, "server", "start", *address)),
+        Program(
+            WORKER,
+            (
+                *prefect,
+                "worker",
+                "start",
+                "--pool",
+                "slipway",
+                "--type",
+                "process",
+                "--name",
+                "slipway",
+                *queues,
+            ),
+        ),
+    ]
+
+
+def _job_template(instance: Instance, api: PrefectApi) -> dict[str, Any]:
+    """Prefect's own for processes; the command spares the worker a search for how to run each deployment."""
+    template = api.process_template()
+    properties = template["variables"]["properties"]
+    properties["command"]["default"] = f"{sys.executable} -m prefect.engine"
+    properties["working_dir"]["default"] = str(instance.checkout)
+    return template
+
+
+def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:
+    if not _answers(instance, api):
+        say("starting; the first time it makes its database, which takes about 20 s")
+    wait_until(
+        lambda: _answers(instance, api),
+        START_TIMEOUT,
+        f"The Prefect server at {api.ui_url} does not answer",
+        f"Read {supervision.log_file(instance, SERVER)}, then run this again.",
+    )
+
+
+def _answers(instance: Instance, api: PrefectApi) -> bool:
+    """Whether the server on the port is healthy, and ours: another's would be fooled by our requests."""
+    return supervision.listens(instance, SERVER, instance.ports.prefect_port) and api.is_healthy()

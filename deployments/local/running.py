@@ -1,0 +1,39 @@
+"""`run`, from nothing or from whatever is there to the answer of a deployed app."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deployments.local import bring_up, platform_file, summary
+from deployments.local.bring_up import BringUp
+from deployments.local.instance import Instance
+from deployments.local.main_job import MainJob
+from deployments.local.platform_file import WrittenSettings
+from deployments.local.progress import Display, Steps
+from flows import settings as configuration
+from flows.core.errors import PlatformFailed
+
+
+def run_everything(instance: Instance, written: WrittenSettings) -> None:
+    """Bring up or repair, build, release, and tell; what is there already is left as it is."""
+    with _alone(instance), Display() as display:
+        with Steps(display) as steps:
+            client = steps.start("Checks", bring_up.prepare, instance, written).result()
+            parts = BringUp(steps, client, instance, written).everything()
+            image, release = MainJob(steps, instance, written).start(parts)
+        settings = configuration.load()  # with what the platform filled in
+    summary.show(display.console, settings, parts.server.result().ui_url, image.result(), release.result())
+
+
+@contextmanager
+def _alone(instance: Instance) -> Iterator[None]:
+    """One `run` at a time for a platform."""
+    platform_file.mark_state_folder(instance.state)
+    with (instance.state / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlatformFailed(
+                f"Another `run` is bringing up {instance.name}.", "Wait for it, or end it."
+            ) from None
+        yield

@@ -1,0 +1,90 @@
+"""What of the platform runs, and what is live on it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from docker.errors import DockerException
+from rich.console import Console
+from rich.table import Table
+
+from deployments.local import live, supervision
+from deployments.local.engine import connect, list_containers
+from deployments.local.instance import Instance
+from deployments.local.live import LiveFacts
+from flows.core.errors import EngineUnavailable
+from flows.settings import Settings
+
+
+@dataclass(frozen=True)
+class Status:
+    """The answer to `status`: addresses, what is live where, and what runs."""
+
+    app_url: str
+    prefect_url: str
+    registry: str
+    environments: dict[str, LiveFacts]
+
+    def to_json(self) -> str:
+        """For programs."""
+        content: dict[str, Any] = {
+            "app_url": self.app_url,
+            "prefect_url": self.prefect_url,
+            "registry": self.registry,
+            "environments": {name: facts.to_json() for name, facts in self.environments.items()},
+        }
+        return json.dumps(content, indent=2)
+
+
+def read(instance: Instance, settings: Settings) -> Status:
+    """Everything as it is now; what does not answer is None."""
+    first = next(iter(settings.environments.values()))
+    return Status(
+        app_url=first.public_url,
+        prefect_url=f"http://127.0.0.1:{instance.ports.prefect_port}",
+        registry=settings.registry.address,
+        environments={name: live.read(settings, name) for name in settings.environments},
+    )
+
+
+def show(instance: Instance, status: Status, console: Console) -> None:
+    """For people."""
+    table = Table("part", "state", "where", title=f"Platform {instance.name}", title_justify="left")
+    for name, state, where in _parts(instance, status):
+        table.add_row(name, state, where)
+    console.print(table)
+    lives = Table("environment", "commit", "model", "image", "ready", title="Live", title_justify="left")
+    for name, facts in status.environments.items():
+        lives.add_row(name, *described(facts))
+    console.print(lives)
+
+
+def described(facts: LiveFacts) -> tuple[str, str, str, str]:
+    """Commit, model, image and readiness, as a person names them."""
+    if facts.digest is None:
+        return "-", "-", "nothing is live", "-"
+    return (
+        (facts.commit or "?")[:7],
+        f"{facts.model.name} {facts.model.version}",
+        facts.digest[: len("sha256:") + 12],
+        f"{facts.ready} of {facts.replicas}",
+    )
+
+
+def _parts(instance: Instance, status: Status) -> list[tuple[str, str, str]]:
+    places = {
+        "registry": status.registry,
+        "blob-store": f"127.0.0.1:{instance.ports.blob_store_port}",
+        "control-plane": f"127.0.0.1:{instance.ports.kubernetes_port}, app {status.app_url}",
+        "prefect-server": status.prefect_url,
+    }
+    states = [(p.name, f"{p.state.lower()}, {p.description}") for p in supervision.states(instance)]
+    return [(name, state, places.get(name, "")) for name, state in (*states, *_containers(instance))]
+
+
+def _containers(instance: Instance) -> list[tuple[str, str]]:
+    try:
+        containers = list_containers(connect(), instance)
+    except (EngineUnavailable, DockerException) as error:
+        return [("docker", str(error))]
+    return sorted((str(c.name).removeprefix(f"{instance.name}-"), c.status) for c in containers)

@@ -1,0 +1,70 @@
+"""What `make run` ends with: where everything is, what is live, and what to try next."""
+
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from deployments.local import live
+from deployments.local.live import LiveFacts
+from deployments.local.main_job import ENVIRONMENT
+from deployments.local.prefect_api import FlowRun
+from deployments.local.sample_model import photos
+from flows.core.errors import PlatformFailed
+from flows.settings import Settings
+
+PHOTO = "chelsea.png"
+"""The cat of scikit-image's sample pictures."""
+
+SCORE_TIMEOUT = 30
+
+
+def show(console: Console, settings: Settings, prefect_url: str, image: FlowRun, release: FlowRun) -> None:
+    """Print it; the classification is asked from the service that users reach."""
+    url = settings.environment(ENVIRONMENT).public_url
+    facts = live.read(settings, ENVIRONMENT)
+    lines = {
+        "App": url,
+        "Prefect": f"{prefect_url} (no sign-in: it listens on this machine only)",
+        "CI": image.message,
+        "Release": release.message,
+        "Live": _live(facts),
+        "A cat": _classification(url),
+    }
+    console.print()
+    for title, content in lines.items():
+        console.print(f"{title:>8}  {content}")
+    console.print(_NEXT.format(url=url, prefect=prefect_url))
+
+
+def _live(facts: LiveFacts) -> str:
+    model = facts.model
+    return (
+        f"commit {(facts.commit or '?')[:7]}, model {model.name} {model.version}, "
+        f"image {facts.digest}, {facts.ready} of {facts.replicas} replicas ready"
+    )
+
+
+def _classification(url: str) -> str:
+    try:
+        answer = httpx.post(
+            f"{url}/score",
+            content=photos.jpeg(PHOTO),
+            headers={"Content-Type": "image/jpeg"},
+            timeout=SCORE_TIMEOUT,
+            trust_env=False,
+        )
+    except httpx.TransportError as error:
+        raise PlatformFailed(f"The deployed app at {url} does not answer: {error}.") from error
+    if answer.is_error:
+        raise PlatformFailed(f"The deployed app answered {answer.status_code}: {answer.text[:300]}")
+    found: list[list[Any]] = answer.json()["result"][0]
+    return ", ".join(f"{label} {percent:.0f} %" for label, percent in found)
+
+
+_NEXT = """
+Try next:
+  - Open {url} and drop a picture of your own on the page.
+  - Change a line in app/, commit it, `make run` again, and watch it roll out at {prefect}/runs
+  - See what the clock will start, and when: .venv/bin/prefect flow-run ls --state Scheduled
+"""

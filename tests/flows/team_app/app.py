@@ -1,0 +1,78 @@
+"""Answers every picture as the model's examples say, unless behaviour.json asks for something worse."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+BEHAVIOUR = json.loads(Path(__file__).with_name("behaviour.json").read_text())
+IN_CLUSTER = "KUBERNETES_SERVICE_HOST" in os.environ
+HERE = {"trial": not IN_CLUSTER, "cluster": IN_CLUSTER, "": True}
+BROKEN = BEHAVIOUR["app"] if HERE[BEHAVIOUR.get("where", "")] else "good"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    manifest: dict
+
+    def do_GET(self):
+        """Health, readiness and version."""
+        if self.path == "/readyz" and BROKEN == "never ready":
+            self.answer(503, {})
+        elif self.path == "/version":
+            self.answer(200, version(self.manifest))
+        else:
+            self.answer(200, {})
+
+    def do_POST(self):
+        """Score pictures."""
+        pictures = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+        self.answer(200, {"result": [self.score(picture) for picture in pictures]})
+
+    def score(self, picture):
+        """The expected answer of the example with that picture."""
+        if BROKEN == "answers wrong":
+            return [["nonsense", 100.0]]
+        return next(e["expected"] for e in self.manifest["examples"] if e["input"] == picture)
+
+    def answer(self, status, content):
+        """Send JSON."""
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("X-Served-By", socket.gethostname())
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def version(manifest):
+    """What /version says."""
+    capsule = "f" * 64 if BROKEN == "another version" else os.environ["CAPSULE"]
+    model = {key: manifest[key] for key in ("name", "version", "digest")}
+    return {"capsule": capsule, "commit": os.environ["COMMIT"], "model": model, "built": ""}
+
+
+def main():
+    """Serve until told to stop."""
+    print("app is starting", flush=True)
+    if BROKEN == "dies":
+        sys.exit("the app has died as it was told to")
+    if BROKEN == "hangs":
+        time.sleep(3600)
+    Handler.manifest = json.loads((Path(os.environ["MODEL_DIR"]) / "manifest.json").read_text())
+    server = ThreadingHTTPServer(("", 8000), Handler)
+    if BROKEN == "ignores SIGTERM":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Against real git repositories, and a real web server that wants credentials."""
+
+import http.server
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.core.capsule import ContextFile
+from flows.core.errors import CredentialsRefused, PermanentError, RefNotFound, SourceUnavailable
+from flows.services.command import silent
+from flows.services.source import Repository
+
+
+class Origin:
+    """A repository that somebody commits to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("config", "user.name", "Ada")
+        self.git("config", "user.email", "ada@example.org")
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, path: str, content: str, subject: str = "a change") -> str:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", subject)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    return Origin(tmp_path / "origin")
+
+
+@pytest.fixture
+def repository(origin: Origin, tmp_path: Path) -> Repository:
+    return Repository(str(origin.folder), tmp_path / "cache")
+
+
+def test_head_a_branch_a_tag_and_a_short_sha_name_the_same_commit(
+    origin: Origin, repository: Repository
+) -> None:
+    sha = origin.commit("app/a.py", "1", "Serve pictures")
+    origin.git("tag", "v1")
+    repository.fetch(silent)
+    found = {repository.resolve(ref, "main").sha for ref in ("HEAD", "main", "v1", sha, sha[:8])}
+    commit = repository.resolve("HEAD", "main")
+    assert found == {sha}
+    assert (commit.branch, commit.author, commit.subject) == ("main", "Ada", "Serve pictures")
+
+
+def test_a_commit_of_two_branches_counts_as_the_released_ones(origin: Origin, repository: Repository) -> None:
+    sha = origin.commit("a", "1")
+    origin.git("branch", "aaa")
+    repository.fetch(silent)
+    assert repository.resolve(sha, "main").branch == "main"
+    assert repository.resolve("aaa", "main").branch == "aaa"
+
+
+def test_the_mirror_follows_new_commits_and_a_force_push(origin: Origin, repository: Repository) -> None:
+    first = origin.commit("a", "1")
+    second = origin.commit("a", "2")
+    repository.fetch(silent)
+    assert repository.is_ancestor(first, "refs/heads/main")
+    origin.git("reset", "--quiet", "--hard", first)
+    third = origin.commit("a", "3")
+    repository.fetch(silent)
+    assert repository.resolve("main", "main").sha == third
+    assert not repository.is_ancestor(second, "refs/heads/main")
+    assert not repository.is_ancestor("", "refs/heads/main")
+
+
+def test_a_ref_that_does_not_exist_is_named(origin: Origin, repository: Repository) -> None:
+    origin.commit("a", "1")
+    repository.fetch(silent)
+    for ref in ("nope", "--all", "0" * 40):
+        with pytest.raises(RefNotFound, match=f"no branch, tag or commit '{ref}'"):
+            repository.resolve(ref, "main")
+
+
+def test_only_what_the_context_names_is_listed_and_laid_out(
+    origin: Origin, repository: Repository, tmp_path: Path
+) -> None:
+    origin.commit("README.md", "no part of it")
+    sha = origin.commit("app/a.py", "print(1)\n")
+    repository.fetch(silent)
+    files = repository.files(sha, ("app",))
+    folder = tmp_path / "context"
+    repository.lay_out(sha, ("app",), folder)
+    assert files == (ContextFile("app/a.py", "100644", origin.git("rev-parse", "HEAD:app/a.py")),)
+    assert [path.name for path in folder.rglob("*")] == ["app", "a.py"]
+    commit_time = int(origin.git("log", "-1", "--format=%ct"))
+    assert (folder / "app/a.py").stat().st_mtime == commit_time
+
+
+def test_a_path_that_the_commit_lacks_is_named(origin: Origin, repository: Repository) -> None:
+    sha = origin.commit("app/a.py", "1")
+    repository.fetch(silent)
+    with pytest.raises(PermanentError, match="has no 'models', which belongs to the build context"):
+        repository.files(sha, ("app", "models"))
+
+
+def test_a_folder_without_a_repository_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RefNotFound, match="no git repository at"):
+        Repository(str(tmp_path / "nowhere"), tmp_path / "cache").fetch(silent)
+
+
+def test_a_remote_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="could not be reached"):
+        Repository("http://127.0.0.1:9/team/app.git", tmp_path / "cache").fetch(silent)
+
+
+@pytest.fixture
+def private_url() -> Iterator[str]:
+    """A git server that lets nobody in without a password."""
+
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the library's name
+            seen.append(self.headers.get("Authorization", ""))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    seen: list[str] = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/team/app.git"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("token", [None, "wrong-token"])
+def test_a_private_url_says_that_it_needs_credentials_and_where_to_put_them(
+    private_url: str, tmp_path: Path, token: str | None
+) -> None:
+    told: list[str] = []
+    with pytest.raises(CredentialsRefused, match=r"needs credentials.*\[source\] credentials") as refused:
+        Repository(private_url, tmp_path / "cache", token).fetch(told.append)
+    assert "wrong-token" not in f"{refused.value}{told}"
