@@ -33,6 +33,7 @@ IN_FLIGHT = 4
 
 _MISSING_CONTAINERS = ("ContainerNotFound", "NoSuchBucket")
 _PASSES_BY_ITSELF = (408, 409, 429)
+_OVERTAKEN = "InvalidBlockList"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ class BlobStore:
             return ModelNotFound(f"There is no {self.place}.", self.how_to_create)
         if isinstance(error, PreconditionError):
             return StoreUnavailable(f"An object in {self.place} was replaced while it was read.")
+        if code == _OVERTAKEN:
+            return StoreUnavailable(f"Another writer of the same object in {self.place} was faster.")
         if status is not None and status < 500 and status not in _PASSES_BY_ITSELF:
             return SettingsError(f"{self.place} refuses the request ({told}).", self.how_to_sign_in)
         return StoreUnavailable(
