@@ -75,25 +75,15 @@ def test_publishing_the_same_content_again_changes_nothing_and_says_so(
     assert {blob.path: blob.etag for blob in blobs.list_folder("tiny")} == before
 
 
-@pytest.mark.parametrize(
-    ("content", "changes", "told"),
-    [
-        (b"other weights", {}, "tiny 1.0.0 is published already, with another model file."),
-        (b"weights", {"labels": ["grey", "dark", "bright"]}, "is published already, with another manifest."),
-    ],
-)
-def test_a_published_version_never_changes(
-    store: ModelStore,
-    first: Candidate,
-    tmp_path: Path,
-    content: bytes,
-    changes: dict[str, list[str]],
-    told: str,
-) -> None:
+def test_a_published_version_never_changes(store: ModelStore, first: Candidate, tmp_path: Path) -> None:
     store.publish(*first)
+    other_file = tiny_model.write(tmp_path / "a", "1.0.0", b"other weights")
+    other_labels = tiny_model.write(tmp_path / "b", "1.0.0", b"weights", labels=["dark", "grey", "dazzling"])
 
-    with pytest.raises(VersionTaken, match=re.escape(told)):
-        store.publish(*tiny_model.write(tmp_path / "other", "1.0.0", content, **changes))
+    with pytest.raises(VersionTaken, match=r"tiny 1\.0\.0 is published already, with another model file"):
+        store.publish(*other_file)
+    with pytest.raises(VersionTaken, match=r"tiny 1\.0\.0 is published already, with another manifest"):
+        store.publish(*other_labels)
 
     assert (store.fetch(first[1].model) / "model.onnx").read_bytes() == b"weights"
 
@@ -240,8 +230,9 @@ def test_a_model_whose_content_was_replaced_in_the_store_is_not_kept(
 
     arrived = hashlib.sha256(b"wEights").hexdigest()
     assert str(refused.value) == (
-        f"tiny 1.0.0 should have the digest {model.digest}, but what arrived has the digest sha256:{arrived}; "
-        "it was not kept. Somebody replaced it in the store by hand: publish it as a new version."
+        f"tiny 1.0.0 should have the digest {model.digest}, but what arrived has the digest "
+        f"sha256:{arrived}; it was not kept. Somebody replaced it in the store by hand: "
+        "publish it as a new version."
     )
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -298,7 +289,9 @@ def test_processes_that_fetch_the_same_model_at_once_all_get_it(folder: BlobStor
 def test_a_store_without_the_model_says_how_to_get_one(store: ModelStore, blobs: BlobStore) -> None:
     with pytest.raises(ModelNotFound) as missing:
         store.newest("tiny")
-    assert str(missing.value) == f"{blobs.place} has no newest model 'tiny'. Publish one (flow publish-model)."
+    assert (
+        str(missing.value) == f"{blobs.place} has no newest model 'tiny'. Publish one (flow publish-model)."
+    )
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "../other", "", "latest.json"])

@@ -49,7 +49,10 @@ def write_onnx(file: Path, *, batch: int | str = "n", scores: str = "scores", na
         "tiny",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 1, 4, 4])],
         [helper.make_tensor_value_info(scores, TensorProto.FLOAT, [batch, 3])],
-        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(np.float32([2, 1, 0]), "bias")],
+        [
+            numpy_helper.from_array(weight, "weight"),
+            numpy_helper.from_array(np.array([2, 1, 0], np.float32), "bias"),
+        ],
     )
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
     return file

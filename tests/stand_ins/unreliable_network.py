@@ -11,7 +11,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time to linger: closing sen
 
 
 class BreakingLine:
-    """Forwards to `port` until `budget` bytes have passed in one direction; from then on nobody gets through."""
+    """Forwards to `port` until so many bytes have passed in one direction; then nobody gets through."""
 
     def __init__(self, port: int, *, down: int | None = None, up: int | None = None) -> None:
         self._target = ("127.0.0.1", port)
