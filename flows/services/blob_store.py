@@ -33,6 +33,7 @@ IN_FLIGHT = 4
 
 _MISSING_CONTAINERS = ("ContainerNotFound", "NoSuchBucket")
 _PASSES_BY_ITSELF = (408, 409, 429)
+_OVERTAKEN = "InvalidBlockList"
 
 
 @dataclass(frozen=True)
@@ -145,13 +146,21 @@ class BlobStore:
         code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else ""
         told = " ".join(filter(None, [str(status or ""), code]))
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
-            return CredentialsRefused(f"{self.place} refuses our credentials ({told}).", self.how_to_sign_in)
+            reason = told or "no identity was found on this machine"
+            return CredentialsRefused(
+                f"{self.place} refuses our credentials ({reason}).", self.how_to_sign_in
+            )
         if self._container_is_missing(error):
             return ModelNotFound(f"There is no {self.place}.", self.how_to_create)
         if isinstance(error, PreconditionError):
             return StoreUnavailable(f"An object in {self.place} was replaced while it was read.")
+        if code == _OVERTAKEN:
+            return StoreUnavailable(f"Another writer of the same object in {self.place} was faster.")
         if status is not None and status < 500 and status not in _PASSES_BY_ITSELF:
-            return SettingsError(f"{self.place} refuses the request ({told}).", self.how_to_sign_in)
+            return SettingsError(
+                f"{self.place} refuses the request ({told}).",
+                "Check [model] in slipway.toml, and the block that its credentials name.",
+            )
         return StoreUnavailable(
             f"{self.place} can't be reached, or broke off ({told or _network_reason(text)}).",
             "Check that it runs and that this machine reaches it.",
