@@ -2,6 +2,7 @@
 
 import fcntl
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -27,8 +28,11 @@ DECODING_ERRORS = (
     MemoryError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 """What Pillow's decoders raise for damaged files."""
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
+
 UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
