@@ -5,6 +5,7 @@ Plain HTTP, because importing Prefect's own client takes longer than most of wha
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 import httpx
@@ -95,6 +96,20 @@ class PrefectApi:
         )
         names = {flow["id"]: flow["name"] for flow in flows}
         return {f"{names[d['flow_id']]}/{d['name']}": d["id"] for d in found}
+
+    def queue_limits(self) -> dict[str, int | None]:
+        """The pool's queues, and how many runs of each go on at once."""
+        queues = self._call("POST", f"/work_pools/{POOL}/queues/filter", {})
+        return {q["name"]: q["concurrency_limit"] for q in queues if q["name"] != "default"}
+
+    def scheduled_times(self, deployment: str) -> list[datetime]:
+        """When the runs are due that the scheduler made for the deployment of that id."""
+        query = {
+            "deployments": {"id": {"any_": [deployment]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        }
+        runs = self._call("POST", "/flow_runs/filter", query)
+        return [datetime.fromisoformat(run["expected_start_time"]) for run in runs if run["auto_scheduled"]]
 
     def block(self, kind: str, name: str) -> dict[str, Any] | None:
         """The values of a block, secrets included; None if there is none."""

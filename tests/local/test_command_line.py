@@ -1,0 +1,82 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from flows.settings import CHECKOUT
+
+
+def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deployments.local", *arguments],
+        cwd=CHECKOUT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_says_what_each_command_does() -> None:
+    told = call("--help").stdout
+    assert all(command in told for command in ("run", "stop", "clean", "status"))
+    assert "release" in call("run", "--help").stdout
+
+
+def test_wrong_settings_are_one_line_and_exit_with_2() -> None:
+    for command in ("run", "stop", "clean", "status"):
+        ended = call(command, SLIPWAY_TIMEZONE="Mars/Olympus")
+        assert ended.returncode == 2
+        assert "timezone" in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_unknown_command_exits_with_2() -> None:
+    assert call("start").returncode == 2
+
+
+def test_status_of_a_platform_that_is_down_has_every_key(tmp_path: Path) -> None:
+    answer = call("status", "--json", SLIPWAY_STATE=str(tmp_path), SLIPWAY_EMBEDDED__NAME="slipway-unit-down")
+    assert json.loads(answer.stdout) == {
+        "app_url": "http://127.0.0.1:8080",
+        "prefect_url": "http://127.0.0.1:4200",
+        "registry": "localhost:5001",
+        "environments": {
+            "production": {
+                "digest": None,
+                "capsule": None,
+                "commit": None,
+                "model": {"name": None, "version": None, "digest": None},
+                "replicas": None,
+                "ready": None,
+            }
+        },
+    }
+
+
+def test_status_for_people_works_while_everything_is_down(tmp_path: Path) -> None:
+    answer = call("status", SLIPWAY_STATE=str(tmp_path), SLIPWAY_EMBEDDED__NAME="slipway-unit-down")
+    assert "nothing is live" in answer.stdout
+    assert answer.returncode == 0
+
+
+def test_stopping_what_does_not_run_is_fine(tmp_path: Path) -> None:
+    answer = call("stop", SLIPWAY_STATE=str(tmp_path), SLIPWAY_EMBEDDED__NAME="slipway-unit-down")
+    assert answer.returncode == 0
+
+
+def test_a_port_in_use_stops_run_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        answer = call(
+            "run",
+            SLIPWAY_STATE=str(tmp_path),
+            SLIPWAY_EMBEDDED__NAME="slipway-unit-down",
+            SLIPWAY_EMBEDDED__BLOB_STORE_PORT=str(port),
+        )
+    assert answer.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use" in answer.stderr
+    assert not (tmp_path / "supervisord.conf").exists()

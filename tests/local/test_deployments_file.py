@@ -1,0 +1,87 @@
+"""`prefect deploy --all` ignores unknown keys, and one mistake discards the whole file: so it is linted here."""
+
+from importlib import import_module
+from typing import Any
+from zoneinfo import available_timezones
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.client.schemas.schedules import CronSchedule
+
+from deployments.local.prefect_api import POOL
+from deployments.local.prefect_server import QUEUES
+from flows.settings import CHECKOUT, load
+
+FILE = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
+DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
+KNOWN_TO_PREFECT = {
+    "name",
+    "version",
+    "tags",
+    "description",
+    "schedules",
+    "concurrency_limit",
+    "entrypoint",
+    "parameters",
+    "work_pool",
+    "enforce_parameter_schema",
+    "triggers",
+}
+every_deployment = pytest.mark.parametrize(
+    "deployment", DEPLOYMENTS, ids=[f"{d['entrypoint']}-{d['name']}" for d in DEPLOYMENTS]
+)
+
+
+def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    found = getattr(import_module(module), name)
+    assert isinstance(found, Flow)
+    return found
+
+
+def test_the_file_has_only_keys_that_prefect_knows() -> None:
+    assert set(FILE) <= {"name", "pull", "definitions", "deployments"}
+    assert FILE["pull"] == []
+
+
+@every_deployment
+def test_a_deployment_has_only_keys_that_prefect_knows(deployment: dict[str, Any]) -> None:
+    assert set(deployment) <= KNOWN_TO_PREFECT
+
+
+@every_deployment
+def test_its_flow_takes_its_parameters(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
+
+
+@every_deployment
+def test_its_queue_exists(deployment: dict[str, Any]) -> None:
+    assert deployment["work_pool"]["name"] == POOL
+    assert deployment["work_pool"]["work_queue_name"] in QUEUES
+
+
+@every_deployment
+def test_it_tells_ops_what_it_does(deployment: dict[str, Any]) -> None:
+    assert deployment["description"].strip()
+    properties = flow_of(deployment).parameters.properties
+    assert all(schema.get("description") for schema in properties.values())
+
+
+def test_no_two_deployments_of_a_flow_share_a_name() -> None:
+    names = [(flow_of(d).name, d["name"]) for d in DEPLOYMENTS]
+    assert len(names) == len(set(names))
+
+
+def test_the_nightly_schedule_comes_from_the_settings() -> None:
+    schedules = {d["name"]: d["schedules"] for d in DEPLOYMENTS if "schedules" in d}
+    assert [(s["cron"], s["timezone"]) for s in schedules["nightly"]] == [
+        ("{{ prefect.variables.slipway_nightly }}", "{{ prefect.variables.slipway_timezone }}")
+    ]
+
+
+def test_the_settings_hold_a_schedule_that_prefect_takes() -> None:
+    settings = load()
+    assert CronSchedule(cron=settings.schedule.nightly, timezone=settings.timezone).cron == "0 2 * * *"
+    assert settings.timezone in available_timezones()

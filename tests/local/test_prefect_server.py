@@ -1,0 +1,117 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psutil
+import pytest
+import tomli_w
+
+from deployments.local import prefect_server as embedded
+from deployments.local import registration, supervision
+from deployments.local.bring_up import BringUp
+from deployments.local.instance import Instance
+from deployments.local.platform_file import WrittenSettings
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import PrefectApi
+from flows.settings import CHECKOUT
+from tests.conftest import BringUpParts
+
+
+@pytest.fixture(scope="module")
+def deployments(prefect_server: PrefectApi, instance: Instance, settings: WrittenSettings) -> dict[str, str]:
+    registration.ensure(instance, settings, prefect_server, print)
+    return prefect_server.deployment_ids()
+
+
+def test_the_nightly_release_gets_its_runs_scheduled(
+    prefect_server: PrefectApi, deployments: dict[str, str], settings: WrittenSettings
+) -> None:
+    nightly = deployments["release/nightly"]
+    wait_until(lambda: len(prefect_server.scheduled_times(nightly)) >= 3, 30, "Nothing was scheduled")
+    due = [t.astimezone(ZoneInfo(settings.timezone)) for t in prefect_server.scheduled_times(nightly)]
+    assert {(time.hour, time.minute) for time in due} == {(2, 0)}
+
+
+def test_every_deployment_of_the_file_is_registered(deployments: dict[str, str]) -> None:
+    assert set(deployments) == {
+        "ci/commit",
+        "publish-model/on-demand",
+        "release/nightly",
+        "release/on-demand",
+    }
+
+
+def test_registering_again_does_nothing_until_something_changes(
+    prefect_server: PrefectApi, deployments: dict[str, str], instance: Instance, settings: WrittenSettings
+) -> None:
+    assert not registration.ensure(instance, settings, prefect_server, print)
+    (instance.state / "registered.json").unlink()
+    assert registration.ensure(instance, settings, prefect_server, print)
+    assert prefect_server.deployment_ids() == deployments
+
+
+def test_queues_limit_what_runs_at_once(prefect_server: PrefectApi) -> None:
+    assert prefect_server.queue_limits() == {"ci": 2, "release": 1}
+
+
+def test_the_command_line_talks_to_the_server_without_any_export(
+    prefect_server: PrefectApi, deployments: dict[str, str], instance: Instance, tmp_path: Path
+) -> None:
+    (tmp_path / "prefect.toml").write_text(tomli_w.dumps(embedded.client_settings(instance)))
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    listed = subprocess.run(
+        [sys.executable, "-m", "prefect", "deployment", "ls"],
+        cwd=tmp_path,
+        env=variables | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(name in listed.stdout for name in deployments)
+    assert not (tmp_path / ".prefect").exists()
+
+
+def test_a_server_that_dies_is_started_again(prefect_server: PrefectApi, instance: Instance) -> None:
+    before = {state.name: state.pid for state in supervision.states(instance)}
+    psutil.Process(before[embedded.SERVER]).kill()
+    port = instance.ports.prefect_port
+    wait_until(lambda: not prefect_server.is_healthy(), 10, "The server survived")
+    wait_until(
+        lambda: supervision.listens(instance, embedded.SERVER, port) and prefect_server.is_healthy(),
+        90,
+        "The server did not come back",
+    )
+
+
+def test_with_everything_dead_bringing_up_repairs_it(
+    prefect_server: PrefectApi, instance: Instance, bring_up: BringUpParts
+) -> None:
+    supervision.end(instance)
+    assert not prefect_server.is_healthy()
+    assert bring_up(BringUp.server).result().is_healthy()
+    assert {s.name: s.state for s in supervision.states(instance)}[embedded.WORKER] in {"STARTING", "RUNNING"}
+
+
+def test_runs_whose_worker_is_gone_do_not_hold_their_place(
+    prefect_server: PrefectApi, deployments: dict[str, str]
+) -> None:
+    run = prefect_server.start("ci/commit", {"ref": "no-such-ref"})
+    prefect_server.set_state(run, "RUNNING", "as if a worker had it")
+    embedded.give_up_orphans(prefect_server)
+    assert prefect_server.flow_run(run.id).state == "CRASHED"
+
+
+def test_no_telemetry_leaves_the_machine(instance: Instance) -> None:
+    variables = embedded.flow_environment(instance)
+    assert variables["DO_NOT_TRACK"] == "1"
+    assert variables["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+
+
+def test_variables_of_another_server_do_not_leak_into_flows(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_KEY", "for another server")
+    assert "PREFECT_API_KEY" not in embedded.flow_environment(instance)
+    assert str(CHECKOUT) not in embedded.flow_environment(instance)["PREFECT_API_URL"]

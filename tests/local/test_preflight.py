@@ -1,0 +1,59 @@
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.local import docker_daemon, preflight
+from deployments.local.instance import Instance
+from flows.core.errors import PlatformFailed
+from flows.settings import Embedded
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def place(folder: Path, **ports: int) -> Instance:
+    return Instance("slipway-unit-preflight", folder, folder / "state", Embedded(**ports))  # type: ignore[arg-type]  # ports only
+
+
+def test_nothing_in_the_way_passes(tmp_path: Path) -> None:
+    preflight.check(place(tmp_path), [], tmp_path)
+
+
+def test_a_port_in_use_is_named_with_its_setting_its_user_and_the_remedy(
+    busy_port: int, tmp_path: Path
+) -> None:
+    with pytest.raises(PlatformFailed) as caught:
+        preflight.check(place(tmp_path, prefect_port=busy_port), ["prefect_port"], tmp_path)
+    told = str(caught.value)
+    assert f"Port {busy_port} on 127.0.0.1 is in use by python" in told
+    assert "choose another port at [embedded] prefect_port in slipway.toml" in told
+    assert "Nothing was started" in told
+
+
+def test_a_port_that_will_not_be_used_may_be_taken(busy_port: int, tmp_path: Path) -> None:
+    preflight.check(place(tmp_path, app_port=busy_port), ["prefect_port"], tmp_path)
+
+
+def test_all_problems_are_told_at_once(
+    busy_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage("/")._replace(free=3 * 1000**3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with pytest.raises(PlatformFailed) as caught:
+        preflight.check(place(tmp_path, registry_port=busy_port), ["registry_port"], tmp_path)
+    told = str(caught.value)
+    assert "No docker daemon answers at DOCKER_HOST=tcp://127.0.0.1:9" in told
+    assert f"Port {busy_port}" in told
+    assert "Only 3.0 GB are free" in told
+
+
+def test_a_daemon_that_answers_is_no_obstacle() -> None:
+    assert docker_daemon.obstacle() is None
+    docker_daemon.ensure(print)
