@@ -125,7 +125,7 @@ def _failure(unready: NodeStatus, containers: Sequence[DockerContainer]) -> Plat
 
 def _culprit(container: DockerContainer) -> tuple[str, str]:
     """The component that ended last, or else the one that makes a node Ready, with the end of its log."""
-    said = b"".join(container.logs(tail=200, stream=True)).decode(errors="replace")
+    said = b"".join(container.logs(tail=200, stream=True, follow=False)).decode(errors="replace")
     ended = [line.split()[1] for line in said.splitlines() if " ended with status " in line]
     if container.status != "running":
         return "its container", said[-2000:]
