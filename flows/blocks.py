@@ -1,7 +1,7 @@
 """Prefect blocks into plain values: where credentials come from, and from nowhere else.
 
-A block's values are read as the server keeps them. Its Python class is not loaded: prefect-azure's takes a second
-to import, in every flow run, and nothing here calls its methods.
+A block's values are read as the server keeps them. Its Python class is not loaded: prefect-azure's takes a
+second to import, in every flow run, and nothing here calls its methods.
 """
 
 from typing import Any

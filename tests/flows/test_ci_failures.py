@@ -7,11 +7,11 @@ import pytest
 from prefect.blocks.core import Block
 from prefect_azure import AzureBlobStorageCredentials
 from prefect_docker import DockerRegistryCredentials
-from tests.stand_ins.unreliable_network import breaking_line
 
 from flows import settings
 from flows.blocks import blob_store
 from tests.flows.conftest import Ended, Line
+from tests.stand_ins.unreliable_network import breaking_line
 
 SECRET = base64.b64encode(b"not-the-password").decode()
 
@@ -19,12 +19,13 @@ SECRET = base64.b64encode(b"not-the-password").decode()
 def wrong_credentials(variable: str, line: Line) -> Block:
     """A block that leads to the platform's own registry or store, with a secret that it does not accept."""
     if variable == "REGISTRY":
-        return DockerRegistryCredentials(username="slipway", password=SECRET, registry_url="here")
+        registry: Block = DockerRegistryCredentials(username="slipway", password=SECRET, registry_url="here")
+        return registry
     port = line.platform.instance.ports.blob_store_port
+    account = f"AccountName=slipway;AccountKey={SECRET}"
     endpoint = f"BlobEndpoint=http://127.0.0.1:{port}/slipway"
-    return AzureBlobStorageCredentials(
-        connection_string=f"AccountName=slipway;AccountKey={SECRET};{endpoint}"
-    )
+    store: Block = AzureBlobStorageCredentials(connection_string=f"{account};{endpoint}")
+    return store
 
 
 def assert_nothing_came_of(run: Ended, line: Line) -> None:
