@@ -1,8 +1,8 @@
 """How fast a model of 500 MB comes from the blob store: our fetch, azure-storage-blob as it comes, curl.
 
 `python -m benchmarks.model_fetch CONNECTION_STRING` against an Azurite on loopback, as the platform has.
-All three write the file to the same disk; ours also computes its digest. Each runs in every round and its best
-counts, since a shared machine only ever adds time. curl, which knows nothing of digests, is the floor.
+All three write the file to the same disk; ours also computes its digest. Each runs in every round and its
+best counts, since a shared machine only ever adds time. curl, which knows nothing of digests, is the floor.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from flows.services import blob_providers
-from flows.services.blob_store import PART, BlobStore
+from flows.services.blob_store import BlobStore
 from flows.services.transfer import receive, silent
 
 SIZE = 500 * 10**6
@@ -43,7 +43,7 @@ def main() -> None:
 
 def compare(service: BlobServiceClient, store: BlobStore, container: str, rounds: int) -> None:
     digest = hashlib.sha256()
-    store.upload("model.onnx", noise(digest.update))
+    store.upload("model.onnx", noise(store.part, digest.update))
     blob = store.find("model.onnx")
     url = signed_url(service, container)
 
@@ -81,10 +81,10 @@ def seconds(way: Callable[[Path], None]) -> float:
     return taken
 
 
-def noise(told: Callable[[bytes], object]) -> Iterator[bytes]:
+def noise(part_size: int, told: Callable[[bytes], object]) -> Iterator[bytes]:
     left = SIZE
     while left:
-        part = os.urandom(min(PART, left))
+        part = os.urandom(min(part_size, left))
         told(part)
         left -= len(part)
         yield part
@@ -92,7 +92,7 @@ def noise(told: Callable[[bytes], object]) -> Iterator[bytes]:
 
 def signed_url(service: BlobServiceClient, container: str) -> str:
     signature = generate_blob_sas(
-        service.account_name,
+        str(service.account_name),
         container,
         "model.onnx",
         account_key=str(service.credential.account_key),

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -218,12 +218,18 @@ def _complaint(detail: dict[str, Any]) -> str:
         case "missing":
             return f"key {path!r} is missing"
         case "unexpected_keyword_argument":
-            return f"unknown key {path!r}"
+            return f"unknown key {path!r} (allowed: {', '.join(_allowed(detail['loc']))})"
         case "value_error" if not path or isinstance(detail["input"], dict):
             return str(detail["ctx"]["error"])
         case _:
             rule = detail["msg"].removeprefix("Value error, ")
             return f"key {path!r} is {_shortened(detail['input'])}: {rule}"
+
+
+def _allowed(location: tuple[str | int, ...]) -> list[str]:
+    """The keys of the table that holds the last part of `location`."""
+    table = {"preprocessing": Preprocessing, "examples": Example}.get(str(location[0]), Manifest)
+    return [key.name for key in fields(table)]
 
 
 def _shortened(value: object) -> str:

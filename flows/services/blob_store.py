@@ -26,10 +26,8 @@ from obstore.store import ObjectStore
 
 from flows.core.errors import CredentialsRefused, ModelNotFound, SettingsError, SlipwayError, StoreUnavailable
 
-PART = 16 << 20
-"""Bytes of one request of a large transfer."""
 IN_FLIGHT = 4
-"""Parts on their way, and in memory, at a time."""
+"""Parts on their way at a time, in 150 MB of memory: one would do on loopback, but not across a network."""
 
 _MISSING_CONTAINERS = ("ContainerNotFound", "NoSuchBucket")
 _PASSES_BY_ITSELF = (408, 409, 429)
@@ -48,8 +46,9 @@ class Blob:
 
 @dataclass(frozen=True)
 class BlobStore:
-    """A container; `place` names it in messages, the other two say what to do when it is missing or refuses
-    us.
+    """A container; `place` names it in messages, `how_to_...` say what to do when it is missing or refuses.
+
+    Large objects move in requests of `part` bytes.
 
     Every method raises `StoreUnavailable` when the store is away, `CredentialsRefused` when it does not
     accept who we are, and `ModelNotFound` when the container is missing.
@@ -59,6 +58,7 @@ class BlobStore:
     place: str
     how_to_create: str
     how_to_sign_in: str
+    part: int = 16 << 20
 
     def read(self, path: str) -> bytes | None:
         """A small object's content; None when there is no such object."""
@@ -105,14 +105,14 @@ class BlobStore:
     def upload(self, path: str, content: Iterable[bytes]) -> None:
         """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
         with self._errors_told():
-            obstore.put(self.objects, path, iter(content), chunk_size=PART, max_concurrency=IN_FLIGHT)
+            obstore.put(self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT)
 
     def download(self, blob: Blob) -> Iterator[memoryview]:
         """An object's content in order, while the next parts are on their way.
 
         `StoreUnavailable` when the connection breaks, or the object is replaced meanwhile.
         """
-        starts = iter(range(0, blob.size, PART))
+        starts = iter(range(0, blob.size, self.part))
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="download")
         coming: deque[Future[memoryview]] = deque()
         try:
@@ -124,7 +124,7 @@ class BlobStore:
             pool.shutdown(cancel_futures=True)
 
     def _part(self, blob: Blob, start: int) -> memoryview:
-        end = min(start + PART, blob.size)
+        end = min(start + self.part, blob.size)
         with self._errors_told():
             answer = obstore.get(
                 self.objects, blob.path, options={"range": (start, end), "if_match": blob.etag}

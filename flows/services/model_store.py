@@ -20,7 +20,7 @@ from flows.core.model import Latest, Model
 from flows.services.blob_store import Blob, BlobStore
 from flows.services.model_cache import ModelCache
 from flows.services.plain_models import PlainDescription, PlainModels, version_of
-from flows.services.transfer import Progress, parts, receive, silent
+from flows.services.transfer import Progress, receive, send, silent
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class ModelStore:
 
     def _upload(self, file: Path, path: str, claimed: Manifest, progress: Progress) -> None:
         try:
-            self._blobs.upload(path, parts(file, claimed, progress))
+            send(self._blobs, file, path, claimed, progress)
         except StoreUnavailable:
             # where two upload the same content, Azure drops the slower one's parts when the other is done
             if not self._holds(path, claimed.size):

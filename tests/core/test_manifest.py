@@ -45,7 +45,9 @@ COMPLAINTS = [
     ("version", "latest.json", "version 'latest.json' is the pointer's name"),
     ("labels", [], "key 'labels' is []: Tuple should have at least 1 item"),
     ("activation", "sofmax", "key 'activation' is \"sofmax\": Input should be 'softmax' or 'none'"),
-    ("lables", [], "unknown key 'lables'"),
+    ("lables", [], "unknown key 'lables' (allowed: schema, name, version,"),
+    ("preprocessing.size", 1, "unknown key 'preprocessing.size' (allowed: mode, shorter_side, crop,"),
+    ("examples.0.answer", "", "unknown key 'examples.0.answer' (allowed: name, input, expected, tolerance)"),
     ("preprocessing.mode", "CMYK", "key 'preprocessing.mode' is \"CMYK\": Input should be 'RGB' or 'L'"),
     ("preprocessing.std", [0.0], "key 'preprocessing.std.0' is 0.0: Input should be greater than 0"),
     (

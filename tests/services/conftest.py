@@ -1,8 +1,8 @@
 """Real blob stores: Azurite, moto's S3 server, a folder; each test has a container of its own."""
 
-import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,14 +10,19 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from moto.server import ThreadedMotoServer
 
+from deployments.local.blob_store import BlobStoreAccess
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
 
+# Bytes of a part: small, so that a file of several parts is.
+SMALL = 1 << 20
+SMALLEST_OF_S3 = 5 << 20
+
 
 @pytest.fixture(scope="session")
-def azurite() -> str:
-    """The connection string of a running Azurite."""
-    return os.environ["SLIPWAY_TEST_BLOB_STORE"]
+def azurite(blob_store: BlobStoreAccess) -> str:
+    """The connection string of the test platform's Azurite."""
+    return blob_store.connection_string
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def azure_container(azurite: str) -> str:
 @pytest.fixture
 def azure(azurite: str, azure_container: str) -> BlobStore:
     """An empty container of Azure Blob Storage."""
-    return blob_providers.azure(azure_container, connection_string=azurite)
+    return replace(blob_providers.azure(azure_container, connection_string=azurite), part=SMALL)
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +55,10 @@ def s3(s3_endpoint: str) -> BlobStore:
     """An empty bucket of S3."""
     name = f"models-{uuid.uuid4().hex[:12]}"
     httpx.put(f"{s3_endpoint}/{name}", trust_env=False).raise_for_status()
-    return blob_providers.s3(
+    store = blob_providers.s3(
         name, region="us-east-1", endpoint=s3_endpoint, access_key_id="key", secret_access_key="secret"
     )
+    return replace(store, part=SMALLEST_OF_S3)
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ def folder(tmp_path: Path) -> BlobStore:
     """An empty folder."""
     path = tmp_path / "store"
     path.mkdir()
-    return blob_providers.folder(path)
+    return replace(blob_providers.folder(path), part=SMALL)
 
 
 @pytest.fixture(params=["azure", "s3", "folder"])

@@ -13,7 +13,7 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 
 from flows.core.errors import CredentialsRefused, ModelNotFound, SettingsError, StoreUnavailable
 from flows.services import blob_providers
-from flows.services.blob_store import PART, BlobStore
+from flows.services.blob_store import BlobStore
 
 Way = Callable[[BlobStore], object]
 
@@ -23,7 +23,7 @@ WAYS = pytest.mark.parametrize(
         pytest.param(lambda store: store.read("tiny/latest.json"), id="read"),
         pytest.param(lambda store: store.list_folder("tiny"), id="list"),
         pytest.param(lambda store: store.create("tiny/claim.json", b"{}"), id="create"),
-        pytest.param(lambda store: store.upload("tiny/model.onnx", [bytes(PART), b"end"]), id="upload"),
+        pytest.param(lambda store: store.upload("tiny/model.onnx", [bytes(store.part), b"end"]), id="upload"),
     ],
 )
 WRONG_KEY = base64.b64encode(b"not the key of the account").decode()
@@ -88,18 +88,18 @@ def test_a_store_that_does_not_take_connections_is_noticed_within_5_seconds(azur
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_never_mixed(blobs: BlobStore) -> None:
-    blobs.upload("model.onnx", [bytes(PART)] * 6)
+    blobs.upload("model.onnx", [bytes(blobs.part)] * 6)
     arriving = blobs.download(blobs.list_root()[0])
     next(arriving)
-    blobs.replace("model.onnx", b"1" * 6 * PART)
+    blobs.replace("model.onnx", b"1" * 6 * blobs.part)
     with pytest.raises(StoreUnavailable, match="was replaced while it was read"):
         list(arriving)
 
 
 def test_an_upload_whose_source_fails_leaves_nothing(blobs: BlobStore) -> None:
     def failing() -> object:
-        yield bytes(PART)
-        yield bytes(PART)
+        yield bytes(blobs.part)
+        yield bytes(blobs.part)
         raise KeyError("the source")
 
     with pytest.raises(KeyError):
