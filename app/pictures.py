@@ -31,7 +31,7 @@ DECODING_ERRORS = (
     Image.DecompressionBombError,
 )
 """What Pillow's decoders raise for damaged files."""
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
+warnings.filterwarnings("ignore", module=r"PIL\.")  # strangers would write our log, line by line
 
 UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,15 +58,15 @@ def decode(upload: Upload, mode: str, shorter_side: int) -> Image.Image:
     pixels = picture.width * picture.height
     if pixels > MAX_PIXELS:
         raise _too_many_pixels(upload)
-    try:
-        with _one_at_a_time() if pixels > LARGE else nullcontext():
+    with _one_at_a_time() if pixels > LARGE else nullcontext():
+        try:
             picture.draft(None, (shorter_side, shorter_side))
             picture.load()
             orientation = _orientation(picture)
-            picture = _reduced(_in_channels(picture), shorter_side)
-        return _upright(_opaque(picture).convert(mode), orientation)
-    except DECODING_ERRORS as error:
-        raise upload.problem(DAMAGED_PICTURE, f"is truncated or damaged: {error}") from error
+            picture = _opaque(_reduced(_in_channels(picture), shorter_side))
+            return _upright(picture.convert(mode), orientation)
+        except DECODING_ERRORS as error:
+            raise upload.problem(DAMAGED_PICTURE, f"is truncated or damaged: {error}") from error
 
 
 @contextmanager

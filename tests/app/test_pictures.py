@@ -34,6 +34,7 @@ def test_a_photo_is_turned_upright(kind: str, orientation: int) -> None:
     assert decoded(content).tobytes() == upright.tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_notes_about_a_photo_leave_it_as_it_is() -> None:
     picture = decoded(encoded(quarters(), "PNG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff"))
     assert picture.getpixel((0, 0)) == (255, 0, 0)
