@@ -13,7 +13,6 @@ import httpx
 import pytest
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from tests.platform_under_test import PlatformUnderTest
 
 from deployments.local.engine import connect
 from flows import settings
@@ -26,6 +25,7 @@ from flows.services.images import RUN_LABEL
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
 from flows.services.registry import Registry
+from tests.platform_under_test import PlatformUnderTest
 
 TEAM_APP = Path(__file__).parent / "team_app"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -38,6 +38,7 @@ class Line:
     platform: PlatformUnderTest
     repository: Path
     model: str
+    environment: dict[str, str]
 
     def git(self, *arguments: str) -> str:
         """What git says in the team's repository."""
@@ -165,17 +166,18 @@ def line(
     repository = tmp_path / "team"
     shutil.copytree(TEAM_APP, repository)
     files = sorted(path.name for path in repository.iterdir())
-    for key, value in {
-        "STATE": str(platform.instance.state),
-        "SOURCE__REPOSITORY": str(repository),
-        "APP__CONTEXT": json.dumps(files),
-        "APP__READY_TIMEOUT": "5",
-        "APP__STOP_TIMEOUT": "3",
-        "MODEL__NAME": name,
-        "REGISTRY__REPOSITORY": f"teams/{name}",
-    }.items():
-        monkeypatch.setenv(f"SLIPWAY_{key}", value)
-    line = Line(platform, repository, name)
+    environment = {
+        "SLIPWAY_STATE": str(platform.instance.state),
+        "SLIPWAY_SOURCE__REPOSITORY": str(repository),
+        "SLIPWAY_APP__CONTEXT": json.dumps(files),
+        "SLIPWAY_APP__READY_TIMEOUT": "5",
+        "SLIPWAY_APP__STOP_TIMEOUT": "3",
+        "SLIPWAY_MODEL__NAME": name,
+        "SLIPWAY_REGISTRY__REPOSITORY": f"teams/{name}",
+    }
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    line = Line(platform, repository, name, environment)
     line.git("init", "--quiet", "--initial-branch=main")
     line.git("config", "user.name", "Ada")
     line.git("config", "user.email", "ada@example.org")
