@@ -1,13 +1,15 @@
 # The served application, and (stage `test`) the place where its tests run. Built with BuildKit:
 #   docker build --build-arg BASE_IMAGE=... --secret id=ca_bundle,src=/etc/ssl/certs/ca-certificates.crt .
 # The context also holds model/ with model.onnx and manifest.json; stage `test` does without.
+#
+# The same context makes the same layers: bytecode names no time, rights don't depend on whose checkout it was,
+# and folders have a time of their own. (COPY gives a folder that it makes the time of the build, hence /out.)
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS base
 ENV LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv
 
-# Bytecode whose header names no time, and files whose times are the same in each build, make the same layer.
 FROM base AS dependencies
 RUN python3 -m venv --without-pip /opt/app
 COPY app/requirements.txt /tmp/app.txt
@@ -15,8 +17,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle 
     if [ -f /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \
     && python3 -m pip --python /opt/app/bin/python3 install --disable-pip-version-check --no-compile \
         --require-hashes --requirement /tmp/app.txt \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/app/lib \
-    && find /opt/app -exec touch --no-dereference --date=@0 {} +
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/app/lib
 
 FROM dependencies AS test
 COPY tests/app/requirements.txt /tmp/test.txt
@@ -30,12 +31,25 @@ COPY --chmod=0755 tests/app tests/app
 USER 10001:10001
 CMD ["/opt/app/bin/python3", "-m", "pytest", "tests/app", "-p", "no:cacheprovider", "--junitxml=/reports/junit.xml"]
 
+FROM dependencies AS dependencies-layer
+RUN mkdir -p /out/opt && cp --archive /opt/app /out/opt && find /out -exec touch --no-dereference --date=@0 {} +
+
+FROM base AS model-layer
+COPY model/model.onnx model/manifest.json /out/model/
+RUN chmod -R u=rwX,go=rX /out && find /out -type d -exec touch --date=@0 {} +
+
+FROM base AS code-layer
+COPY app /out/srv/app
+RUN chmod -R u=rwX,go=rX /out && find /out -type d -exec touch --date=@0 {} +
+
 FROM base AS final
-ENV MODEL_DIR=/model PORT=8000 OPENBLAS_NUM_THREADS=1
+# The C library keeps what threads free, unless blocks from 1 MiB on are mapped: 8 threads at large pictures
+# would hold gigabytes.
+ENV MODEL_DIR=/model PORT=8000 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1048576
 EXPOSE 8000
-COPY --from=dependencies /opt/app /opt/app
-COPY --chmod=0644 model/model.onnx model/manifest.json /model/
-COPY --chmod=0755 app app
+COPY --from=dependencies-layer /out /
+COPY --from=model-layer /out /
+COPY --from=code-layer /out /
 USER 10001:10001
 CMD ["/opt/app/bin/python3", "-m", "gunicorn", "--config", "python:app.gunicorn_conf"]
 

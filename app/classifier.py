@@ -1,6 +1,7 @@
 """A model in ONNX Runtime, and its answers."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from PIL import Image
 
-from app.model import Model, ModelRejected
+from app.model import Model, ModelRejected, open_model
 from app.preprocessing import Tensor, to_tensor
 
 BEST = 3
@@ -70,6 +71,13 @@ class Classifier:
     def _scores(self, tensor: Tensor) -> NDArray[np.float64]:
         (output,) = self._session.run([self.model.output], {self.model.input: tensor})
         return np.asarray(output, dtype=np.float64).reshape(-1)
+
+
+def load(directory: Path) -> Classifier:
+    """The classifier of a model directory, warmed up. Raises ModelRejected."""
+    classifier = Classifier(open_model(directory))
+    classifier.warm_up()
+    return classifier
 
 
 def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:

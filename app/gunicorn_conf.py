@@ -1,11 +1,9 @@
 """How gunicorn serves the application: `python -m gunicorn -c python:app.gunicorn_conf`.
 
-PORT, MODEL_DIR and WEB_CONCURRENCY (workers) come from the environment.
+PORT, MODEL_DIR, WEB_CONCURRENCY (workers) and CLIENT_SILENCE_SECONDS come from the environment.
 """
 
 import os
-import socket
-import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +11,8 @@ from pathlib import Path
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from app.model import ModelRejected, open_model
+from app.classifier import load
+from app.model import ModelRejected
 
 os.environ.setdefault("MODEL_DIR", "/model")
 _port = os.environ.get("PORT", "8000")
@@ -23,33 +22,23 @@ _metrics = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", f"{tempfile.ge
 wsgi_app = "app.wsgi:application()"
 bind = f"0.0.0.0:{_port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
-threads = 4  # so that slow senders and probes don't wait for each other
+worker_class = "app.worker.BoundedWorker"
+threads = 8  # more than cores, so that probes don't wait for slow senders
 timeout = 60
 graceful_timeout = 10
 keepalive = 15  # longer than load balancers keep idle connections, or they would meet closed ones
 control_socket_disable = True
 
-_SILENCE = 10
-"""Seconds a client may be silent in the middle of a request, or not take its answer, before it is let go."""
-
 
 def on_starting(server: Arbiter) -> None:
     """Ends the start with one line when the model can't be served; forgets the counts of an earlier start."""
     try:
-        open_model(Path(os.environ["MODEL_DIR"]))
+        load(Path(os.environ["MODEL_DIR"]))
     except ModelRejected as error:
         sys.exit(f"The model is refused: {error}")
     _metrics.mkdir(parents=True, exist_ok=True)
     for counts in _metrics.glob("*.db"):
         counts.unlink()
-
-
-def when_ready(server: Arbiter) -> None:
-    """Bounds silence in the kernel, for every connection: threads have no time-out of gunicorn's."""
-    for listener in server.LISTENERS:
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _SILENCE, 0))
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Response, json, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 MB = 1024 * 1024
 MAX_PICTURE_BYTES = 10 * MB
@@ -68,12 +68,14 @@ class Problem(HTTPException):
 def respond(error: HTTPException) -> Response:
     """The answer to a refused request, with the headers that belong to its status (such as Allow)."""
     if isinstance(error, RequestEntityTooLarge):
-        error = Problem(REQUEST_TOO_LARGE, f"A request may have {MAX_REQUEST_BYTES // MB} MB.")
+        limits = f"{MAX_REQUEST_BYTES // MB} MB, a form 1000 parts and 500 kB beside its files"  # Flask's own
+        error = Problem(REQUEST_TOO_LARGE, f"A request may have {limits}.")
     kind, title, members = "about:blank", error.name, {}
     if isinstance(error, Problem):
         kind, title, members = error.kind.uri, error.kind.title, error.members
     content = {"type": kind, "title": title, "status": error.code, "detail": error.description, **members}
-    _discard_body()
+    if not isinstance(error, ClientDisconnected):
+        _discard_body()
     response = Response(json.dumps(content), headers=error.get_headers(), status=error.code)
     response.content_type = "application/problem+json"
     return response
@@ -90,4 +92,4 @@ def _discard_body() -> None:
         while discarded < _DISCARDED_BYTES and time.monotonic() < deadline and (piece := body.read(MB)):
             discarded += len(piece)
     except OSError:
-        return  # the client is gone, or its chunks can't be told apart: nobody is left to disappoint
+        return  # the client is gone, or silent: nobody is left to disappoint

@@ -57,13 +57,21 @@ def score() -> Response:
 def home() -> Response:
     """The page for browsers; "Healthy" for load balancers and everything else."""
     wanted = request.accept_mimetypes.best_match(["text/plain", "text/html"])
-    if wanted != "text/html":
-        response = _text("Healthy")
-    else:
-        nonce = secrets.token_urlsafe()
-        response = Response(render_template("page.html", model=_classifier().model, nonce=nonce))
-        response.content_security_policy = ""
+    response = _page() if wanted == "text/html" else _text("Healthy")
     response.vary.add("Accept")
+    return response
+
+
+def _page() -> Response:
+    nonce = secrets.token_urlsafe()
+    commit = os.environ.get("SLIPWAY_COMMIT", "")
+    model = _classifier().model
+    page = render_template("page.html", model=model, commit=commit, limits=problems, nonce=nonce)
+    response = Response(page, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
     return response
 
 

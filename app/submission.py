@@ -55,16 +55,22 @@ class Submission:
 def read_submission(request: Request) -> Submission:
     """The pictures of a request, their number and their sizes checked. Raises Problem."""
     if request.mimetype == "application/json":
-        return _from_json(request.get_data(cache=False))
+        return _from_json(_body(request))
     if request.mimetype == "multipart/form-data":
         return Submission(_from_files([file for _, file in request.files.items(multi=True)]))
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        return Submission((_checked(Upload(0, "The body", request.get_data(cache=False))),))
+        return Submission((_checked(Upload(0, "The body", _body(request))),))
     raise Problem(
         UNSUPPORTED_TYPE,
         f"The content type is {request.mimetype or 'missing'}; supported are {ACCEPTED}.",
         headers={"Accept-Post": ACCEPTED},
     )
+
+
+def _body(request: Request) -> bytes:
+    content = request.get_data(cache=False)
+    request.stream.read(1)  # werkzeug cuts chunks off at the limit, and says so only who asks for more
+    return content
 
 
 def _from_json(body: bytes) -> Submission:

@@ -3,23 +3,22 @@
 import os
 from pathlib import Path
 
-from flask import Flask
-from gunicorn.errors import AppImportError
+from flask import Flask, Response
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest
 
-from app.classifier import Classifier
-from app.model import ModelRejected, open_model
+from app import problems
+from app.classifier import load
 from app.serve import create_app
 
 
 def application() -> Flask:
-    """The application with the model of MODEL_DIR, warmed up: a worker takes no request before it is.
-
-    A model that can't be served ends the whole server, where other errors would restart the worker for ever.
-    """
-    try:
-        classifier = Classifier(open_model(Path(os.environ["MODEL_DIR"])))
-        app = create_app(classifier)
-        classifier.warm_up()
-    except ModelRejected as error:
-        raise AppImportError(error) from error
+    """The application with the model of MODEL_DIR, warmed up: a worker takes no request before it is."""
+    app = create_app(load(Path(os.environ["MODEL_DIR"])))
+    app.register_error_handler(ParseException, _refuse_chunks)
     return app
+
+
+def _refuse_chunks(error: ParseException) -> Response:
+    """Gunicorn checks the chunks of a body as they are read, when the application is at it already."""
+    return problems.respond(BadRequest(f"The body can't be read: {error}."))

@@ -1,12 +1,13 @@
-"""Prefect blocks into plain values: where credentials come from, and from nowhere else."""
+"""Prefect blocks into plain values: where credentials come from, and from nowhere else.
 
-from typing import TypeVar, cast
+A block's values are read as the server keeps them. Its Python class is not loaded: prefect-azure's takes a
+second to import, in every flow run, and nothing here calls its methods.
+"""
 
-from prefect.blocks.core import Block
-from prefect.blocks.system import Secret
-from prefect_azure import AzureBlobStorageCredentials
-from prefect_docker import DockerHost, DockerRegistryCredentials
-from pydantic import SecretStr
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 
 from flows.core.errors import SettingsError
 from flows.services import blob_providers
@@ -14,48 +15,43 @@ from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
 from flows.settings import Engine, ModelSettings, Registry
 
-B = TypeVar("B", bound=Block)
-
-
-def _load(kind: type[B], name: str, key: str) -> B:
-    try:
-        return cast(B, kind.load(name))
-    except ValueError:
-        raise SettingsError(
-            f"Prefect has no block {kind.get_block_type_slug()}/{name}, which slipway.toml names at {key}.",
-            "Create it in the Prefect UI under Blocks; `make run` creates those of the embedded platform.",
-        ) from None
-
 
 def secret(name: str) -> str:
     """The value of a Secret block."""
-    return str(_load(Secret[str], name, "[source] credentials").get())
+    return str(_values("secret", name, "[source] credentials")["value"])
 
 
 def registry_credentials(registry: Registry) -> Credentials:
-    """User name and password for the registry."""
-    block = _load(DockerRegistryCredentials, registry.credentials, "[registry] credentials")
-    return Credentials(registry.address, block.username, block.password.get_secret_value())
+    """User name and password for the registry, from prefect-docker's DockerRegistryCredentials."""
+    values = _values("docker-registry-credentials", registry.credentials, "[registry] credentials")
+    return Credentials(registry.address, values["username"], values["password"])
 
 
 def engine_url(engine: Engine) -> str | None:
-    """Where the container engine listens; None for where the environment says."""
-    url: str | None = _load(DockerHost, engine.credentials, "[engine] credentials").base_url
-    return url
+    """Where the container engine listens, from prefect-docker's DockerHost; None: as the environment says."""
+    return _values("docker-host", engine.credentials, "[engine] credentials").get("base_url")
 
 
 def blob_store(model: ModelSettings) -> BlobStore:
-    """The container behind an Azure Blob Storage block."""
-    block = _load(AzureBlobStorageCredentials, model.credentials, "[model] credentials")
+    """The container that prefect-azure's AzureBlobStorageCredentials lead to."""
+    values = _values("azure-blob-storage-credentials", model.credentials, "[model] credentials")
     return blob_providers.azure(
         model.container,
-        connection_string=_plain(block.connection_string),
-        account_url=block.account_url,
-        tenant_id=block.tenant_id,
-        client_id=block.client_id,
-        client_secret=_plain(block.client_secret),
+        connection_string=values.get("connection_string"),
+        account_url=values.get("account_url"),
+        tenant_id=values.get("tenant_id"),
+        client_id=values.get("client_id"),
+        client_secret=values.get("client_secret"),
     )
 
 
-def _plain(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value else None
+def _values(kind: str, name: str, key: str) -> dict[str, Any]:
+    """What the block of that type and name holds, secrets included; `SettingsError` where there is none."""
+    try:
+        with get_client(sync_client=True) as client:
+            return client.read_block_document_by_name(name, kind, include_secrets=True).data
+    except ObjectNotFound:
+        raise SettingsError(
+            f"Prefect has no block {kind}/{name}, which slipway.toml names at {key}.",
+            "Create it in the Prefect UI under Blocks; `make run` creates those of the embedded platform.",
+        ) from None

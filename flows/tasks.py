@@ -1,7 +1,7 @@
 """The one table of tasks: what each stage is called, how often it is tried, and how long it may take.
 
-Only a `TransientError` is tried again. The time-outs are the outer limit: subprocesses and clients carry their
-own, shorter ones. A stage that runs in a thread beside another has those alone: Prefect can't interrupt it.
+Only a `TransientError` is tried again. The time-outs are the outer limit: subprocesses and clients carry
+their own, shorter ones. A stage in a thread beside another has those alone: Prefect can't interrupt it there.
 """
 
 from collections.abc import Callable

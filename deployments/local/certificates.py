@@ -74,10 +74,10 @@ class Authority:
         write_private(files[0], self._issue(key, subject).public_bytes(Encoding.PEM))
 
     def _still_good(self, file: Path, subject: Subject) -> bool:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
         try:
+            certificate = x509.load_pem_x509_certificate(file.read_bytes())
             certificate.verify_directly_issued_by(self.x509_certificate)
-        except (InvalidSignature, ValueError):  # another key, or another name
+        except (InvalidSignature, ValueError):  # another authority's, or no certificate at all
             return False
         return (
             certificate.subject == subject.x509_name
@@ -91,6 +91,7 @@ class Authority:
             _builder(subject.x509_name, self.x509_certificate.subject, key, CERTIFICATE_LIFE)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(_issued_by(self.key), critical=False)
         )
         if subject.hosts:
             builder = builder.add_extension(subject.alternative_names, critical=False)
@@ -140,6 +141,7 @@ def _new_authority() -> Authority:
         _builder(name, name, key, AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     return Authority(key, builder.sign(key, hashes.SHA256()))
 
@@ -157,6 +159,10 @@ def _builder(
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + life)
     )
+
+
+def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 
 def _expires_soon(certificate: x509.Certificate) -> bool:

@@ -1,7 +1,7 @@
 """The embedded Kubernetes cluster: brought up, repaired, looked at."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from deployments.local import credentials, nodes
 from deployments.local.engine import ensure_container, ensure_network, find_container
 from deployments.local.instance import Instance
 from deployments.local.nodes import CONTROL_PLANE, NODES
+from deployments.local.progress import Say
 from flows.core.errors import ClusterUnavailable, PlatformFailed
 
 READY_WITHIN = 90.0
@@ -33,9 +34,7 @@ class NodeStatus:
     reason: str = ""
 
 
-def up(
-    client: docker.DockerClient, instance: Instance, binary: Path, image: str, say: Callable[[str], None]
-) -> Path:
+def up(client: docker.DockerClient, instance: Instance, binary: Path, image: str, say: Say) -> Path:
     """The administrator's kubeconfig once both nodes are Ready; repairs what stopped, is gone or outdated.
 
     `PlatformFailed` names the component to blame and ends with what it logged last.
@@ -126,7 +125,7 @@ def _failure(unready: NodeStatus, containers: Sequence[DockerContainer]) -> Plat
 
 def _culprit(container: DockerContainer) -> tuple[str, str]:
     """The component that ended last, or else the one that makes a node Ready, with the end of its log."""
-    said = b"".join(container.logs(tail=200, stream=True)).decode(errors="replace")
+    said = b"".join(container.logs(tail=200, stream=True, follow=False)).decode(errors="replace")
     ended = [line.split()[1] for line in said.splitlines() if " ended with status " in line]
     if container.status != "running":
         return "its container", said[-2000:]

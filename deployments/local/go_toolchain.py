@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deployments.local.progress import Say
 from flows.core.errors import CommandFailed, PlatformFailed
-from flows.services.command import Command, Say, run, silent
+from flows.services.command import Command, run, silent
 
 ENVIRONMENT = {
     "CGO_ENABLED": "0",

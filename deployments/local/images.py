@@ -14,8 +14,9 @@ from threading import Lock
 import docker
 from docker.errors import APIError, ImageNotFound
 
+from deployments.local.progress import Say
 from flows.core.errors import CommandFailed, PlatformFailed
-from flows.services.command import Command, Say, run
+from flows.services.command import Command, run
 from flows.services.images import Build, Engine
 
 BASE = "base"

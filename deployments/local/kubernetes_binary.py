@@ -15,8 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deployments.local import go_toolchain, pause_image
+from deployments.local.progress import Say
 from flows.core.errors import CommandFailed, PlatformFailed
-from flows.services.command import Command, Say, run
+from flows.services.command import Command, run
 
 MODULE = Path(__file__).parent / "kubernetes"
 SOURCES = ("go.mod", "go.sum", "main.go", "pause/main.go")

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -29,7 +29,9 @@ from flows.core.model import Model
 FILLED_IN = ("name", "version", "digest", "size", "created")
 """The keys that an author leaves out; what stands there is replaced."""
 
-VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._]{0,62}$"
+_VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._]{0,62}$"
+LATEST = "latest.json"
+"""The pointer's name, beside the versions."""
 
 _exact = ConfigDict(extra="forbid", strict=True)
 
@@ -124,7 +126,7 @@ class Manifest:
 
     schema: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-    version: Annotated[str, Field(pattern=VERSION)]
+    version: Annotated[str, Field(pattern=_VERSION)]
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     size: Annotated[int, Field(ge=0)]
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -152,8 +154,8 @@ class Manifest:
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        if self.version == "latest.json":
-            raise ValueError("version 'latest.json' is the pointer's name")
+        if not is_version(self.version):
+            raise ValueError(f"version {LATEST!r} is the pointer's name")
         for example in self.examples:
             unknown = [label for label, _ in example.expected if label not in self.labels]
             if unknown:
@@ -187,7 +189,7 @@ def promised_digest(author: bytes) -> str | None:
 
 def is_version(text: str) -> bool:
     """Whether `text` can be a version: one segment of a path, of letters, digits, dots, dashes."""
-    return re.fullmatch(VERSION, text) is not None
+    return re.fullmatch(_VERSION, text) is not None and text != LATEST
 
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:
@@ -216,12 +218,18 @@ def _complaint(detail: dict[str, Any]) -> str:
         case "missing":
             return f"key {path!r} is missing"
         case "unexpected_keyword_argument":
-            return f"unknown key {path!r}"
+            return f"unknown key {path!r} (allowed: {', '.join(_allowed(detail['loc']))})"
         case "value_error" if not path or isinstance(detail["input"], dict):
             return str(detail["ctx"]["error"])
         case _:
             rule = detail["msg"].removeprefix("Value error, ")
             return f"key {path!r} is {_shortened(detail['input'])}: {rule}"
+
+
+def _allowed(location: tuple[str | int, ...]) -> list[str]:
+    """The keys of the table that holds the last part of `location`."""
+    table = {"preprocessing": Preprocessing, "examples": Example}.get(str(location[0]), Manifest)
+    return [key.name for key in fields(table)]
 
 
 def _shortened(value: object) -> str:

@@ -37,7 +37,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Pointer:
+class Latest:
     """What `<name>/latest.json` says: the newest model, and when it was published (RFC 3339, UTC)."""
 
     model: Model

@@ -119,7 +119,7 @@ def folder(path: Path) -> BlobStore:
 def _client(endpoint: str) -> "ClientConfig":
     return {
         "allow_http": endpoint.startswith("http://"),  # Azurite and the like, on loopback
-        "connect_timeout": timedelta(seconds=4),
+        "connect_timeout": timedelta(seconds=3),
         "read_timeout": timedelta(seconds=30),  # without a byte; a busy store may think for a while
         "timeout": timedelta(minutes=10),  # for one part of 16 MiB, by whatever line there is
     }

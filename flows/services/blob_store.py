@@ -26,13 +26,12 @@ from obstore.store import ObjectStore
 
 from flows.core.errors import CredentialsRefused, ModelNotFound, SettingsError, SlipwayError, StoreUnavailable
 
-PART = 16 << 20
-"""Bytes of one request of a large transfer."""
 IN_FLIGHT = 4
-"""Parts on their way, and in memory, at a time."""
+"""Parts on their way at a time, in 150 MB of memory: one would do on loopback, but not across a network."""
 
 _MISSING_CONTAINERS = ("ContainerNotFound", "NoSuchBucket")
 _PASSES_BY_ITSELF = (408, 409, 429)
+_OVERTAKEN = "InvalidBlockList"
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,9 @@ class Blob:
 
 @dataclass(frozen=True)
 class BlobStore:
-    """A container; `place` names it in messages, the other two say what to do when it is missing or refuses
-    us.
+    """A container; `place` names it in messages, `how_to_...` say what to do when it is missing or refuses.
+
+    Large objects move in requests of `part` bytes.
 
     Every method raises `StoreUnavailable` when the store is away, `CredentialsRefused` when it does not
     accept who we are, and `ModelNotFound` when the container is missing.
@@ -58,6 +58,7 @@ class BlobStore:
     place: str
     how_to_create: str
     how_to_sign_in: str
+    part: int = 16 << 20
 
     def read(self, path: str) -> bytes | None:
         """A small object's content; None when there is no such object."""
@@ -104,14 +105,14 @@ class BlobStore:
     def upload(self, path: str, content: Iterable[bytes]) -> None:
         """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
         with self._errors_told():
-            obstore.put(self.objects, path, iter(content), chunk_size=PART, max_concurrency=IN_FLIGHT)
+            obstore.put(self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT)
 
     def download(self, blob: Blob) -> Iterator[memoryview]:
         """An object's content in order, while the next parts are on their way.
 
         `StoreUnavailable` when the connection breaks, or the object is replaced meanwhile.
         """
-        starts = iter(range(0, blob.size, PART))
+        starts = iter(range(0, blob.size, self.part))
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="download")
         coming: deque[Future[memoryview]] = deque()
         try:
@@ -123,7 +124,7 @@ class BlobStore:
             pool.shutdown(cancel_futures=True)
 
     def _part(self, blob: Blob, start: int) -> memoryview:
-        end = min(start + PART, blob.size)
+        end = min(start + self.part, blob.size)
         with self._errors_told():
             answer = obstore.get(
                 self.objects, blob.path, options={"range": (start, end), "if_match": blob.etag}
@@ -145,13 +146,21 @@ class BlobStore:
         code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else ""
         told = " ".join(filter(None, [str(status or ""), code]))
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
-            return CredentialsRefused(f"{self.place} refuses our credentials ({told}).", self.how_to_sign_in)
+            reason = told or "no identity was found on this machine"
+            return CredentialsRefused(
+                f"{self.place} refuses our credentials ({reason}).", self.how_to_sign_in
+            )
         if self._container_is_missing(error):
             return ModelNotFound(f"There is no {self.place}.", self.how_to_create)
         if isinstance(error, PreconditionError):
             return StoreUnavailable(f"An object in {self.place} was replaced while it was read.")
+        if code == _OVERTAKEN:
+            return StoreUnavailable(f"Another writer of the same object in {self.place} was faster.")
         if status is not None and status < 500 and status not in _PASSES_BY_ITSELF:
-            return SettingsError(f"{self.place} refuses the request ({told}).", self.how_to_sign_in)
+            return SettingsError(
+                f"{self.place} refuses the request ({told}).",
+                "Check [model] in slipway.toml, and the block that its credentials name.",
+            )
         return StoreUnavailable(
             f"{self.place} can't be reached, or broke off ({told or _network_reason(text)}).",
             "Check that it runs and that this machine reaches it.",

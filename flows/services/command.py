@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -69,7 +70,8 @@ def run(command: Command, say: Say, *, output: Say | None = None) -> str:
     others = (
         threading.Timer(command.timeout, expire),
         threading.Thread(target=_feed, args=(process, command.stdin), daemon=True),
-        threading.Thread(target=_drain, args=(process.stderr, keep), daemon=True),
+        # in this context: what takes the lines may look there for whose log they belong to
+        threading.Thread(target=copy_context().run, args=(_drain, process.stderr, keep), daemon=True),
     )
     try:
         for other in others:

@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 from flows.core import manifest
 from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
 from flows.core.manifest import Manifest
-from flows.core.model import Model, Pointer
+from flows.core.model import Latest, Model
 from flows.services.blob_store import Blob, BlobStore
 from flows.services.model_cache import ModelCache
 from flows.services.plain_models import PlainDescription, PlainModels, version_of
-from flows.services.transfer import Progress, parts, receive, silent
+from flows.services.transfer import Progress, receive, send, silent
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class ModelStore:
         model = claimed.model
         new = not self._is_complete(folder, model)
         if new:
-            self._blobs.upload(f"{folder}/model.onnx", parts(file, claimed, progress))
+            self._upload(file, f"{folder}/model.onnx", claimed, progress)
             self._blobs.create(f"{folder}/manifest.json", claimed.to_bytes())
         pointer = self._pointer(described.name)
         due = new or pointer is None or pointer.published < claimed.created
@@ -149,14 +149,14 @@ class ModelStore:
             )
         return blob
 
-    def _pointer(self, name: str) -> Pointer | None:
-        path = f"{name}/latest.json"
+    def _pointer(self, name: str) -> Latest | None:
+        path = f"{name}/{manifest.LATEST}"
         content = self._blobs.read(path)
-        return Pointer.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+        return Latest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 
     def _point(self, model: Model) -> None:
-        pointer = Pointer(model, published=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        self._blobs.replace(f"{model.name}/latest.json", pointer.to_bytes())
+        pointer = Latest(model, published=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        self._blobs.replace(f"{model.name}/{manifest.LATEST}", pointer.to_bytes())
 
     def _claim(self, folder: str, described: Manifest) -> Manifest:
         """The manifest that the version has for good: `described`, unless a publisher was here before."""
@@ -178,13 +178,21 @@ class ModelStore:
             f"Choose a new version; or, if it was broken off, delete {folder}/claim.json and try again.",
         )
 
+    def _upload(self, file: Path, path: str, claimed: Manifest, progress: Progress) -> None:
+        try:
+            send(self._blobs, file, path, claimed, progress)
+        except StoreUnavailable:
+            # where two upload the same content, Azure drops the slower one's parts when the other is done
+            if not self._holds(path, claimed.size):
+                raise
+
     def _is_complete(self, folder: str, model: Model) -> bool:
-        file = self._blobs.find(f"{folder}/model.onnx")
-        return (
-            file is not None
-            and file.size == model.size
-            and self._blobs.find(f"{folder}/manifest.json") is not None
-        )
+        published = self._blobs.find(f"{folder}/manifest.json") is not None
+        return published and self._holds(f"{folder}/model.onnx", model.size)
+
+    def _holds(self, path: str, size: int) -> bool:
+        file = self._blobs.find(path)
+        return file is not None and file.size == size
 
     def _read_manifest(self, path: str) -> Manifest | None:
         content = self._blobs.read(path)

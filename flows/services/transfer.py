@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.core.errors import DigestMismatch
 from flows.core.manifest import Manifest
-from flows.services.blob_store import PART, Blob, BlobStore
+from flows.services.blob_store import Blob, BlobStore
 
 Progress = Callable[[int, int], None]
 """Told (bytes done, bytes in all) after each part."""
@@ -35,11 +35,18 @@ def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str
     return f"sha256:{digest.hexdigest()}"
 
 
-def parts(file: Path, described: Manifest, progress: Progress) -> Iterator[bytes]:
-    """A file's content for an upload, which ends in `DigestMismatch` when `described` promises another."""
+def send(blobs: BlobStore, file: Path, path: str, described: Manifest, progress: Progress) -> None:
+    """Write `file` to the store, unless it is not what `described` promises: then `DigestMismatch`.
+
+    `StoreUnavailable` when it breaks off.
+    """
+    blobs.upload(path, _parts(file, blobs.part, described, progress))
+
+
+def _parts(file: Path, size: int, described: Manifest, progress: Progress) -> Iterator[bytes]:
     digest, done = hashlib.sha256(), 0
     with file.open("rb") as content:
-        while part := content.read(PART):
+        while part := content.read(size):
             digest.update(part)
             done += len(part)
             yield part

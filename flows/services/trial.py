@@ -57,6 +57,7 @@ def try_out(engine: Engine, image: str, expected: Expected, limits: Limits, say:
         security_opt=["no-new-privileges"],
     )
     with removed_at_the_end(container):
+        say(f"Started the container of the trial, {container.name}.")
         try:
             ready_after = _until_ready(container, limits)
             say(f"Ready after {ready_after:.1f} s.")

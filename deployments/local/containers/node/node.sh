@@ -121,7 +121,7 @@ start_node() {
         --kubeconfig /etc/kubernetes/kubelet.kubeconfig --hostname-override "$(hostname)"
     keep kube-proxy kube kube-proxy --kubeconfig /etc/kubernetes/proxy.kubeconfig \
         --hostname-override "$(hostname)" --proxy-mode iptables --cluster-cidr "$POD_NETWORK" \
-        --conntrack-max-per-core 0
+        --iptables-min-sync-period 100ms --conntrack-max-per-core 0
 }
 
 trap 'say "stopping"; exit 0' TERM

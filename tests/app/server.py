@@ -1,0 +1,89 @@
+"""The application as it is served, for the tests that are about the server."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 40
+"""Seconds for anything to happen."""
+
+
+@dataclass
+class Server:
+    """A gunicorn of its own, with two workers."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    counts: Path
+
+    @classmethod
+    def start(cls, folder: Path, model: Path, **environment: str) -> "Server":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log, counts = folder / "log", folder / "counts"
+        variables = {"MODEL_DIR": str(model), "PROMETHEUS_MULTIPROC_DIR": str(counts)} | environment
+        address = f"127.0.0.1:{port}"
+        command = [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "--bind", address]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | variables, stdout=output, stderr=output
+            )
+        return cls(process, port, log, counts)
+
+    def connect(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        """Status and body of an answer, on a connection of its own; a header's `_` stands for `-`."""
+        connection = self.connect()
+        try:
+            connection.request(
+                method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+            )
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def counted(self, metric: str) -> float:
+        """What /metrics says of a metric, named with its labels; 0 for one that was never counted."""
+        lines = self.ask("GET", "/metrics")[1].decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == metric)
+
+    def workers(self) -> set[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return {int(pid) for pid in children.read_text().split()}
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def is_ready(self) -> bool:
+        try:
+            return self.ask("GET", "/readyz")[0] == 200
+        except ConnectionError:
+            return False
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not is_so():
+            assert time.monotonic() < deadline, self.output()
+            assert self.process.poll() is None, self.output()
+            time.sleep(0.02)
+
+    def tell_to_stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.wait_until(lambda: "Handling signal: term" in self.output())
+
+    def exit_status(self) -> int:
+        return self.process.wait(PATIENCE)

@@ -1,0 +1,186 @@
+"""Flows run in this process, on the shared platform; each test has a repository and a model of its own."""
+
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments.local.engine import connect
+from flows import settings
+from flows.blocks import blob_store, registry_credentials
+from flows.ci import ci
+from flows.core.model import Model
+from flows.core.pointer import Pointer
+from flows.release import release
+from flows.services.images import RUN_LABEL
+from flows.services.model_check import describe
+from flows.services.model_store import ModelStore
+from flows.services.registry import Registry
+from tests.platform_under_test import PlatformUnderTest
+
+TEAM_APP = Path(__file__).parent / "team_app"
+MODELS = Path(__file__).parent.parent / "app" / "models"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One team's line: their repository, their model, and what comes out at the other end."""
+
+    platform: PlatformUnderTest
+    repository: Path
+    model: str
+    environment: dict[str, str]
+
+    def git(self, *arguments: str) -> str:
+        """What git says in the team's repository."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.repository, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, subject: str = "A change", **behaviour: str) -> str:
+        """Commit an app that behaves so; its SHA."""
+        content = {"app": "good", "where": "", "tests": "pass", "nonce": uuid.uuid4().hex, **behaviour}
+        (self.repository / "behaviour.json").write_text(json.dumps(content))
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", subject)
+        return self.git("rev-parse", "HEAD")
+
+    def publish(self, version: str, name: str = "digits") -> Model:
+        """Publish a model that is small enough for a test."""
+        file = MODELS / name / "model.onnx"
+        described = describe(file, file.with_name("manifest.json"), name=self.model, version=version)
+        return self.models.publish(file, described).model
+
+    @property
+    def models(self) -> ModelStore:
+        """The store that the team publishes to."""
+        wanted = settings.load().model
+        return ModelStore(blob_store(wanted), self.platform.instance.state / "test-models")
+
+    @property
+    def registry(self) -> Registry:
+        """Where the team's images go."""
+        wanted = settings.load().registry
+        return Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
+
+    def tags(self) -> list[str]:
+        """Every tag in the team's repository."""
+        registry = self.registry
+        credentials = registry.credentials
+        assert credentials is not None
+        answer = httpx.get(
+            f"http://{registry.address}/v2/{registry.repository}/tags/list",
+            auth=(credentials.username, credentials.password),
+            trust_env=False,
+        )
+        return list(answer.json().get("tags") or [])
+
+    @property
+    def latest(self) -> Pointer | None:
+        """What `latest` says now."""
+        return self.registry.pointer()
+
+    def ci(self, ref: str = "HEAD", model: str = "newest") -> "Ended":
+        """One run of ci."""
+        return Ended(self.platform, ci(ref=ref, model=model, return_state=True))
+
+    def release(self, image: str = "latest", **parameters: Any) -> "Ended":
+        """One run of release to production."""
+        return Ended(self.platform, release(image=image, return_state=True, **parameters))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over."""
+
+    platform: PlatformUnderTest
+    state: State[Any]
+
+    @property
+    def id(self) -> str:
+        """Of the flow run."""
+        return str(self.state.state_details.flow_run_id)
+
+    @property
+    def message(self) -> str:
+        """What the runs list shows."""
+        return self.state.message or ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it completed."""
+        return self.state.is_completed()
+
+    def tasks(self) -> dict[str, tuple[str, int]]:
+        """Each stage's state and how often it was tried."""
+        found = self._of_this_run("task_runs", "flow_runs", "id")
+        return {run["name"].rsplit("-", 1)[0]: (run["state_type"], run["run_count"]) for run in found}
+
+    def artifacts(self) -> str:
+        """All that the run's page shows beside its log."""
+        found = self._of_this_run("artifacts", "artifacts", "flow_run_id")
+        return "\n".join(str(artifact["data"]) for artifact in found)
+
+    def log(self) -> str:
+        """All that it logged."""
+        return "\n".join(line["message"] for line in self._of_this_run("logs", "logs", "flow_run_id"))
+
+    def _of_this_run(self, what: str, table: str, key: str) -> list[dict[str, Any]]:
+        url = f"{self.platform.api.ui_url}/api/{what}/filter"
+        answer = httpx.post(url, json={table: {key: {"any_": [self.id]}}}, trust_env=False)
+        found: list[dict[str, Any]] = answer.raise_for_status().json()
+        return found
+
+    def left_behind(self) -> list[str]:
+        """Containers that it started and that are still there."""
+        found = connect().containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.id}"})
+        return [container.name or "" for container in found]
+
+
+@pytest.fixture(scope="session")
+def prefect_of_the_platform(platform: PlatformUnderTest) -> Iterator[None]:
+    """Flows in this process talk to the platform's server."""
+    with temporary_settings({PREFECT_API_URL: f"{platform.api.ui_url}/api"}):
+        yield
+
+
+@pytest.fixture
+def line(
+    platform: PlatformUnderTest,
+    prefect_of_the_platform: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Line:
+    """A team's line with one good commit and one model, and nothing built yet."""
+    name = f"team-{uuid.uuid4().hex[:8]}"
+    repository = tmp_path / "team"
+    shutil.copytree(TEAM_APP, repository)
+    files = sorted(path.name for path in repository.iterdir())
+    environment = {
+        "SLIPWAY_STATE": str(platform.instance.state),
+        "SLIPWAY_SOURCE__REPOSITORY": str(repository),
+        "SLIPWAY_APP__CONTEXT": json.dumps(files),
+        "SLIPWAY_APP__READY_TIMEOUT": "5",
+        "SLIPWAY_APP__STOP_TIMEOUT": "3",
+        "SLIPWAY_MODEL__NAME": name,
+        "SLIPWAY_REGISTRY__REPOSITORY": f"teams/{name}",
+    }
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    line = Line(platform, repository, name, environment)
+    line.git("init", "--quiet", "--initial-branch=main")
+    line.git("config", "user.name", "Ada")
+    line.git("config", "user.email", "ada@example.org")
+    line.commit("The app")
+    line.publish("1.0.0")
+    return line

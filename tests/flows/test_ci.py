@@ -1,0 +1,108 @@
+"""What a commit and a model become, and when nothing is due."""
+
+from tests.flows.conftest import Line
+
+
+def test_a_commit_and_a_model_become_an_image_that_latest_names(line: Line) -> None:
+    sha = line.git("rev-parse", "HEAD")
+    run = line.ci()
+    assert run.succeeded, run.message
+    latest = line.latest
+    assert latest is not None
+    assert (latest.commit, latest.model, latest.model_version) == (sha, line.model, "1.0.0")
+    assert line.registry.image(latest.capsule).digest == latest.digest
+    assert run.left_behind() == []
+    assert f"{sha[:7]} + {line.model} 1.0.0: built, tested and pushed" in run.message
+    for told in (sha[:7], latest.capsule, "| try out |", "1 passed"):
+        assert told in run.artifacts()
+
+
+def test_nothing_new_builds_nothing_and_says_so(line: Line) -> None:
+    line.ci()
+    before = line.latest
+    again = line.ci()
+    assert "nothing to build; latest stays: latest names this image already" in again.message
+    assert "build image" not in again.tasks()
+    assert line.latest == before
+
+
+def test_a_file_outside_the_context_is_no_new_image(line: Line) -> None:
+    line.ci()
+    before = line.latest
+    (line.repository / "README.md").write_text("read me")
+    line.git("add", "--all")
+    line.git("commit", "--quiet", "--message", "Explain")
+    again = line.ci()
+    assert "nothing to build; latest moved" in again.message
+    assert before is not None
+    assert line.latest is not None
+    assert line.latest.digest == before.digest
+    assert line.latest.commit == line.git("rev-parse", "HEAD")
+
+
+def test_a_new_model_alone_gives_a_new_image(line: Line) -> None:
+    line.ci()
+    first = line.latest
+    line.publish("1.1.0", "colours")
+    run = line.ci()
+    assert f"{line.model} 1.0.0 → 1.1.0" in run.message
+    assert first is not None
+    assert line.latest is not None
+    assert line.latest.commit == first.commit
+    assert line.latest.digest != first.digest
+
+
+def test_a_pinned_older_model_is_built_but_does_not_move_latest(line: Line) -> None:
+    line.publish("1.1.0", "colours")
+    line.ci()
+    newest = line.latest
+    pinned = line.ci(model="1.0.0")
+    assert "built, tested and pushed; latest stays" in pinned.message
+    assert "is not the model that the store points to" in pinned.message
+    assert line.latest == newest
+
+
+def test_two_runs_that_end_in_the_wrong_order_leave_latest_at_the_newer_commit(line: Line) -> None:
+    older = line.git("rev-parse", "HEAD")
+    newer = line.commit()
+    line.ci(newer)
+    late = line.ci(older)
+    assert late.succeeded
+    assert f"latest stays: commit {older[:7]} is behind {newer[:7]}" in late.message
+    assert line.latest is not None
+    assert line.latest.commit == newer
+
+
+def test_a_revert_moves_latest_to_the_older_content_without_a_build(line: Line) -> None:
+    line.ci()
+    first = line.latest
+    line.commit("A mistake")
+    line.ci()
+    line.git("revert", "--no-edit", "HEAD")
+    reverted = line.ci()
+    assert "nothing to build; latest moved" in reverted.message
+    assert first is not None
+    assert line.latest is not None
+    assert (line.latest.digest, line.latest.commit) == (first.digest, line.git("rev-parse", "HEAD"))
+
+
+def test_after_a_force_push_an_older_commit_may_be_latest_again(line: Line) -> None:
+    older = line.git("rev-parse", "HEAD")
+    line.commit("Taken back")
+    line.ci()
+    line.git("reset", "--quiet", "--hard", older)
+    run = line.ci()
+    assert "is no longer on main" in run.message
+    assert line.latest is not None
+    assert line.latest.commit == older
+
+
+def test_another_branch_is_built_and_leaves_latest_alone(line: Line) -> None:
+    line.ci()
+    before = line.latest
+    line.git("switch", "--quiet", "--create", "idea")
+    line.commit("An idea")
+    run = line.ci("idea")
+    assert "built, tested and pushed; latest stays" in run.message
+    assert "is not on the released branch main" in run.message
+    assert line.latest == before

@@ -1,0 +1,151 @@
+"""What goes wrong on the way to an image: each failure says so, and leaves everything as it was."""
+
+import base64
+import time
+
+import pytest
+from prefect.blocks.core import Block
+from prefect_azure import AzureBlobStorageCredentials
+from prefect_docker import DockerRegistryCredentials
+
+from flows import settings
+from flows.blocks import blob_store
+from tests.flows.conftest import Ended, Line
+from tests.stand_ins.unreliable_network import breaking_line
+
+SECRET = base64.b64encode(b"not-the-password").decode()
+
+
+def wrong_credentials(variable: str, line: Line) -> Block:
+    """A block that leads to the platform's own registry or store, with a secret that it does not accept."""
+    if variable == "REGISTRY":
+        registry: Block = DockerRegistryCredentials(username="slipway", password=SECRET, registry_url="here")
+        return registry
+    port = line.platform.instance.ports.blob_store_port
+    account = f"AccountName=slipway;AccountKey={SECRET}"
+    endpoint = f"BlobEndpoint=http://127.0.0.1:{port}/slipway"
+    store: Block = AzureBlobStorageCredentials(connection_string=f"{account};{endpoint}")
+    return store
+
+
+def assert_nothing_came_of(run: Ended, line: Line) -> None:
+    """No image, no pointer, no container."""
+    assert not run.succeeded
+    assert line.latest is None
+    assert line.tags() == []
+    assert run.left_behind() == []
+
+
+def test_a_ref_that_does_not_exist_fails_within_seconds_and_is_tried_once(line: Line) -> None:
+    started = time.monotonic()
+    run = line.ci("no-such-branch")
+    assert time.monotonic() - started < 5
+    assert "has no branch, tag or commit 'no-such-branch'" in run.message
+    assert run.tasks()["resolve commit"] == ("FAILED", 1)
+    assert_nothing_came_of(run, line)
+
+
+@pytest.mark.parametrize(
+    ("tests", "told"),
+    [
+        ("fail", "1 of 1 tests failed: check.test_serves"),
+        ("hang", "not done within their time"),
+        ("none", "No test was run"),
+    ],
+)
+def test_tests_that_do_not_pass_stop_the_line(
+    line: Line, monkeypatch: pytest.MonkeyPatch, tests: str, told: str
+) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "5")
+    line.commit(tests=tests)
+    run = line.ci()
+    assert told in run.message
+    assert "build image" not in run.tasks()
+    assert_nothing_came_of(run, line)
+
+
+def test_a_failed_test_is_in_the_table_with_its_message(line: Line) -> None:
+    line.commit(tests="fail")
+    artifacts = line.ci().artifacts()
+    assert "check.test_serves" in artifacts
+    assert "expected a cat" in artifacts
+
+
+def test_a_test_that_hangs_is_told_with_its_last_lines(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "5")
+    line.commit(tests="hang")
+    assert "test_serves is waiting" in line.ci().artifacts()
+
+
+@pytest.mark.parametrize(
+    ("app", "told"),
+    [
+        ("dies", "ended by itself, with exit code 1"),
+        ("hangs", "not ready within 5 s"),
+        ("never ready", "not ready within 5 s"),
+        ("answers wrong", "answers the model's examples wrong"),
+        ("another version", "/version says capsule"),
+        ("ignores SIGTERM", "did not stop within 3 s of SIGTERM"),
+    ],
+)
+def test_a_container_that_misbehaves_is_not_pushed(line: Line, app: str, told: str) -> None:
+    line.commit(app=app)
+    run = line.ci()
+    assert told in run.message
+    assert "app is starting" in run.message
+    assert "push image" not in run.tasks()
+    assert_nothing_came_of(run, line)
+
+
+def test_a_store_without_a_model_says_how_to_publish_one(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_MODEL__NAME", "nobody-published-this")
+    run = line.ci()
+    assert "no newest model 'nobody-published-this'" in run.message
+    assert run.tasks()["resolve model"] == ("FAILED", 1)
+    assert_nothing_came_of(run, line)
+
+
+def test_a_model_that_is_not_what_its_digest_promises_is_not_packed(line: Line) -> None:
+    store = blob_store(settings.load().model)
+    path = f"{line.model}/1.0.0/model.onnx"
+    content = store.read(path)
+    assert content is not None
+    store.replace(path, content[:-1] + b"!")
+    run = line.ci()
+    assert "digest" in run.message.lower()
+    assert run.tasks()["fetch model"] == ("FAILED", 1)
+    assert_nothing_came_of(run, line)
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [("REGISTRY", "refuses the credentials"), ("MODEL", "refuses our credentials")],
+)
+def test_wrong_credentials_fail_at_once_and_are_not_shown(
+    line: Line, monkeypatch: pytest.MonkeyPatch, variable: str, told: str
+) -> None:
+    wrong_credentials(variable, line).save(f"wrong-{variable.lower()}", overwrite=True)
+    monkeypatch.setenv(f"SLIPWAY_{variable}__CREDENTIALS", f"wrong-{variable.lower()}")
+    run = line.ci()
+    assert told in run.message
+    assert "block" in run.message
+    assert all(tries == 1 for _, tries in run.tasks().values())
+    assert SECRET not in run.message + run.log() + run.artifacts()
+
+
+def test_a_registry_that_dies_in_the_middle_of_a_push_is_tried_again_and_latest_stays(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.ci()
+    before = line.latest
+    line.commit("Too late")
+    address = settings.load().registry.address
+    monkeypatch.setattr("flows.tasks.push_image.retry_delay_seconds", [0.1, 0.1, 0.1])
+    with breaking_line(int(address.rsplit(":", 1)[1]), up=20_000) as network:
+        monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", f"localhost:{network.port}")
+        run = line.ci()
+    monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", address)
+    assert not run.succeeded
+    assert "could not be reached" in run.message or "could not be pushed" in run.message
+    assert max(tries for _, tries in run.tasks().values()) > 1
+    assert line.latest == before

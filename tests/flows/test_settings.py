@@ -1,0 +1,78 @@
+"""slipway.toml as people get it wrong, and what they are told."""
+
+from pathlib import Path
+
+import pytest
+
+from flows import settings
+from flows.core.errors import SettingsError
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of slipway.toml to spoil, and no platform beside it."""
+    file = tmp_path / "slipway.toml"
+    file.write_text((settings.CHECKOUT / "slipway.toml").read_text())
+    monkeypatch.setenv("SLIPWAY_CONFIG", str(file))
+    monkeypatch.setenv("SLIPWAY_STATE", str(tmp_path / "state"))
+    return file
+
+
+def spoil(file: Path, before: str, after: str) -> None:
+    content = file.read_text()
+    assert before in content
+    file.write_text(content.replace(before, after))
+
+
+def test_the_projects_own_file_is_valid(written: Path) -> None:
+    assert settings.load().environment("production").replicas == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("port = 8000", "prot = 8000", "unknown key 'app.prot'; allowed here: name, dockerfile, context"),
+        (
+            "replicas = 3",
+            "replica = 3",
+            "unknown key 'environments.production.replica'; allowed here: context",
+        ),
+        ("port = 8000", 'port = "many"', "key 'app.port' is 'many': Input should be a valid integer"),
+        ("replicas = 3", "replicas = 0", "key 'environments.production.replicas' is 0"),
+        ('timezone = "Europe/Berlin"', 'timezone = "Berlin"', "must be a time zone such as Europe/Berlin"),
+        ('address = "localhost:5001"', "", "key 'registry.address' is missing"),
+        ("[environments.production]", "[environment.production]", "key 'environments' is missing"),
+        ("[app]", "[app", "is not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_key_and_what_is_allowed(
+    written: Path, before: str, after: str, told: str
+) -> None:
+    spoil(written, before, after)
+    with pytest.raises(SettingsError) as refused:
+        settings.load()
+    assert told in str(refused.value)
+    assert str(written) in str(refused.value)
+    assert "Nothing was started." in str(refused.value)
+
+
+def test_an_environment_that_is_not_named_lists_those_that_are(written: Path) -> None:
+    with pytest.raises(SettingsError, match="no environment 'paradise'.*It names: production"):
+        settings.load().environment("paradise")
+
+
+def test_a_variable_wins_over_the_platform_and_that_over_the_file(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.platform_file().parent.mkdir()
+    settings.platform_file().write_text('[registry]\naddress = "platform:1"\nrepository = "platform"\n')
+    monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", "variable:1")
+    registry = settings.load().registry
+    assert (registry.address, registry.repository) == ("variable:1", "platform")
+    assert registry.credentials == "slipway-registry"
+
+
+def test_a_wrong_variable_is_named(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__PORT", "many")
+    with pytest.raises(SettingsError, match=r"SLIPWAY_APP__PORT.*'app.port' is 'many'"):
+        settings.load()
