@@ -71,7 +71,7 @@ class PrefectApi:
         self._ensure(f"/work_pools/{POOL}", pool, "/work_pools/", {"name": POOL, "type": "process"})
         for queue, slots in queues.items():
             path = f"/work_pools/{POOL}/queues"
-            self._ensure(f"{path}/{queue}", {"concurrency_limit": slots}, f"{path}/", {"name": queue})
+            self._ensure(f"{path}/{queue}", {"concurrency_limit": slots}, path, {"name": queue})
 
     def ensure_limit(self, name: str, slots: int) -> None:
         """The global concurrency limit of that name."""
@@ -174,7 +174,7 @@ class PrefectApi:
             time.sleep(BUSY_PAUSE)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        if answer.is_error:
+        if not answer.is_success:  # a redirect too: the path is not quite right then
             raise PlatformFailed(
                 f"The Prefect server answered {answer.status_code} to {method} {path}: {answer.text[:300]}"
             )

@@ -60,9 +60,13 @@ def test_a_failure_ends_the_programs_of_other_steps() -> None:
             time.sleep(0.01)
         raise PlatformFailed("It broke.")
 
-    with pytest.raises(PlatformFailed), Steps(Display(Console(quiet=True))) as steps:
-        steps.start("long", compile_for_long)
-        steps.start("short", fail)
+    def both(steps: Steps) -> None:
+        with steps:
+            steps.start("long", compile_for_long)
+            steps.start("short", fail)
+
+    with pytest.raises(PlatformFailed):
+        both(Steps(Display(Console(quiet=True))))
     assert not psutil.pid_exists(started[0].pid) or started[0].poll() is not None
 
 
