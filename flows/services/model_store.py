@@ -85,7 +85,7 @@ class ModelStore:
             return cached
         described = self._find(model.name, model.version, progress)
         if described.model != model:
-            raise _mismatch(model, f"the store's manifest describes another ({described.model.digest})")
+            raise _mismatch(model, "the store's manifest is not the one that was published with it")
         # to find a plain file may have meant to fetch it
         return self._cache.find(model) or self._receive(described, progress)
 
@@ -101,16 +101,16 @@ class ModelStore:
         """
         folder = f"{described.name}/{described.version}"
         claimed = self._claim(folder, described)
-        model = claimed.model
-        new = not self._is_complete(folder, model)
-        if new:
+        known = self._blobs.find(f"{folder}/manifest.json") is not None
+        whole = known and self._holds(f"{folder}/model.onnx", claimed.size)
+        if not whole:
             self._upload(file, f"{folder}/model.onnx", claimed, progress)
             self._blobs.create(f"{folder}/manifest.json", claimed.to_bytes())
         pointer = self._pointer(described.name)
-        due = new or pointer is None or pointer.published < claimed.created
-        if point and due:
-            self._point(model)
-        return Published(model, new, pointed=point and due)
+        due = point and (not known or pointer is None or pointer.published < claimed.created)
+        if due:
+            self._point(claimed.model)
+        return Published(claimed.model, new=not whole, pointed=due)
 
     def make_newest(self, name: str, version: str) -> Model:
         """Point to a published version, as to go back to an older one; `ModelNotFound` when there is none."""
@@ -186,10 +186,6 @@ class ModelStore:
             if not self._holds(path, claimed.size):
                 raise
 
-    def _is_complete(self, folder: str, model: Model) -> bool:
-        published = self._blobs.find(f"{folder}/manifest.json") is not None
-        return published and self._holds(f"{folder}/model.onnx", model.size)
-
     def _holds(self, path: str, size: int) -> bool:
         file = self._blobs.find(path)
         return file is not None and file.size == size
@@ -206,5 +202,5 @@ class ModelStore:
 def _mismatch(model: Model, found: str) -> DigestMismatch:
     return DigestMismatch(
         f"{model} should have the digest {model.digest}, but {found}; it was not kept.",
-        "Somebody replaced it in the store by hand: publish it as a new version.",
+        "Somebody changed the store by hand: publish the model as a new version.",
     )

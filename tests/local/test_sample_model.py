@@ -6,6 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,13 @@ def described(folder: Path) -> Manifest:
     return manifest.parse((folder / "manifest.json").read_bytes(), source="manifest.json")
 
 
+@cache
+def session(folder: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(folder / "model.onnx")
+
+
 def answer(folder: Path, image: np.ndarray) -> list[tuple[str, float]]:
-    session = onnxruntime.InferenceSession(folder / "model.onnx")
-    (logits,) = session.run(["logits"], {"input": image})
+    (logits,) = session(folder).run(["logits"], {"input": image})
     percents = 100 * np.exp(logits[0]) / np.exp(logits[0]).sum()
     best = np.argsort(-percents)[:3]
     return [(described(folder).labels[index], float(percents[index])) for index in best]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import obstore
 import pytest
 
 from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
@@ -85,6 +86,22 @@ def test_a_published_version_never_changes(store: ModelStore, first: Candidate, 
         store.publish(*other_labels)
 
     assert (store.fetch(first[1].model) / "model.onnx").read_bytes() == b"weights"
+
+
+def test_publishing_again_uploads_a_model_file_that_was_lost_and_moves_no_pointer(
+    store: ModelStore, blobs: BlobStore, first: Candidate, second: Candidate
+) -> None:
+    model = store.publish(*first).model
+    store.publish(*second)
+    obstore.delete(blobs.objects, "tiny/1.0.0/model.onnx")
+    with pytest.raises(
+        ModelNotFound, match=r"has a manifest of tiny 1\.0\.0, but no tiny/1\.0\.0/model\.onnx"
+    ):
+        store.fetch(model)
+
+    assert store.publish(*first) == Published(model, new=True, pointed=False)
+    assert (store.fetch(model) / "model.onnx").read_bytes() == b"weights"
+    assert store.newest("tiny") == second[1].model
 
 
 def test_a_version_can_be_published_without_becoming_the_newest(
@@ -234,8 +251,8 @@ def test_a_model_whose_content_was_replaced_in_the_store_is_not_kept(
     arrived = hashlib.sha256(b"wEights").hexdigest()
     assert str(refused.value) == (
         f"tiny 1.0.0 should have the digest {model.digest}, but what arrived has the digest "
-        f"sha256:{arrived}; it was not kept. Somebody replaced it in the store by hand: "
-        "publish it as a new version."
+        f"sha256:{arrived}; it was not kept. Somebody changed the store by hand: "
+        "publish the model as a new version."
     )
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -247,7 +264,7 @@ def test_a_model_whose_manifest_was_replaced_in_the_store_is_refused(
     other = replace(first[1], labels=("bright", "grey", "dark"))
     blobs.replace("tiny/1.0.0/manifest.json", other.to_bytes())
 
-    with pytest.raises(DigestMismatch, match="the store's manifest describes another"):
+    with pytest.raises(DigestMismatch, match="the store's manifest is not the one"):
         store.fetch(model)
 
 
