@@ -4,7 +4,7 @@ Objects are the API's JSON. What each fault looks like, and when it is first see
 cluster; states alternate (waiting, terminated, waiting), so `lastState` is read too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ Object = Mapping[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 CRASHES_BEFORE_GIVING_UP = 2
 """One restart may be bad luck; the second crash of the same container is the image's own."""
+
+SECRET_NOT_THERE_YET = "FailedToRetrieveImagePullSecret"
+"""A node that has just joined, or a secret just made: the pull is denied once, and allowed the next time."""
 
 PULL_DENIED = ("unauthorized", "denied", "forbidden", "no basic auth", "authentication required")
 PULL_MISSING = ("not found", "manifest unknown", "name unknown", "repository does not exist")
@@ -86,14 +89,15 @@ def judge(snapshot: Snapshot) -> Verdict:
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         return Progressing("the controller has not seen the change yet")
     pods = new_pods(snapshot)
-    failure = _refused(deployment) or _first(_failure_of(pod) for pod in pods)
+    late = {_about(event) for event in snapshot.events if event.get("reason") == SECRET_NOT_THERE_YET}
+    failure = _refused(deployment) or _first(_failure_of(pod, late) for pod in pods)
     if failure:
         return failure
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     total = status.get("replicas", 0)
     if updated == wanted == total and available >= wanted:
         return Done(wanted)
-    return Progressing(_missing(pods, wanted, total - updated) + _mount_trouble(pods, snapshot.events))
+    return Progressing(_missing(pods, wanted, total - updated) + _secret_trouble(pods, snapshot.events))
 
 
 def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
@@ -107,6 +111,10 @@ def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
     return tuple(
         pod for pod in snapshot.pods if _owner(pod) in owners and "deletionTimestamp" not in pod["metadata"]
     )
+
+
+def _about(event: Object) -> str:
+    return str(event.get("involvedObject", {}).get("name"))
 
 
 def _owner(pod: Object) -> str:
@@ -125,12 +133,15 @@ def _refused(deployment: Object) -> Failed | None:
     return None
 
 
-def _failure_of(pod: Object) -> Failed | None:
+def _failure_of(pod: Object, without_secret: Set[str]) -> Failed | None:
     name = pod["metadata"]["name"]
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return Failed(f"no node can take the pod: {condition.get('message', '')}", name)
-    return _first(_failure_of_container(name, container) for container in _containers(pod))
+    return _first(
+        _failure_of_container(name, container, secret_is_late=name in without_secret)
+        for container in _containers(pod)
+    )
 
 
 def _containers(pod: Object) -> list[_Container]:
@@ -147,9 +158,11 @@ def _containers(pod: Object) -> list[_Container]:
     ]
 
 
-def _failure_of_container(pod: str, container: _Container) -> Failed | None:
+def _failure_of_container(pod: str, container: _Container, *, secret_is_late: bool) -> Failed | None:
     reason, message = container.waiting.get("reason", ""), container.waiting.get("message", "")
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}:
+        if secret_is_late and _is_denied(message):
+            return None
         return _pull_failure(pod, container.image, reason, message)
     if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
         return Failed(f"container {container.name} can't be created: {message}", pod)
@@ -165,12 +178,16 @@ def _failure_of_container(pod: str, container: _Container) -> Failed | None:
     return None
 
 
+def _is_denied(message: str) -> bool:
+    return any(word in message.lower() for word in PULL_DENIED)
+
+
 def _pull_failure(pod: str, image: str, reason: str, message: str) -> Failed | None:
     """A registry that can't be reached may come back; one that says no will say it again."""
     said = message.lower()
     if reason == "InvalidImageName":
         return Failed(f"{image} is not a valid image name", pod)
-    if any(word in said for word in PULL_DENIED):
+    if _is_denied(message):
         return Failed(f"the registry refuses the cluster {image}: check the pull secret", pod)
     if any(word in said for word in PULL_MISSING):
         return Failed(f"the registry has no image {image}", pod)
@@ -202,10 +219,10 @@ def _state(pod: Object) -> str:
     return str(pod.get("status", {}).get("phase", "unknown"))
 
 
-def _mount_trouble(pods: tuple[Object, ...], events: tuple[Object, ...]) -> str:
-    """A missing Secret volume is told by an event alone; the pod's state stays ContainerCreating."""
+def _secret_trouble(pods: tuple[Object, ...], events: tuple[Object, ...]) -> str:
+    """A missing Secret is told by an event alone; with a volume, the pod's state stays ContainerCreating."""
     names = {pod["metadata"]["name"] for pod in pods if not _is_ready(pod)}
     for event in events:
-        if event.get("reason") == "FailedMount" and event.get("involvedObject", {}).get("name") in names:
-            return f"; {event.get('message', 'a volume cannot be mounted')}"
+        if event.get("reason") in {"FailedMount", SECRET_NOT_THERE_YET} and _about(event) in names:
+            return f"; {event.get('message', event['reason'])}"
     return ""

@@ -178,6 +178,18 @@ def test_a_missing_volume_is_told_though_only_an_event_says_it() -> None:
     )
 
 
+def test_a_pull_denied_because_the_node_has_not_seen_the_secret_yet_may_pass() -> None:
+    event = {
+        "reason": "FailedToRetrieveImagePullSecret",
+        "message": "Unable to retrieve some image pull secrets",
+        "involvedObject": {"name": "new-pod"},
+    }
+    denied = pod(waiting("ErrImagePull", "authorization failed: no basic auth credentials"))
+    verdict = judge(snapshot(denied, events=(event,)))
+    assert isinstance(verdict, Progressing)
+    assert "Unable to retrieve some image pull secrets" in verdict.waiting
+
+
 def test_a_crashing_pod_of_the_old_revision_is_not_the_new_ones_fault() -> None:
     old = pod(waiting("CrashLoopBackOff"), owner="old", last=ended(1), restarts=5)
     assert isinstance(judge(snapshot(old)), Progressing)

@@ -77,7 +77,7 @@ def _quantize(model: Path) -> None:
         model,
         _Photographs(),
         per_channel=True,
-        reduce_range=True,  # 7-bit weights: the sums fit 16 bits on x86 without VNNI, so all CPUs agree
+        reduce_range=True,  # 7-bit weights: the sums fit 16 bits, which x86 without VNNI has
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
