@@ -35,7 +35,7 @@ def prepare(wanted: Settings, environment: str, say: Say) -> None:
         run(Command((*cluster.kubectl_apply(), "--force-conflicts"), TIMEOUT, stdin=manifest), silent)
     except CommandFailed as failure:
         raise PermanentError(
-            f"The cluster {cluster.context!r} could not be prepared for {environment}: {failure.output}",
+            f"The cluster {cluster.context!r} could not be prepared for {environment}: {failure.details}",
             "This needs an administrator's rights: name such a context in slipway.toml while you run it.",
         ) from None
     say(f"Namespace {cluster.namespace} and its pull secret are in place for {environment}.")

@@ -62,6 +62,8 @@ def reported_run(key: str) -> Iterator[tuple[Run, dict[str, object]]]:
         try:
             yield run, facts
         except SlipwayError as error:
+            if error.details:
+                _log(error.details)
             if isinstance(error, TestsFailed) and error.results:
                 report.publish_tests(error.results, f"{key}-tests")
             report.publish_failure(run, key, error, facts)

@@ -31,7 +31,7 @@ def publish(run: Run, key: str, facts: Mapping[str, object]) -> None:
 def publish_failure(run: Run, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:
     """The closing artifact of a run that failed: what happened, and all that explains it."""
     create_markdown_artifact(
-        markdown(error.happened, facts, run.journal, error.remedy), key=key, description=error.happened
+        markdown(str(error), facts, run.journal, error.details), key=key, description=error.happened
     )
 
 

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
 
 class SlipwayError(Exception):
-    """Something went wrong that a person can act on; `str()` gives what happened, then what to do."""
+    """Something went wrong that a person can act on; `str()` gives what happened, then what to do.
 
-    def __init__(self, happened: str, remedy: str = "") -> None:
+    `details` explain it at length, as last log lines do: they go to the run's log and report, not into a line.
+    """
+
+    def __init__(self, happened: str, remedy: str = "", *, details: str = "") -> None:
         self.happened = happened
         self.remedy = remedy
+        self.details = details
         super().__init__(happened, remedy)
 
     def __str__(self) -> str:
@@ -88,8 +92,10 @@ class TestsFailed(PermanentError):
 
     __test__ = False
 
-    def __init__(self, happened: str, remedy: str = "", *, results: "TestResults | None" = None) -> None:
-        super().__init__(happened, remedy)
+    def __init__(
+        self, happened: str, remedy: str = "", *, details: str = "", results: "TestResults | None" = None
+    ) -> None:
+        super().__init__(happened, remedy, details=details)
         self.results = results
 
 
@@ -139,9 +145,8 @@ class PlatformFailed(PermanentError):
 
 
 class CommandFailed(PermanentError):
-    """A program ended with an exit status that says it failed; `output` holds its last lines."""
+    """A program ended with an exit status that says it failed; `details` holds its last lines."""
 
-    def __init__(self, happened: str, remedy: str = "", *, status: int, output: str = "") -> None:
-        super().__init__(happened, remedy)
+    def __init__(self, happened: str, remedy: str = "", *, details: str = "", status: int) -> None:
+        super().__init__(happened, remedy, details=details)
         self.status = status
-        self.output = output

@@ -164,7 +164,7 @@ class Cluster:
             raise self._away(error) from None
 
     def _explained(self, failure: CommandFailed) -> SlipwayError:
-        said = failure.output
+        said = failure.details
         if any(word in said for word in UNREACHABLE):
             return self._away(said.splitlines()[-1])
         if "forbidden" in said or "Unauthorized" in said:
@@ -173,7 +173,7 @@ class Cluster:
             return PermanentError(
                 failure.happened, "Set `kubectl` in slipway.toml to a kubectl of 1.27 or newer."
             )
-        return ManifestsRejected("The cluster does not accept the manifests.", said)
+        return ManifestsRejected("The cluster does not accept the manifests:", said)
 
     def _away(self, reason: object) -> ClusterUnavailable:
         return ClusterUnavailable(

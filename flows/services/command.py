@@ -144,4 +144,4 @@ def _drain(stream: IO[str] | None, take: Say) -> None:
 def _failure(command: Command, status: int, output: str, *, timed_out: bool) -> CommandFailed:
     program = " ".join(command.arguments[:2])
     how = f"took longer than {command.timeout:.0f} s" if timed_out else f"ended with exit status {status}"
-    return CommandFailed(f"{program} {how}.", f"Its last lines:\n{output}", status=status, output=output)
+    return CommandFailed(f"{program} {how}.", details=output, status=status)

@@ -150,7 +150,7 @@ class Engine:
         return {"DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1", **host}
 
     def _explained(self, failure: CommandFailed, happened: str, kind: type[SlipwayError]) -> SlipwayError:
-        said = failure.output.strip()
+        said = failure.details.strip()
         last = said.splitlines()[-1] if said else ""
         if "Cannot connect to the Docker daemon" in said:
             return engine_unavailable(last)
@@ -158,7 +158,7 @@ class Engine:
             return credentials_refused(self.credentials.address)
         if any(word in last for word in UNREACHABLE):
             return RegistryUnavailable(f"{happened} {last}", "Is the registry up?")
-        return kind(happened, f"The last lines say why:\n{said}")
+        return kind(happened, last, details=said)
 
 
 def last_lines(container: Container) -> str:

@@ -88,7 +88,7 @@ def _kustomize(kubectl: str, folder: Path) -> str:
     except CommandFailed as failure:
         if failure.status == 127:
             raise
-        raise ManifestsRejected("The manifests don't render.", failure.output) from None
+        raise ManifestsRejected("The manifests don't render:", failure.details) from None
 
 
 def _is(candidate: Mapping[str, Any], deployment: str) -> bool:

@@ -21,7 +21,7 @@ def watch(cluster: Cluster, timeout: float, say: Say) -> Done:
         if isinstance(verdict, Done):
             return verdict
         if isinstance(verdict, Failed) or time.monotonic() > deadline:
-            raise RolloutFailed(_happened(verdict, timeout), explain(cluster, snapshot))
+            raise RolloutFailed(_happened(verdict, timeout), details=explain(cluster, snapshot))
         if verdict.waiting != told:
             told = verdict.waiting
             say(told)

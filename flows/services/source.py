@@ -143,7 +143,7 @@ class Repository:
             raise self._explained(failure) from None
 
     def _explained(self, failure: CommandFailed) -> SlipwayError:
-        said = failure.output
+        said = failure.details
         if any(word in said for word in REFUSED):
             return CredentialsRefused(
                 f"The repository {self.url} needs credentials, or refuses those it was given.",

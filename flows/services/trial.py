@@ -114,4 +114,4 @@ def _stop(container: Container, limit: float) -> float:
 
 
 def _failed(happened: str, container: Container) -> TrialFailed:
-    return TrialFailed(happened, f"Nothing was pushed. Its last log lines:\n{last_lines(container)}")
+    return TrialFailed(happened, "Nothing was pushed.", details=last_lines(container))

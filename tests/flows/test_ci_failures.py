@@ -92,7 +92,8 @@ def test_a_container_that_misbehaves_is_not_pushed(line: Line, app: str, told: s
     line.commit(app=app)
     run = line.ci()
     assert told in run.message
-    assert "app is starting" in run.message
+    assert "app is starting" in run.artifacts()
+    assert "app is starting" in run.log()
     assert "push image" not in run.tasks()
     assert_nothing_came_of(run, line)
 
