@@ -1,3 +1,4 @@
+import hashlib
 import json
 import socket
 import stat
@@ -19,7 +20,7 @@ from deployments.local.instance import Instance
 from deployments.local.nodes import NODES
 from deployments.local.polling import wait_until
 from flows.core.errors import PlatformFailed
-from flows.settings import EMBEDDED, Embedded
+from flows.settings import CHECKOUT, EMBEDDED, Embedded
 
 pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
 
@@ -83,12 +84,15 @@ def expect_answers_from_every_pod(cluster: Cluster) -> None:
     wait_until(all_answered, timeout=60, otherwise=f"These pods don't answer: {silent}")
 
 
-def free_instance(name: str, folder: Path) -> Instance:
-    """An instance on ports that nobody listens on."""
+def free_instance(purpose: str, state: Path) -> Instance:
+    """An instance on ports that nobody listens on; what a dead session left under its name is removed."""
+    name = f"slipway-test-{purpose}-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
     keys = [key for key in Embedded.model_fields if key.endswith("_port")]
     free = (port for port in BELOW_EPHEMERAL if not _is_taken(port))
     ports = Embedded.model_validate({"name": name, **{key: next(free) for key in keys}})
-    return Instance(name, folder, folder / "state", ports)
+    instance = Instance(name, CHECKOUT, state, ports)
+    engine.remove_all(engine.connect(), instance)
+    return instance
 
 
 def _is_taken(port: int) -> bool:
@@ -99,7 +103,7 @@ def _is_taken(port: int) -> bool:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     client = engine.connect()
-    instance = free_instance("slipway-test-cluster", tmp_path_factory.mktemp("cluster"))
+    instance = free_instance("cluster", tmp_path_factory.mktemp("cluster"))
     node_image = images.ensure(client, images.NODE, print)
     found = Cluster(client, instance, kubernetes_binary.ensure(print), node_image)
     try:
@@ -204,7 +208,7 @@ def test_a_cluster_that_does_not_come_up_shows_the_last_words_of_what_ended(
     broken.write_text("#!/bin/sh\necho $1 finds no peace\nexit 1\n")
     broken.chmod(0o755)
     (tmp_path / "pause.tar").symlink_to(cluster.binary.with_name("pause.tar"))
-    instance = free_instance("slipway-test-broken", tmp_path)
+    instance = free_instance("broken", tmp_path / "state")
     with pytest.MonkeyPatch.context() as impatient:
         impatient.setattr(embedded, "READY_WITHIN", 5)
         try:

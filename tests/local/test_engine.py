@@ -1,3 +1,4 @@
+import hashlib
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from deployments.local import engine, images
 from deployments.local.engine import Container
 from deployments.local.instance import Instance
 from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
-from flows.settings import Embedded
+from flows.settings import CHECKOUT, Embedded
 
 UNTIL_TOLD_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 
@@ -29,14 +30,16 @@ def spec(client: docker.DockerClient) -> Container:
 
 @pytest.fixture
 def instance(client: docker.DockerClient, tmp_path: Path) -> Iterator[Instance]:
-    with_its_name = Instance("slipway-test-engine", tmp_path, tmp_path / "state", Embedded())
-    yield with_its_name
-    engine.remove_all(client, with_its_name)
+    name = f"slipway-test-engine-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
+    found = Instance(name, CHECKOUT, tmp_path, Embedded())
+    engine.remove_all(client, found)  # what a dead session left
+    yield found
+    engine.remove_all(client, found)
 
 
 @pytest.fixture
-def other_checkout(client: docker.DockerClient, instance: Instance, tmp_path: Path) -> Iterator[Instance]:
-    other = replace(instance, checkout=tmp_path / "other")
+def other_checkout(client: docker.DockerClient, instance: Instance) -> Iterator[Instance]:
+    other = replace(instance, checkout=CHECKOUT / "other")
     yield other
     engine.remove_all(client, other)
 
