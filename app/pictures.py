@@ -31,6 +31,7 @@ DECODING_ERRORS = (
     Image.DecompressionBombError,
 )
 """What Pillow's decoders raise for damaged files."""
+Image.init()  # loads the decoders now, and not when the first picture waits for them
 warnings.filterwarnings("ignore", module=r"PIL\.")  # strangers would write our log, line by line
 
 UPRIGHT: dict[object, Image.Transpose] = {

@@ -16,7 +16,7 @@ from app.submission import read_submission
 routes = Blueprint("app", __name__)
 
 _ENOUGH = 4
-"""A JPEG is decoded at a reduced size that has this many times the pixels, each way, that the model needs."""
+"""Large pictures are reduced to this many times the pixels, each way, that the model needs."""
 
 
 def create_app(classifier: Classifier) -> Flask:

@@ -80,9 +80,11 @@ def _wait_until_ready(api: httpx.Client, containers: Sequence[DockerContainer]) 
             unready = [NodeStatus(CONTROL_PLANE.role, False, str(error))]
         if not unready:
             return
-        exited = any(container.status != "running" for container in containers)
-        if exited or time.monotonic() > deadline:
-            raise _failure(unready[0], containers)
+        if exited := [container for container in containers if container.status != "running"]:
+            raise _failure(exited[0], "Its container ended.")
+        if time.monotonic() > deadline:
+            [blamed] = [container for container in containers if _role(container) == unready[0].name]
+            raise _failure(blamed, unready[0].reason)
         time.sleep(POLL_INTERVAL)
 
 
@@ -113,13 +115,12 @@ def _role(container: DockerContainer) -> str:
     return str(container.attrs["Config"]["Hostname"])
 
 
-def _failure(unready: NodeStatus, containers: Sequence[DockerContainer]) -> PlatformFailed:
-    container = next(container for container in containers if _role(container) == unready.name)
+def _failure(container: DockerContainer, reason: str) -> PlatformFailed:
     component, log = _culprit(container)
     return PlatformFailed(
-        f"The node {unready.name} of the embedded Kubernetes did not become ready: {unready.reason} "
-        f"Last words of {component}:\n{log}",
-        f"\nAll logs: docker exec {container.name} ls /var/log/slipway",
+        f"The node {_role(container)} of the embedded Kubernetes did not become ready: {reason} "
+        f"The last that {component} said:\n{log.rstrip()}\n",
+        f"All logs: docker exec {container.name} ls /var/log/slipway. To begin anew: make clean, make run.",
     )
 
 
@@ -128,7 +129,7 @@ def _culprit(container: DockerContainer) -> tuple[str, str]:
     said = b"".join(container.logs(tail=200, stream=True, follow=False)).decode(errors="replace")
     ended = [line.split()[1] for line in said.splitlines() if " ended with status " in line]
     if container.status != "running":
-        return "its container", said[-2000:]
+        return "it", said[-2000:]
     component = ended[-1] if ended else "kubelet"
     _, log = container.exec_run(["tail", "-n", "15", f"/var/log/slipway/{component}.log"])
     assert isinstance(log, bytes)  # as it was not streamed

@@ -120,9 +120,8 @@ def list_containers(client: docker.DockerClient, instance: Instance) -> list[Doc
 
 def remove_containers(client: docker.DockerClient, instance: Instance) -> None:
     """Stop and remove the containers of this checkout's platform, all at once; volumes stay."""
-    containers = list_containers(client, instance)
-    with ThreadPoolExecutor(max_workers=max(len(containers), 1)) as pool:
-        list(pool.map(_stop_and_remove, containers))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_stop_and_remove, list_containers(client, instance)))
 
 
 def remove_all(client: docker.DockerClient, instance: Instance) -> None:
@@ -130,8 +129,9 @@ def remove_all(client: docker.DockerClient, instance: Instance) -> None:
     remove_containers(client, instance)
     for network in client.networks.list(filters={"label": _label_filter(instance)}):
         _remove_network(network)
-    for volume in client.volumes.list(filters={"label": _label_filter(instance)}):
-        volume.remove(force=True)
+    volumes = client.volumes.list(filters={"label": _label_filter(instance)})
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda volume: volume.remove(force=True), volumes))
 
 
 def _create(

@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 
@@ -103,20 +103,32 @@ class Example:
     def disagreement(self, answer: Sequence[tuple[str, float]]) -> str | None:
         """How an answer (label, percent; best first) differs beyond the tolerance; None when it does not.
 
-        A label that the answer leaves out scored at most what its last one did: two labels that are close may
-        change places.
+        Two labels that are close may change places, and so one may drop out: a label that only one side names
+        scored at most what the other's last one did, and at most what is left to 100 percent.
         """
-        given = dict(reversed(answer))
-        least = answer[-1][1] if answer else 0.0
-        for label, percent in self.expected:
-            seen = given.get(label, min(percent, least))
-            if abs(percent - seen) > self.tolerance:
-                told = f"{seen:.1f} %" if label in given else "not among the best"
+        expected, given = dict(self.expected), dict(reversed(answer))
+        for label in (*expected, *(label for label in given if label not in expected)):
+            wanted = expected.get(label, min(given.get(label, 0.0), _most_of_the_rest(self.expected)))
+            seen = given.get(label, min(wanted, _most_of_the_rest(answer)))
+            if abs(wanted - seen) > self.tolerance:
                 return (
-                    f"{self.name}: {label!r} is {told}, expected {percent:.1f} % +/- {self.tolerance:g}; "
-                    f"answered {', '.join(f'{name!r} {score:.1f} %' for name, score in answer) or 'nothing'}"
+                    f"{self.name}: {label!r} is {_told(given, label)}, expected {_told(expected, label)} "
+                    f"+/- {self.tolerance:g}; answered {_listed(answer)}"
                 )
         return None
+
+
+def _most_of_the_rest(scores: Sequence[tuple[str, float]]) -> float:
+    """The most, in percent, that a label can have which is not among these best ones."""
+    return max(0.0, min(scores[-1][1], 100 - sum(percent for _, percent in scores))) if scores else 0.0
+
+
+def _told(scores: Mapping[str, float], label: str) -> str:
+    return f"{scores[label]:.1f} %" if label in scores else "not among the best"
+
+
+def _listed(scores: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{label!r} {percent:.1f} %" for label, percent in scores) or "nothing"
 
 
 @dataclass(frozen=True, config=_exact)

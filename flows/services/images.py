@@ -1,11 +1,8 @@
-"""Images on the container engine: building them, running their test stage, pushing them."""
+"""The container engine: building images, pushing them, starting containers on behalf of a run."""
 
 import base64
-import io
 import json
 import os
-import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,7 +29,6 @@ from flows.services.registry import Credentials, credentials_refused
 RUN_LABEL = "dev.slipway.run"
 """On every container that a run starts, so that whoever cleans up after it finds them."""
 
-REPORTS = "/reports/junit.xml"
 REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth")
 UNREACHABLE = (
     "connection",
@@ -178,48 +174,6 @@ def removed_at_the_end(container: Container) -> Iterator[Container]:
     finally:
         with suppress(NotFound):
             container.remove(force=True, v=True)
-
-
-@dataclass(frozen=True)
-class TestRun:
-    """What a test stage left: exit status (None: ended by the time-out), JUnit report if any, last lines."""
-
-    __test__ = False
-
-    status: int | None
-    report: str | None
-    log: str
-
-
-def run_tests(engine: Engine, image: str, timeout: float, say: Say) -> TestRun:
-    """Run the test stage and copy its report out, whatever its exit status; `timeout` in seconds."""
-    with removed_at_the_end(engine.start(image, "tests")) as container:
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            with suppress(APIError):
-                container.kill()
-
-        timer = threading.Timer(timeout, expire)
-        timer.start()
-        try:
-            for line in container.logs(stream=True, follow=True):
-                say(line.decode(errors="replace").rstrip())
-            status = container.wait(timeout=CALL_TIMEOUT)["StatusCode"]
-        finally:
-            timer.cancel()
-        return TestRun(None if expired.is_set() else status, _report(container), last_lines(container))
-
-
-def _report(container: Container) -> str | None:
-    try:
-        chunks, _ = container.get_archive(REPORTS)
-    except NotFound:
-        return None
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-        member = tar.extractfile(tar.getmembers()[0])
-        return member.read().decode() if member else None
 
 
 def _secrets() -> dict[str, Path]:

@@ -5,6 +5,7 @@ Whether its answers are right is proven later, with the app's own preprocessing,
 
 import contextlib
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -82,6 +83,7 @@ def sole_tensors(file: Path) -> Tensors:
 
 def _load(file: Path) -> "InferenceSession":
     # half a second to import; every flow imports this module, and only publishing loads a model
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read while it is imported
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()

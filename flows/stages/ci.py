@@ -17,7 +17,7 @@ from flows.core.model import Model
 from flows.core.pointer import Keep, Move, Pointer
 from flows.core.test_results import TestResults
 from flows.run import Run
-from flows.services import images, registry, trial
+from flows.services import registry, test_stage, trial
 from flows.services.images import Build
 from flows.services.trial import Expected, Limits, Trial
 
@@ -87,7 +87,7 @@ def run_tests(run: Run, inputs: Inputs) -> TestResults:
     app = run.settings.app
     tag = f"{app.name}-tests:{inputs.capsule.short}"
     build = Build(context, app.dockerfile, tag, "test", {"BASE_IMAGE": inputs.base_image})
-    ran = images.run_tests(run.engine, run.engine.build(build, run.say), app.test_timeout, run.say)
+    ran = test_stage.run(run.engine, run.engine.build(build, run.say), app.test_timeout, run.say)
     if ran.report is not None:
         run.reports.mkdir(parents=True, exist_ok=True)
         (run.reports / "junit.xml").write_text(ran.report)

@@ -165,8 +165,18 @@ def test_an_answer_is_right_within_the_tolerance(answer: list[tuple[str, float]]
 
 
 def test_two_labels_that_are_close_may_change_places() -> None:
-    example = Example("tom", "aGk=", (("cat", 90.0), ("dog", 5.0), ("cup", 4.0)), 2.0)
-    assert example.disagreement([("cat", 90.0), ("cow", 4.5), ("dog", 4.4)]) is None
+    example = Example("tom", "aGk=", (("cat", 60.0), ("dog", 15.0), ("cup", 14.0)), 2.0)
+    assert example.disagreement([("cat", 60.0), ("dog", 14.4), ("cow", 12.5)]) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[("nonsense", 100.0)], [("nonsense", 60.0), ("cat", 30.0), ("dog", 10.0)], []],
+    ids=["alone", "first", "nothing at all"],
+)
+def test_an_answer_that_leaves_the_expected_labels_out_is_wrong(answer: list[tuple[str, float]]) -> None:
+    example = Example("tom", "aGk=", (("cat", 60.0), ("dog", 15.0), ("cup", 14.0)), 2.0)
+    assert example.disagreement(answer) is not None
 
 
 def test_the_pointer_reads_back_what_it_wrote_and_refuses_all_else() -> None:

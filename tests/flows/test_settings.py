@@ -57,7 +57,7 @@ def test_what_is_wrong_is_told_with_file_key_and_what_is_allowed(
 
 
 def test_an_environment_that_is_not_named_lists_those_that_are(written: Path) -> None:
-    with pytest.raises(SettingsError, match="no environment 'paradise'.*It names: production"):
+    with pytest.raises(SettingsError, match=r"no environment 'paradise'.*It names: production"):
         settings.load().environment("paradise")
 
 

@@ -1,4 +1,4 @@
-"""`prefect deploy --all` ignores unknown keys, and one mistake discards the file: so it is linted here."""
+"""`prefect deploy --all` ignores unknown keys, and one mistake discards the whole file: it is linted here."""
 
 from importlib import import_module
 from typing import Any

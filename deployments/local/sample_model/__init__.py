@@ -4,6 +4,7 @@
 faster, and other answers, so that a model update shows.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def make(version: str, folder: Path, say: Callable[[str], None]) -> Path:
         say(f"Sample model {version} is there already: {made}")
         return made
     # onnx and onnxruntime's quantizer take 2 s to import, and are needed only the first time
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it while it is imported
     from deployments.local.sample_model import making  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)

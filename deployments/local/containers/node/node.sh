@@ -17,7 +17,8 @@ say() { echo "$(date --utc +%FT%TZ) $*"; }
 
 open_the_container_up() {
     mount --make-rshared /
-    mount -o remount,bind,rw /proc/sys
+    mount --bind /proc/sys/net /proc/sys/net # the node's own; the rest is the machine's and stays read-only
+    mount -o remount,bind,rw /proc/sys/net
     for hierarchy in $(findmnt --raw --noheadings --output TARGET --types cgroup,cgroup2); do
         mount -o remount,bind,rw "$hierarchy"
     done
@@ -29,6 +30,18 @@ let_children_have_controllers() {
     mkdir -p /sys/fs/cgroup/init
     xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs || true
     sed -e 's/ / +/g' -e 's/^/+/' </sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
+}
+
+# The kubelet wants these kernel settings, which are the whole machine's: it sees them, and nothing changes.
+pretend_kernel_settings() {
+    local setting file
+    for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+        kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+        file=/run/slipway/settings/${setting%=*}
+        mkdir -p "$(dirname "$file")"
+        echo "${setting#*=}" >"$file"
+        mount --bind "$file" "/proc/sys/${setting%=*}"
+    done
 }
 
 # Pods of a node that has no route yet must not be looked for beyond the machine.
@@ -127,6 +140,7 @@ start_node() {
 trap 'say "stopping"; exit 0' TERM
 mkdir -p "$DATA" "$LOGS"
 open_the_container_up
+pretend_kernel_settings
 fence_the_pod_network
 configure_pod_network
 configure_registry

@@ -1,0 +1,57 @@
+"""Running an image's test stage as a container, and getting its report whatever becomes of it."""
+
+import io
+import tarfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from flows.services.command import Say
+from flows.services.images import CALL_TIMEOUT, Engine, last_lines, removed_at_the_end
+
+__test__ = False
+
+REPORT = "/reports/junit.xml"
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """What a test stage left: exit status (None: ended by the time-out), JUnit report if any, last lines."""
+
+    status: int | None
+    report: str | None
+    log: str
+
+
+def run(engine: Engine, image: str, timeout: float, say: Say) -> TestRun:
+    """Run the test stage and copy its report out, whatever its exit status; `timeout` in seconds."""
+    with removed_at_the_end(engine.start(image, "tests")) as container:
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            with suppress(APIError):
+                container.kill()
+
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            for line in container.logs(stream=True, follow=True):
+                say(line.decode(errors="replace").rstrip())
+            status = container.wait(timeout=CALL_TIMEOUT)["StatusCode"]
+        finally:
+            timer.cancel()
+        return TestRun(None if expired.is_set() else status, _report(container), last_lines(container))
+
+
+def _report(container: Container) -> str | None:
+    try:
+        chunks, _ = container.get_archive(REPORT)
+    except NotFound:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        member = tar.extractfile(tar.getmembers()[0])
+        return member.read().decode() if member else None
