@@ -65,7 +65,7 @@ def client_settings(instance: Instance) -> dict[str, Any]:
 
 def flow_environment(instance: Instance) -> dict[str, str]:
     """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     client = client_settings(instance)
     return (
         inherited
@@ -88,6 +88,9 @@ def _own_settings(instance: Instance) -> dict[str, str]:
     embedded = {f"SLIPWAY_EMBEDDED__{k.upper()}": str(v) for k, v in instance.ports.model_dump().items()}
     return embedded | {"SLIPWAY_STATE": str(instance.state)}
 
+
+_NOT_INHERITED = ("PREFECT_", "PYTHONDONTWRITEBYTECODE")
+"""Other servers; and what would have every flow run compile our modules again."""
 
 _WITHOUT_TELEMETRY = {
     "DO_NOT_TRACK": "1",
@@ -131,7 +134,8 @@ def _job_template(instance: Instance, api: PrefectApi) -> dict[str, Any]:
 
 def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:
     if not _answers(instance, api):
-        say("starting; the first time it makes its database, which takes about 20 s")
+        is_new = not (instance.state / "prefect" / "prefect.db").exists()
+        say("starting" + (", and making its database, which takes about 20 s" if is_new else ""))
     wait_until(
         lambda: _answers(instance, api),
         START_TIMEOUT,

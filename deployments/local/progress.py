@@ -120,15 +120,15 @@ class Steps:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is not None:
-            self._abandon()
-            return
-        done, _unfinished = wait(self._futures, return_when=FIRST_EXCEPTION)
-        failure = next((e for future in done if (e := future.exception())), None)
-        if failure is not None:
-            self._abandon()
-            raise failure
-        self._pool.shutdown()
+        well = False
+        try:
+            if error is None:
+                self._wait_for_all()
+                well = True
+        finally:  # an interrupt, too, mostly comes while this waits
+            self._pool.shutdown(wait=well, cancel_futures=True)
+            if not well:
+                self._end_programs()
 
     def start(self, title: str, function: Callable[..., Result], *arguments: object) -> Future[Result]:
         """The future result of `function(*arguments, step)`; its line appears when it begins."""
@@ -147,7 +147,11 @@ class Steps:
         finally:
             self._display.end(step, well=well)
 
-    def _abandon(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _wait_for_all(self) -> None:
+        done, _unfinished = wait(self._futures, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+
+    def _end_programs(self) -> None:
         for program in set(psutil.Process().children()) - self._others:
             terminate([*program.children(recursive=True), program])
