@@ -22,11 +22,18 @@ def score(server: Server, picture: bytes, content_type: str = "image/png") -> in
     return server.ask("POST", "/score", picture, Content_Type=content_type)[0]
 
 
-def begin_request(server: Server, length: int) -> socket.socket:
+def begin_request(server: Server, length: int, *more: str) -> socket.socket:
     """A connection that has announced a picture of so many bytes."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    head = f"POST /score HTTP/1.1\r\nHost: app\r\nContent-Type: image/png\r\nContent-Length: {length}\r\n\r\n"
-    connection.sendall(head.encode())
+    headers = ("Host: app", "Content-Type: image/png", f"Content-Length: {length}", *more)
+    connection.sendall("\r\n".join(("POST /score HTTP/1.1", *headers, "", "")).encode())
+    return connection
+
+
+def begin_request_in_hand(server: Server, length: int) -> socket.socket:
+    """The same, once a worker has asked for the picture: before that it may wait in nobody's queue."""
+    connection = begin_request(server, length, "Expect: 100-continue")
+    assert connection.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
     return connection
 
 
@@ -133,7 +140,7 @@ def test_it_finishes_what_it_has_when_told_to_stop(
 ) -> None:
     server = serve(digits)
     server.wait_until(server.is_ready)
-    with begin_request(server, len(three)) as connection:
+    with begin_request_in_hand(server, len(three)) as connection:
         connection.sendall(three[:50])
         server.tell_to_stop()
         connection.sendall(three[50:])
