@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class SlipwayError(Exception):
     """Something went wrong that a person can act on; `str()` gives what happened, then what to do.
 
-    `details` explain it at length, as last log lines do: they go to the run's log and report, not into a line.
+    `details` explain it at length, as last log lines do, in the run's log and report.
     """
 
     def __init__(self, happened: str, remedy: str = "", *, details: str = "") -> None:

@@ -27,7 +27,7 @@ from flows.core import manifest
 
 INT8_VERSION = "1.1.0"
 
-# In percentage points. On the one CPU measured, graph optimization on or off, and an input shifted by one level,
+# In percentage points. On the one CPU measured, graph optimization on or off, or an input shifted by a level,
 # move a float32 answer by 0.2 at most, an int8 one by 2; swapped channels or another scale fail two examples.
 TOLERANCE = {"1.0.0": 2.0, INT8_VERSION: 5.0}
 
