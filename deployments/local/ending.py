@@ -31,8 +31,10 @@ def clean_platform(instance: Instance, console: Console) -> None:
 
 
 def delete(instance: Instance) -> None:
-    """End it and delete its containers, network, volumes and state folder."""
+    """End it and delete its containers, network, volumes, the images built for its registry, its state folder."""
     prefect_server.down(instance)
-    engine.remove_all(engine.connect(), instance)
+    client = engine.connect()
+    engine.remove_all(client, instance)
+    images.remove_named(client, f"localhost:{instance.ports.registry_port}")
     if platform_file.is_state_folder(instance.state):
         shutil.rmtree(instance.state)

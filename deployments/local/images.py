@@ -6,7 +6,7 @@ An image's tag is a hash of its recipe: what is built already is found, and what
 import hashlib
 import json
 import re
-from http.client import CONFLICT
+from http.client import CONFLICT, NOT_FOUND
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -62,11 +62,23 @@ def ensure(client: docker.DockerClient, role: str, say: Say) -> str:
 def remove_all(client: docker.DockerClient) -> None:
     """Remove every image of the platform and every one built from its base, but for those in use."""
     for image in client.images.list(filters={"label": f"{LABEL}=true"}):
-        try:
-            client.images.remove(str(image.id), force=True)
-        except APIError as error:
-            if error.status_code != CONFLICT:
-                raise
+        _remove(client, str(image.id))
+
+
+def remove_named(client: docker.DockerClient, address: str) -> None:
+    """Remove the images that were built to be pushed to the registry at `address`."""
+    for image in client.images.list(name=f"{address}/*/*"):
+        for tag in image.tags:
+            if tag.startswith(f"{address}/"):
+                _remove(client, tag)
+
+
+def _remove(client: docker.DockerClient, image: str) -> None:
+    try:
+        client.images.remove(image, force=True)
+    except APIError as error:
+        if error.status_code not in {CONFLICT, NOT_FOUND}:
+            raise
 
 
 def _ensure_base(client: docker.DockerClient, say: Say) -> str:

@@ -85,7 +85,7 @@ def run_tests(run: Run, inputs: Inputs) -> TestResults:
     """Build the test stage, run it, keep its JUnit report, and require that every test passed."""
     context = _context(run, inputs, "tests")
     app = run.settings.app
-    tag = f"{app.name}-tests:{inputs.capsule.short}"
+    tag = f"{run.registry.name}-tests:{inputs.capsule.short}"
     build = Build(context, app.dockerfile, tag, "test", {"BASE_IMAGE": inputs.base_image})
     ran = test_stage.run(run.engine, run.engine.build(build, run.say), app.test_timeout, run.say)
     if ran.report is not None:

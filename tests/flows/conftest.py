@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.local.engine import connect
+from deployments.local.polling import wait_until
 from flows import settings
 from flows.blocks import blob_store, registry_credentials
 from flows.ci import ci
@@ -132,8 +133,16 @@ class Ended:
         return "\n".join(str(artifact["data"]) for artifact in found)
 
     def log(self) -> str:
-        """All that it logged."""
-        return "\n".join(line["message"] for line in self._of_this_run("logs", "logs", "flow_run_id"))
+        """All that it logged; lines are sent in batches, the flow's own last word at the end."""
+        found: list[dict[str, Any]] = []
+
+        def is_complete() -> bool:
+            found[:] = self._of_this_run("logs", "logs", "flow_run_id")
+            last = (line for line in found if line["task_run_id"] is None)
+            return any(line["message"].startswith("Finished in state") for line in last)
+
+        wait_until(is_complete, 20, "The run's log has no end")
+        return "\n".join(line["message"] for line in found)
 
     def _of_this_run(self, what: str, table: str, key: str) -> list[dict[str, Any]]:
         url = f"{self.platform.api.ui_url}/api/{what}/filter"
