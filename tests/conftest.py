@@ -32,6 +32,7 @@ from deployments.local.progress import Display, Steps
 from deployments.local.registry import RegistryAccess
 from flows.settings import CHECKOUT, Embedded, load_as
 from tests.platform_under_test import PlatformUnderTest
+from tests.stand_ins.private_git import private_git
 
 Begun = TypeVar("Begun")
 
@@ -145,6 +146,13 @@ def platform(
     assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
     cluster_preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
     return PlatformUnderTest(instance, prefect_server, kubeconfig, source)
+
+
+@pytest.fixture
+def private_url() -> Iterator[str]:
+    """A git repository that needs credentials."""
+    with private_git() as url:
+        yield url
 
 
 def _ports(name: str) -> Embedded:

@@ -152,7 +152,7 @@ class Engine:
     def _explained(self, failure: CommandFailed, happened: str, kind: type[SlipwayError]) -> SlipwayError:
         said = failure.details.strip()
         last = said.splitlines()[-1] if said else ""
-        if "Cannot connect to the Docker daemon" in said:
+        if "connect to the Docker daemon" in said:
             return engine_unavailable(last)
         if any(word in last for word in REFUSED) and self.credentials:
             return credentials_refused(self.credentials.address)

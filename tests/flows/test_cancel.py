@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -18,15 +17,7 @@ PATIENCE = 60
 
 def start(line: Line, deployment: str, **parameters: Any) -> FlowRun:
     """A run through the worker, with this line's own settings."""
-    api = f"{line.platform.api.ui_url}/api"
-    found = httpx.get(f"{api}/deployments/name/{deployment}", trust_env=False).json()
-    body = {
-        "parameters": parameters,
-        "state": {"type": "SCHEDULED"},
-        "job_variables": {"env": {**found["job_variables"].get("env", {}), **line.environment}},
-    }
-    made = httpx.post(f"{api}/deployments/{found['id']}/create_flow_run", json=body, trust_env=False).json()
-    return line.platform.api.flow_run(made["id"])
+    return line.platform.api.start(deployment, parameters, line.environment)
 
 
 def cancel(line: Line, run: FlowRun) -> FlowRun:

@@ -36,6 +36,17 @@ def assert_nothing_came_of(run: Ended, line: Line) -> None:
     assert run.left_behind() == []
 
 
+def test_a_private_repository_fails_within_seconds_and_says_what_to_set(
+    line: Line, monkeypatch: pytest.MonkeyPatch, private_url: str
+) -> None:
+    monkeypatch.setenv("SLIPWAY_SOURCE__REPOSITORY", private_url)
+    started = time.monotonic()
+    run = line.ci()
+    assert time.monotonic() - started < 5
+    assert "needs credentials" in run.message
+    assert run.tasks()["resolve commit"] == ("FAILED", 1)
+
+
 def test_a_ref_that_does_not_exist_fails_within_seconds_and_is_tried_once(line: Line) -> None:
     started = time.monotonic()
     run = line.ci("no-such-branch")
@@ -46,35 +57,23 @@ def test_a_ref_that_does_not_exist_fails_within_seconds_and_is_tried_once(line: 
 
 
 @pytest.mark.parametrize(
-    ("tests", "told"),
+    ("tests", "told", "shown"),
     [
-        ("fail", "1 of 1 tests failed: check.test_serves"),
-        ("hang", "not done within their time"),
-        ("none", "No test was run"),
+        ("fail", "1 of 1 tests failed: check.test_serves", "expected a cat"),
+        ("hang", "not done within their time", "test_serves is waiting"),
+        ("none", "No test was run", "0 passed"),
     ],
 )
 def test_tests_that_do_not_pass_stop_the_line(
-    line: Line, monkeypatch: pytest.MonkeyPatch, tests: str, told: str
+    line: Line, monkeypatch: pytest.MonkeyPatch, tests: str, told: str, shown: str
 ) -> None:
-    monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "5")
+    monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "3")
     line.commit(tests=tests)
     run = line.ci()
     assert told in run.message
+    assert shown in run.artifacts()
     assert "build image" not in run.tasks()
     assert_nothing_came_of(run, line)
-
-
-def test_a_failed_test_is_in_the_table_with_its_message(line: Line) -> None:
-    line.commit(tests="fail")
-    artifacts = line.ci().artifacts()
-    assert "check.test_serves" in artifacts
-    assert "expected a cat" in artifacts
-
-
-def test_a_test_that_hangs_is_told_with_its_last_lines(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "5")
-    line.commit(tests="hang")
-    assert "test_serves is waiting" in line.ci().artifacts()
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def registry_with_tokens(tokens: TokenService, tmp_path_factory: pytest.TempPath
     )
     try:
         container.reload()
-        address = f"localhost:{container.ports['5000/tcp'][0]['HostPort']}"
+        (bound,) = container.ports["5000/tcp"] or []
+        address = f"localhost:{bound['HostPort']}"
         wait_until(lambda: _answers(address), 20, "the registry with tokens does not answer")
         yield address
     finally:

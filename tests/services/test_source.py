@@ -1,9 +1,6 @@
 """Against real git repositories, and a real web server that wants credentials."""
 
-import http.server
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,28 +117,6 @@ def test_a_folder_without_a_repository_is_named(tmp_path: Path) -> None:
 def test_a_remote_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="could not be reached"):
         Repository("http://127.0.0.1:9/team/app.git", tmp_path / "cache").fetch(silent)
-
-
-@pytest.fixture
-def private_url() -> Iterator[str]:
-    """A git server that lets nobody in without a password."""
-
-    class Refusing(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the library's name
-            seen.append(self.headers.get("Authorization", ""))
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    seen: list[str] = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/team/app.git"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.mark.parametrize("token", [None, "wrong-token"])
