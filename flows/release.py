@@ -22,6 +22,7 @@ def release(
         force: release even if the same is live already.
     """
     with reported_run("release") as (run, facts):
+        run.settings.environment(environment)  # an unknown one is told before anything is asked
         candidate = tasks.find_candidate(run, image)
         facts |= {"environment": environment, "commit": candidate.commit, "image": candidate.image}
         manifests = tasks.render_manifests(run, environment, candidate)

@@ -31,7 +31,7 @@ def clean_platform(instance: Instance, console: Console) -> None:
 
 
 def delete(instance: Instance) -> None:
-    """End it and delete its containers, network, volumes, state folder and what was built for its registry."""
+    """End it and delete its containers, network, volumes, state folder and the images for its registry."""
     prefect_server.down(instance)
     client = engine.connect()
     engine.remove_all(client, instance)

@@ -171,21 +171,24 @@ def line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Line:
     """A team's line with one good commit and one model, and nothing built yet."""
+    return new_line(platform, tmp_path / "team", monkeypatch)
+
+
+def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.MonkeyPatch) -> Line:
+    """The same, in that folder, while those variables are set."""
     name = f"team-{uuid.uuid4().hex[:8]}"
-    repository = tmp_path / "team"
     shutil.copytree(TEAM_APP, repository)
-    files = sorted(path.name for path in repository.iterdir())
     environment = {
         "SLIPWAY_STATE": str(platform.instance.state),
         "SLIPWAY_SOURCE__REPOSITORY": str(repository),
-        "SLIPWAY_APP__CONTEXT": json.dumps(files),
+        "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
         "SLIPWAY_APP__READY_TIMEOUT": "5",
         "SLIPWAY_APP__STOP_TIMEOUT": "3",
         "SLIPWAY_MODEL__NAME": name,
         "SLIPWAY_REGISTRY__REPOSITORY": f"teams/{name}",
     }
     for key, value in environment.items():
-        monkeypatch.setenv(key, value)
+        variables.setenv(key, value)
     line = Line(platform, repository, name, environment)
     line.git("init", "--quiet", "--initial-branch=main")
     line.git("config", "user.name", "Ada")

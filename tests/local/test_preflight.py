@@ -3,6 +3,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.local import docker_daemon, preflight
@@ -31,7 +32,7 @@ def test_a_port_in_use_is_named_with_its_setting_its_user_and_the_remedy(
     with pytest.raises(PlatformFailed) as caught:
         preflight.check(place(tmp_path, prefect_port=busy_port), ["prefect_port"], tmp_path)
     told = str(caught.value)
-    assert f"Port {busy_port} on 127.0.0.1 is in use by python" in told
+    assert f"Port {busy_port} on 127.0.0.1 is in use by {psutil.Process().name()}" in told
     assert "choose another port at [embedded] prefect_port in slipway.toml" in told
     assert "Nothing was started" in told
 
