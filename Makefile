@@ -34,6 +34,7 @@ contracts: ## import-linter: who may import whom
 	@$(READY_TO_TEST) lint-imports
 
 tests: ## pytest: unit, service, flow and end-to-end tests
+	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
 	@$(READY_TO_TEST) python -m pytest $(ARGS)
 
 format: ## let ruff put the code in shape
@@ -50,3 +51,6 @@ lock: ## compile every *.in to its lock
 	$(COMPILE) app/requirements.in -o app/requirements.txt
 	$(COMPILE) deployments/local/requirements.in -o deployments/local/requirements.txt
 	$(COMPILE) tests/requirements.in -o tests/requirements.txt
+	$(COMPILE) tests/app/requirements.in -o tests/app/requirements.txt
+	$(COMPILE) deployments/local/kubernetes/toolchain.in -o deployments/local/kubernetes/toolchain.txt
+	$(COMPILE) deployments/local/containers/azurite/requirements.in -o deployments/local/containers/azurite/requirements.txt

@@ -38,7 +38,3 @@ class Instance:
         """The volume that holds what `role` must not lose."""
         checkout = hashlib.sha256(str(self.checkout).encode()).hexdigest()[:8]
         return f"{self.name}-{checkout}-{role}"
-
-    def image(self, role: str) -> str:
-        """The image that `role` runs; the same for all instances on a machine, its build being cached."""
-        return f"slipway-platform/{role}"
