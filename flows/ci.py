@@ -22,6 +22,7 @@ def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
         model: `newest`, or the version of the model that goes into the image.
     """
     with reported_run("ci") as (run, facts):
+        facts |= {"asked for": f"{ref}, {model} model"}
         inputs = resolve(run, ref, model)
         facts |= {"commit": inputs.commit, "model": inputs.model, "capsule": inputs.capsule.hash}
         image = tasks.find_image(run, inputs)
@@ -29,8 +30,10 @@ def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
         if image is None:
             with containers_removed(run):
                 image = build(run, inputs)
-        with one_at_a_time(LATEST):
-            moved = tasks.move_latest(run, inputs, image)
+        moved = tasks.decide_latest(run, inputs, image)
+        if isinstance(moved, Move):
+            with one_at_a_time(LATEST):
+                moved = tasks.move_latest(run, inputs, image)
         facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
         announce(inputs, image, moved)
         done = "built, tested and pushed" if built else "nothing to build"
@@ -51,7 +54,7 @@ def build(run: Run, inputs: Inputs) -> Image:
     model = fetched.result()
     built = tasks.build_image(run, inputs, model)
     tasks.try_out(run, inputs, built, model)
-    return tasks.push_image(run, inputs, model)
+    return tasks.push_image(run, inputs, built, model)
 
 
 def announce(inputs: Inputs, image: Image, moved: Move | Keep) -> None:

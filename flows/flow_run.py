@@ -3,17 +3,19 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 from uuid import UUID
 
+import httpx
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import PrefectException
 
 from flows import report
-from flows.core.errors import SettingsError, SlipwayError, TestsFailed
+from flows.core.errors import ClaimedByAnother, SettingsError, SlipwayError, TestsFailed
 from flows.run import Run, opened
 from flows.services.transfer import Progress
 
@@ -32,6 +34,11 @@ def one_at_a_time(limit: str) -> Iterator[None]:
     try:
         with concurrency(limit, timeout_seconds=LOCK_TIMEOUT, strict=True):
             yield
+    except AcquireConcurrencySlotTimeoutError:
+        raise ClaimedByAnother(
+            f"Another run has held the concurrency limit {limit!r} for {LOCK_TIMEOUT} s.",
+            "See at Concurrency in the Prefect UI who holds it, and run this again.",
+        ) from None
     except ConcurrencySlotAcquisitionError as error:
         raise SettingsError(
             f"Prefect gives no slot of the concurrency limit {limit!r}: {error}.",
@@ -87,9 +94,10 @@ def _progress(title: str) -> Progress:
         told = time.monotonic()
         percent = 100 * done / max(total, 1)
         _log(f"{title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-        if artifact is None:
-            artifact = cast(UUID, create_progress_artifact(percent, description=title))
-        else:
-            update_progress_artifact(artifact, percent)
+        with suppress(PrefectException, httpx.HTTPError):  # a busy server must not break the transfer
+            if artifact is None:
+                artifact = cast(UUID, create_progress_artifact(percent, description=title))
+            else:
+                update_progress_artifact(artifact, percent)
 
     return tell

@@ -24,7 +24,15 @@ def release(
     with reported_run("release") as (run, facts):
         run.settings.environment(environment)  # an unknown one is told before anything is asked
         candidate = tasks.find_candidate(run, image)
-        facts |= {"environment": environment, "commit": candidate.commit, "image": candidate.image}
+        facts |= {
+            "environment": environment,
+            "asked for": image,
+            "reason": reason or "none given",
+            "commit": candidate.commit,
+            "model": f"{candidate.model} {candidate.model_version}",
+            "capsule": candidate.capsule,
+            "image": candidate.image,
+        }
         manifests = tasks.render_manifests(run, environment, candidate)
         decision = tasks.decide(run, environment, candidate, manifests, force=force)
         facts["decision"] = f"{type(decision).__name__}: {decision.reason}"

@@ -110,7 +110,7 @@ class Run:
 @contextmanager
 def opened(run_id: str, say: Say, progress: Callable[[str], Progress]) -> Iterator[Run]:
     """A run that leaves nothing behind, however it ends: no process, no container, no file."""
-    run = Run(run_id, configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[:8]}-")), say, progress)
+    run = Run(run_id, configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-")), say, progress)
     try:
         yield run
     finally:

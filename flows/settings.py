@@ -9,6 +9,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -42,10 +43,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _without_password(repository: str) -> str:
+    if "://" in repository and urlsplit(repository).password:
+        raise ValueError("must hold no password: put it into a Secret block, and name that at `credentials`")
+    return repository
+
+
 class Source(Section):
     """Where commits come from; `credentials` names a Secret block that holds a token."""
 
-    repository: str
+    repository: Annotated[str, AfterValidator(_without_password)]
     branch: str = "main"
     credentials: str | None = None
 
@@ -236,6 +243,10 @@ def _complaint(detail: dict[str, Any]) -> str:
             return f"key {path!r} is missing"
         case "too_short" if path == "environments":
             return "no environment is named; add at least one table [environments.<name>]"
+        case "value_error" if path == "source.repository":
+            return (
+                f"key {path!r} {detail['msg'].removeprefix('Value error, ')}"  # without the value: a secret
+            )
         case _:
             return f"key {path!r} is {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}"
 

@@ -59,6 +59,7 @@ fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4
 build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
 try_out          = _task(ci.try_out,                "try out",                    timeout=10 * MINUTE)
 push_image       = _task(ci.push_image,             "push image",        tries=4, timeout=35 * MINUTE)
+decide_latest    = _task(ci.decide_latest,          "decide about latest", tries=4, timeout=5 * MINUTE)
 move_latest      = _task(ci.move_latest,            "move latest",       tries=4, timeout=5 * MINUTE)
 
 find_candidate   = _task(release.find_candidate,    "find image",        tries=3, timeout=2 * MINUTE)

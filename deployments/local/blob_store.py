@@ -70,9 +70,12 @@ def ensure_access(instance: Instance) -> BlobStoreAccess:
 
 
 def holds_model(access: BlobStoreAccess, container: str, name: str) -> bool:
-    """Whether any version of that model was published."""
+    """Whether CI would find a model there: a published one or a plain file, not one that broke off."""
     with _container(access, container) as blobs:
-        return next(iter(blobs.list_blobs(name_starts_with=f"{name}/", results_per_page=1)), None) is not None
+        found = {str(blob) for blob in blobs.list_blob_names(name_starts_with=f"{name}/")}
+    claimed = {path.rpartition("/")[0] for path in found if path.endswith("/claim.json")}
+    plain = {path for path in found if path.endswith(".onnx") and path.rpartition("/")[0] not in claimed}
+    return f"{name}/latest.json" in found or bool(plain)
 
 
 def _ensure_container(access: BlobStoreAccess, name: str) -> None:

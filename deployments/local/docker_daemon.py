@@ -36,7 +36,7 @@ def obstacle() -> str | None:
 def ensure(say: Say) -> None:
     """The daemon, started if need be: as the system does it or else by hand.
 
-    In a sandbox no service manager may run. `PlatformFailed` names the daemon's log.
+    Not every machine has a service manager that may do it. `PlatformFailed` names the daemon's log.
     """
     if answers():
         return

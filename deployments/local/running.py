@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from deployments.local import bring_up, platform_file, summary
 from deployments.local.bring_up import BringUp
 from deployments.local.instance import Instance
-from deployments.local.main_job import MainJob
+from deployments.local.main_job import ENVIRONMENT, MainJob
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.progress import Display, Steps
 from flows import settings as configuration
@@ -16,6 +16,7 @@ from flows.core.errors import PlatformFailed
 
 def run_everything(instance: Instance, written: WrittenSettings) -> None:
     """Bring up or repair, build, release, and tell; what is there already is left as it is."""
+    written.environment(ENVIRONMENT)  # one that is missing is told before anything starts
     with _alone(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", bring_up.prepare, instance, written).result()

@@ -38,6 +38,10 @@ class SettingsError(PermanentError):
     """slipway.toml, a SLIPWAY_* variable or a Prefect block is missing or wrong."""
 
 
+class ClaimedByAnother(TransientError):
+    """Another run holds what only one may have at a time."""
+
+
 class CredentialsRefused(PermanentError):
     """An outside system does not accept who we say we are."""
 
@@ -145,8 +149,11 @@ class PlatformFailed(PermanentError):
 
 
 class CommandFailed(PermanentError):
-    """A program ended with an exit status that says it failed; `details` holds its last lines."""
+    """A program ended with an exit status that says it failed, or `timed_out`; `details`: its last lines."""
 
-    def __init__(self, happened: str, remedy: str = "", *, details: str = "", status: int) -> None:
+    def __init__(
+        self, happened: str, remedy: str = "", *, details: str = "", status: int, timed_out: bool = False
+    ) -> None:
         super().__init__(happened, remedy, details=details)
         self.status = status
+        self.timed_out = timed_out

@@ -45,9 +45,9 @@ class Pointer:
         )
 
     @property
-    def content(self) -> tuple[str, str, str]:
+    def content(self) -> tuple[str, ...]:
         """What a reader would notice if it changed; who put it there and in which run does not count."""
-        return (self.digest, self.commit, self.model_digest)
+        return (self.digest, self.commit, self.model_version, self.model_digest)
 
     def to_index(self, media_type: str, size: int) -> dict[str, Any]:
         """A one-entry OCI index; `media_type` and `size` (bytes) are those of the image's manifest."""
@@ -112,14 +112,14 @@ class Standing:
 
     `on_branch`: the candidate's commit is on the released branch. `behind`: it is a true ancestor of the one
     that `latest` names. `current_on_branch`: the commit that `latest` names is still on the released branch
-    (not so after a force-push). `wanted_model`: digest of the model that the store points to.
+    (not so after a force-push). `wanted_model`: version and digest of the model that the store points to.
     """
 
     released_branch: str
     on_branch: bool
     behind: bool
     current_on_branch: bool
-    wanted_model: str
+    wanted_model: tuple[str, str]
 
 
 def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> Move | Keep:
@@ -127,7 +127,7 @@ def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> M
     model = f"{candidate.model} {candidate.model_version}"
     if not standing.on_branch:
         return Keep(f"commit {candidate.commit[:7]} is not on the released branch {standing.released_branch}")
-    if candidate.model_digest != standing.wanted_model:
+    if (candidate.model_version, candidate.model_digest) != standing.wanted_model:
         return Keep(f"{model} is not the model that the store points to")
     if current is None:
         return Move("there was no latest image yet")

@@ -58,7 +58,7 @@ Verdict = Done | Progressing | Failed
 
 @dataclass(frozen=True)
 class _Container:
-    """One container of a pod as far as it matters here."""
+    """One container of a pod as far as it matters here; what a ready one went through before does not."""
 
     name: str
     image: str
@@ -151,8 +151,8 @@ def _containers(pod: Object) -> list[_Container]:
             name=entry["name"],
             image=entry["image"],
             state=entry.get("state", {}),
-            last=entry.get("lastState", {}),
-            restarts=entry.get("restartCount", 0),
+            last={} if entry.get("ready") else entry.get("lastState", {}),
+            restarts=0 if entry.get("ready") else entry.get("restartCount", 0),
         )
         for entry in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     ]

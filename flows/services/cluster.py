@@ -1,6 +1,7 @@
 """One namespace of a Kubernetes cluster: what is live there, and applying a release to it."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from flows.core.errors import (
 from flows.core.image import Image
 from flows.core.release import Live
 from flows.core.rollout import Done, Object, Snapshot, judge
-from flows.services.command import Command, Say, run, silent
+from flows.services.command import NOT_INSTALLED, Command, Say, run, silent
 from flows.services.manifests import Manifests
 
 ANNOTATION = "slipway.dev/"
@@ -33,14 +34,12 @@ APPLY_TIMEOUT = 60
 CALL_TIMEOUT = (5, 20)
 """Seconds to connect, and to wait for an answer."""
 
-UNREACHABLE = (
-    "connection refused",
-    "i/o timeout",
-    "no such host",
-    "TLS handshake",
-    "EOF",
-    "unable to connect",
+UNREACHABLE = re.compile(
+    r"connection (refused|reset)|connection lost|i/o timeout|no such host|TLS handshake|EOF"
+    r"|[Uu]nable to connect|deadline exceeded|Too Many Requests|ServiceUnavailable|InternalError|etcdserver"
 )
+REFUSED = re.compile(r'forbidden: User "|Unauthorized|must be logged in')
+CONFLICT = re.compile(r"conflicts? with")
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,10 @@ class Cluster:
             return None
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise self._refused(json.loads(body).get("message", HTTPStatus(status).phrase))
-        if status != HTTPStatus.OK:
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise self._away(f"it answered {status}")
+        if status != HTTPStatus.OK:
+            raise PermanentError(f"The cluster {self.context!r} answered {status} to {path}.")
         return cast(dict[str, Any], json.loads(body))
 
     def _ask(self, path: str) -> tuple[int, bytes]:
@@ -165,15 +166,22 @@ class Cluster:
 
     def _explained(self, failure: CommandFailed) -> SlipwayError:
         said = failure.details
-        if any(word in said for word in UNREACHABLE):
-            return self._away(said.splitlines()[-1])
-        if "forbidden" in said or "Unauthorized" in said:
-            return self._refused(said.splitlines()[-1])
-        if failure.status == 127:
+        last = said.splitlines()[-1] if said else failure.happened
+        if failure.timed_out or UNREACHABLE.search(said):
+            return self._away(last)
+        if REFUSED.search(said):
+            return self._refused(last)
+        if failure.status == NOT_INSTALLED:
             return PermanentError(
                 failure.happened, "Set `kubectl` in slipway.toml to a kubectl of 1.27 or newer."
             )
-        return ManifestsRejected("The cluster does not accept the manifests:", said)
+        if CONFLICT.search(said):
+            return ManifestsRejected(
+                "Somebody else set a field that the manifests set, too.",
+                f"Let go of it there, or take it out of the manifests: {last}",
+                details=said,
+            )
+        return ManifestsRejected(f"The cluster does not accept the manifests: {last}", details=said)
 
     def _away(self, reason: object) -> ClusterUnavailable:
         return ClusterUnavailable(

@@ -18,6 +18,8 @@ Say = Callable[[str], object]
 """Takes one line for the run's log."""
 
 LAST_LINES = 50
+NOT_INSTALLED = 127
+"""The exit status of a program that is not there, as shells have it."""
 
 _running: set[subprocess.Popen[str]] = set()
 
@@ -120,7 +122,7 @@ def _started(command: Command) -> subprocess.Popen[str]:
         raise CommandFailed(
             f"The program {missing.filename!r} is not on this machine.",
             "Install it, or set its path.",
-            status=127,
+            status=NOT_INSTALLED,
         ) from None
     _running.add(process)
     return process
@@ -144,4 +146,4 @@ def _drain(stream: IO[str] | None, take: Say) -> None:
 def _failure(command: Command, status: int, output: str, *, timed_out: bool) -> CommandFailed:
     program = " ".join(command.arguments[:2])
     how = f"took longer than {command.timeout:.0f} s" if timed_out else f"ended with exit status {status}"
-    return CommandFailed(f"{program} {how}.", details=output, status=status)
+    return CommandFailed(f"{program} {how}.", details=output, status=status, timed_out=timed_out)

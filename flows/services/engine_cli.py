@@ -7,8 +7,6 @@ from functools import cache
 from flows.core.errors import PermanentError
 
 ANSWER_WITHIN = 10
-BUILDKIT = {"DOCKER_BUILDKIT": "1"}
-"""Asks a client of docker 20.10 for it; newer ones have it anyway, through buildx."""
 
 
 @cache

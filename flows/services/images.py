@@ -9,37 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from flows.core.errors import (
-    BuildFailed,
     CommandFailed,
-    EngineUnavailable,
     PermanentError,
-    RegistryUnavailable,
-    SlipwayError,
 )
 from flows.services.command import LAST_LINES, Command, Say, run
 from flows.services.engine_cli import docker_command
-from flows.services.registry import Credentials, credentials_refused
+from flows.services.engine_failures import build_failure, engine_unavailable, push_failure
+from flows.services.registry import Credentials
 
 RUN_LABEL = "dev.slipway.run"
 """On every container that a run starts, so that whoever cleans up after it finds them."""
 
-REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth")
-UNREACHABLE = (
-    "connection",
-    "EOF",
-    "timeout",
-    "timed out",
-    "no such host",
-    "broken pipe",
-    "5xx",
-    "unavailable",
-)
 BUILD_TIMEOUT = 1800
 PUSH_TIMEOUT = 1800
 CALL_TIMEOUT = 30
@@ -96,8 +83,13 @@ class Engine:
             try:
                 run(Command(command, BUILD_TIMEOUT, self._environment(folder)), say)
             except CommandFailed as failure:
-                raise self._explained(failure, "The image could not be built.", BuildFailed) from None
+                raise build_failure(failure, self.credentials) from None
             return id_file.read_text()
+
+    def tag(self, image: str, tag: str) -> None:
+        """Let the tag name the image of that id."""
+        repository, _, name = tag.rpartition(":")
+        self.client.images.get(image).tag(repository, name)
 
     def push(self, tag: str, say: Say) -> None:
         """Push the image of that tag; only what the registry lacks moves, and the manifest goes last."""
@@ -106,14 +98,14 @@ class Engine:
             try:
                 run(command, say)
             except CommandFailed as failure:
-                raise self._explained(failure, f"{tag} could not be pushed.", PermanentError) from None
+                raise push_failure(failure, self.credentials) from None
 
     def start(self, image: str, role: str, **options: Any) -> Container:
         """Start a container that is labelled with the run's id; the caller removes it.
 
         `options` are those of docker's SDK for `containers.run`.
         """
-        name = f"slipway-{role}-{self.run[:8]}"
+        name = f"slipway-{role}-{uuid4().hex[:12]}"
         labels = {RUN_LABEL: self.run}
         try:
             return self.client.containers.run(image, detach=True, name=name, labels=labels, **options)
@@ -149,17 +141,6 @@ class Engine:
         host = {"DOCKER_HOST": self.base_url} if self.base_url else {}
         return {"DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1", **host}
 
-    def _explained(self, failure: CommandFailed, happened: str, kind: type[SlipwayError]) -> SlipwayError:
-        said = failure.details.strip()
-        last = said.splitlines()[-1] if said else ""
-        if "connect to the Docker daemon" in said:
-            return engine_unavailable(last)
-        if any(word in last for word in REFUSED) and self.credentials:
-            return credentials_refused(self.credentials.address)
-        if any(word in last for word in UNREACHABLE):
-            return RegistryUnavailable(f"{happened} {last}", "Is the registry up?")
-        return kind(happened, last, details=said)
-
 
 def last_lines(container: Container) -> str:
     """The container's last 50 log lines."""
@@ -180,10 +161,3 @@ def _secrets() -> dict[str, Path]:
     """The machine's CA bundle, for builds behind a proxy that signs for the package index itself."""
     bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
     return {"ca_bundle": bundle} if bundle.exists() else {}
-
-
-def engine_unavailable(error: object) -> EngineUnavailable:
-    """The same words whoever found out: the SDK or the command."""
-    return EngineUnavailable(
-        f"The container engine does not answer: {error}.", "Start it, or correct the DockerHost block."
-    )

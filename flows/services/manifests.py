@@ -13,7 +13,7 @@ import yaml
 
 from flows.core.errors import CommandFailed, ManifestsRejected
 from flows.core.image import Image
-from flows.services.command import Command, run, silent
+from flows.services.command import NOT_INSTALLED, Command, run, silent
 
 PLACEHOLDER = "app"
 """The image name in the team's manifests that stands for the image of the release."""
@@ -86,7 +86,7 @@ def _kustomize(kubectl: str, folder: Path) -> str:
     try:
         return run(Command((kubectl, "kustomize", str(folder)), RENDER_TIMEOUT), silent)
     except CommandFailed as failure:
-        if failure.status == 127:
+        if failure.status == NOT_INSTALLED:
             raise
         raise ManifestsRejected("The manifests don't render:", failure.details) from None
 

@@ -11,6 +11,9 @@ from flows.services.command import Say
 DEADLINE = 30
 """Seconds for every replica to have answered; a few requests a replica take far less."""
 
+PAUSE = 0.2
+"""Seconds until whoever did not answer is asked again."""
+
 IN_A_ROW = 3
 """Right answers in a row, for each replica, after the last one from an old replica."""
 
@@ -48,6 +51,7 @@ def _every_replica(url: str, pods: set[str], capsule: str) -> int:
             answer = probe.version(url)
         except ProofFailed as failure:
             wrong, right = str(failure), 0
+            time.sleep(PAUSE)
             continue
         if answer.capsule == capsule and answer.pod in pods:
             seen.add(answer.pod)

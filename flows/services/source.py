@@ -3,12 +3,14 @@
 import base64
 import fcntl
 import hashlib
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urljoin
 
 from flows.core.capsule import ContextFile
 from flows.core.commit import Commit
@@ -25,15 +27,15 @@ from flows.services.command import Command, Say, run, silent
 HEAD = "refs/slipway/HEAD"
 LAYOUT = ("%H", "%an", "%cI", "%s")
 
-REFUSED = ("could not read Username", "Authentication failed", "terminal prompts disabled", "403", "401")
-UNREACHABLE = (
-    "Could not resolve host",
-    "Failed to connect",
-    "Connection",
-    "timed out",
-    "early EOF",
-    "RPC failed",
+ANSWERED = re.compile(r"requested URL returned error: (\d{3})")
+REFUSED = (
+    "could not read Username",
+    "Authentication failed",
+    "terminal prompts disabled",
+    "Permission denied",
 )
+MISSING = ("not found", "does not appear to be a git repository", "does not exist")
+UNREACHABLE = ("Could not resolve", "Failed to connect", "Connection", "timed out", "early EOF", "RPC failed")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class Repository:
             if not (self.mirror / "HEAD").exists():
                 self._git("init", "--quiet", "--bare", str(self.mirror), folder=self.cache)
             heads = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{HEAD}")
-            self._git("fetch", "--quiet", "--prune", "--no-write-fetch-head", self.url, *heads, say=say)
+            try:
+                self._git("fetch", "--quiet", "--prune", "--no-write-fetch-head", self.url, *heads, say=say)
+            except CommandFailed as failure:
+                raise explained(self.url, failure) from None
 
     def resolve(self, ref: str, released_branch: str) -> Commit:
         """The commit that a branch, a tag, a (short) SHA or HEAD names; `RefNotFound` where there is none."""
@@ -133,29 +138,30 @@ class Repository:
             basic = base64.b64encode(f"slipway:{self.token}".encode()).decode()
             environment |= {
                 "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "http.extraHeader",
+                "GIT_CONFIG_KEY_0": f"http.{urljoin(self.url, '/')}.extraHeader",
                 "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
             }
-        command = Command(("git", *arguments), self.timeout, environment, folder or self.mirror)
-        try:
-            return run(command, say, output=silent)
-        except CommandFailed as failure:
-            raise self._explained(failure) from None
+        return run(
+            Command(("git", *arguments), self.timeout, environment, folder or self.mirror), say, output=silent
+        )
 
-    def _explained(self, failure: CommandFailed) -> SlipwayError:
-        said = failure.details
-        if any(word in said for word in REFUSED):
-            return CredentialsRefused(
-                f"The repository {self.url} needs credentials, or refuses those it was given.",
-                "Put a token with read access into a Prefect Secret block and name it in slipway.toml: "
-                "[source] credentials.",
-            )
-        if (
-            "not found" in said
-            or "does not appear to be a git repository" in said
-            or "does not exist" in said
-        ):
-            return RefNotFound(f"There is no git repository at {self.url}.", "Check [source] repository.")
-        if any(word in said for word in UNREACHABLE):
-            return SourceUnavailable(f"The repository {self.url} could not be reached: {said.strip()}")
-        return failure
+
+def explained(url: str, failure: CommandFailed) -> SlipwayError:
+    """Why git could not fetch from there, and whose move it is; a number in a name is no status."""
+    said = failure.details
+    found = ANSWERED.search(said)
+    answered = int(found[1]) if found else 0
+    if answered in {401, 403} or any(word in said for word in REFUSED):
+        return CredentialsRefused(
+            f"The repository {url} needs credentials, or refuses those it was given.",
+            "Put a token with read access into a Prefect Secret block and name it in slipway.toml: "
+            "[source] credentials.",
+        )
+    busy = answered == 429 or answered >= 500
+    if busy or failure.timed_out or any(word in said for word in UNREACHABLE):
+        return SourceUnavailable(f"The repository {url} could not be reached.", "Is it up?", details=said)
+    if answered == 404 or any(word in said for word in MISSING):
+        return RefNotFound(
+            f"There is no git repository at {url}.", "Check [source] repository.", details=said
+        )
+    return failure

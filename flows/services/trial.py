@@ -51,6 +51,7 @@ def try_out(engine: Engine, image: str, expected: Expected, limits: Limits, say:
         image,
         "trial",
         ports={f"{limits.port}/tcp": ("127.0.0.1", None)},
+        user="10001:10001",
         read_only=True,
         tmpfs={"/tmp": ""},
         cap_drop=["ALL"],

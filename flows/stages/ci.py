@@ -137,24 +137,31 @@ def try_out(run: Run, inputs: Inputs, image: str, model: Path) -> Trial:
     )
 
 
-def push_image(run: Run, inputs: Inputs, model: Path) -> Image:
-    """Push the image under its capsule's tag, after the model's manifest, which releases prove it with."""
+def push_image(run: Run, inputs: Inputs, built: str, model: Path) -> Image:
+    """Push what was tried out under its capsule's tag, after the model's manifest, which releases need."""
     run.registry.attach(inputs.capsule.tag, (model / "manifest.json").read_bytes())
+    run.engine.tag(built, _tag(run, inputs))  # another run of this capsule may have tagged its own
     run.engine.push(_tag(run, inputs), run.say)
     image = run.registry.image(inputs.capsule.tag)
     run.say(f"Pushed {image}.")
     return image
 
 
-def move_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
-    """Point `latest` to the image if this is still what is wanted."""
-    candidate = Pointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
+def decide_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
+    """Whether `latest` is to name the image, as branch, store and pointer are now."""
     current = run.registry.pointer()
-    run.repository.fetch(run.say)
+    candidate = Pointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
     decision = pointers.decide(candidate, current, _standing(run, inputs.commit, current))
+    run.say(f"{'Move' if isinstance(decision, Move) else 'Keep'} latest: {decision.reason}.")
+    return decision
+
+
+def move_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
+    """Decide again, with what was pushed and published meanwhile, and move `latest` where it still is due."""
+    run.repository.fetch(run.say)
+    decision = decide_latest(run, inputs, image)
     if isinstance(decision, Move):
-        run.registry.move(candidate)
-    run.say(f"{'Moved' if isinstance(decision, Move) else 'Kept'} latest: {decision.reason}.")
+        run.registry.move(Pointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id))
     return decision
 
 
@@ -162,12 +169,13 @@ def _standing(run: Run, commit: Commit, current: Pointer | None) -> pointers.Sta
     branch = run.settings.source.branch
     source = run.repository
     latest = current.commit if current else ""
+    newest = run.models.newest(run.settings.model.name)
     return pointers.Standing(
         released_branch=branch,
         on_branch=source.is_ancestor(commit.sha, f"refs/heads/{branch}"),
         behind=commit.sha != latest and source.is_ancestor(commit.sha, latest),
         current_on_branch=source.is_ancestor(latest, f"refs/heads/{branch}"),
-        wanted_model=run.models.newest(run.settings.model.name).digest,
+        wanted_model=(newest.version, newest.digest),
     )
 
 

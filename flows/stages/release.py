@@ -1,16 +1,21 @@
 """The stages from an image in the registry to replicas that users reach."""
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 
 from flows.core import release as releases
+from flows.core.errors import ImageNotFound
 from flows.core.image import Image, reference_of
+from flows.core.manifest import Manifest
 from flows.core.manifest import parse as parse_manifest
 from flows.core.rollout import Done
 from flows.run import Run
 from flows.services import manifests, proof, rollout_watch
 from flows.services.manifests import Manifests
 from flows.services.proof import Proof
+
+CAPSULE = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Candidate:
     model: str
     model_version: str
     model_digest: str
-    asked_for: str
+    manifest: Manifest = field(repr=False)
 
     def __str__(self) -> str:
         return f"{self.commit[:7]} + {self.model} {self.model_version}"
@@ -32,17 +37,24 @@ class Candidate:
 def find_candidate(run: Run, wanted: str) -> Candidate:
     """The image that `latest`, a tag, a capsule or a digest names now; from here on it is a digest."""
     reference = reference_of(wanted)
-    image = run.registry.image(reference)
-    labels = run.registry.labels(image)
     pointer = run.registry.pointer(reference)
+    image = run.registry.image(pointer.digest if pointer else reference)
+    labels = run.registry.labels(image)
+    capsule = labels.get("org.opencontainers.image.version", "")
+    if not CAPSULE.fullmatch(capsule):
+        raise ImageNotFound(
+            f"{image} was not built by this pipeline: it carries no capsule.",
+            "Release one that a CI run pushed.",
+        )
+    manifest = run.registry.attached(capsule)
     candidate = Candidate(
         image=image,
-        capsule=labels.get("org.opencontainers.image.version", ""),
+        capsule=capsule,
         commit=pointer.commit if pointer else labels.get("org.opencontainers.image.revision", ""),
         model=labels.get("dev.slipway.model", ""),
         model_version=labels.get("dev.slipway.model.version", ""),
         model_digest=labels.get("dev.slipway.model.digest", ""),
-        asked_for=wanted,
+        manifest=parse_manifest(manifest, source=f"the model's manifest beside {capsule[:12]}"),
     )
     run.say(f"{wanted} is {candidate}: {image}.")
     return candidate
@@ -95,8 +107,6 @@ def watch_rollout(run: Run, environment: str) -> Done:
 
 def prove(run: Run, environment: str, candidate: Candidate) -> Proof:
     """Ask every replica its version and the model's examples, through the public URL."""
-    manifest = run.registry.attached(candidate.capsule)
     pods = rollout_watch.new_pod_names(run.cluster(environment))
     url = run.settings.environment(environment).public_url
-    parsed = parse_manifest(manifest, source=f"the manifest kept beside {candidate.capsule}")
-    return proof.prove(url, pods, candidate.capsule, parsed, run.say)
+    return proof.prove(url, pods, candidate.capsule, candidate.manifest, run.say)

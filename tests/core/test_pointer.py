@@ -23,7 +23,7 @@ STANDING = Standing(
     on_branch=True,
     behind=False,
     current_on_branch=True,
-    wanted_model=CURRENT.model_digest,
+    wanted_model=(CURRENT.model_version, CURRENT.model_digest),
 )
 
 
@@ -53,7 +53,13 @@ STANDING = Standing(
         (
             NEWER,
             CURRENT,
-            replace(STANDING, wanted_model="sha256:" + "2" * 64),
+            replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
+            Keep("classifier 1.0.0 is not the model that the store points to"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, wanted_model=("1.0.1", CURRENT.model_digest)),
             Keep("classifier 1.0.0 is not the model that the store points to"),
         ),
         (replace(CURRENT, run="run-2"), CURRENT, STANDING, Keep("latest names this image already")),
@@ -62,7 +68,7 @@ STANDING = Standing(
                 CURRENT, digest="sha256:" + "e" * 64, model_version="1.1.0", model_digest="sha256:" + "2" * 64
             ),
             CURRENT,
-            replace(STANDING, wanted_model="sha256:" + "2" * 64),
+            replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
             Move("classifier 1.0.0 → 1.1.0"),
         ),
     ],
@@ -73,6 +79,7 @@ STANDING = Standing(
         "an older commit that ended later",
         "an older commit after a force-push",
         "a model that is not wanted any more",
+        "the same weights under a newer manifest",
         "nothing new",
         "a new model alone",
     ],

@@ -45,6 +45,7 @@ def pod(
         "state": state or {},
         "lastState": last or {},
         "restartCount": restarts,
+        "ready": ready,
     }
     is_ready = {"type": "Ready", "status": "True" if ready else "False"}
     return {
@@ -70,6 +71,12 @@ RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 
 def test_all_new_and_available_and_no_old_one_left_is_done() -> None:
     assert judge(snapshot(replicas=2, updatedReplicas=2, availableReplicas=2)) == Done(2)
+
+
+@pytest.mark.parametrize("last", [ended(255), ended(137, "OOMKilled")], ids=["node restarts", "memory"])
+def test_what_a_ready_container_went_through_before_does_not_count(last: dict[str, Any]) -> None:
+    pods = [pod(RUNNING, ready=True, last=last, restarts=3) for _ in range(2)]
+    assert judge(snapshot(*pods, replicas=2, updatedReplicas=2, availableReplicas=2)) == Done(2)
 
 
 def test_old_replicas_still_there_are_progress() -> None:

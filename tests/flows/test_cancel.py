@@ -32,7 +32,7 @@ def containers(run: FlowRun) -> list[str]:
 
 def processes(run: FlowRun) -> list[str]:
     """What runs in the folder that the run made for itself."""
-    workspace = f"slipway-{run.id[:8]}"
+    workspace = f"slipway-{run.id[-12:]}"
     commands = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
     return [" ".join(command) for command in commands if any(workspace in word for word in command)]
 

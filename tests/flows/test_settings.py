@@ -43,6 +43,7 @@ def test_the_projects_own_file_is_valid(written: Path) -> None:
         ('address = "localhost:5001"', "", "key 'registry.address' is missing"),
         ("[environments.production]", "[environment.production]", "key 'environments' is missing"),
         ("[app]", "[app", "is not valid TOML"),
+        ('repository = "."', 'repository = "https://me:pw@example.org/a"', "must hold no password"),
     ],
 )
 def test_what_is_wrong_is_told_with_file_key_and_what_is_allowed(

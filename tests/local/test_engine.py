@@ -32,7 +32,7 @@ def spec(client: docker.DockerClient) -> Container:
 def instance(client: docker.DockerClient, tmp_path: Path) -> Iterator[Instance]:
     name = f"slipway-test-engine-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
     found = Instance(name, CHECKOUT, tmp_path, Embedded())
-    engine.remove_all(client, found)  # what a dead session left
+    engine.remove_all(client, found)  # what a dead test run left
     yield found
     engine.remove_all(client, found)
 

@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from flows.core.capsule import ContextFile
-from flows.core.errors import CredentialsRefused, PermanentError, RefNotFound, SourceUnavailable
+from flows.core.errors import (
+    CommandFailed,
+    CredentialsRefused,
+    PermanentError,
+    RefNotFound,
+    SourceUnavailable,
+)
 from flows.services.command import silent
-from flows.services.source import Repository
+from flows.services.source import Repository, explained
 
 
 class Origin:
@@ -112,6 +118,28 @@ def test_a_path_that_the_commit_lacks_is_named(origin: Origin, repository: Repos
 def test_a_folder_without_a_repository_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefNotFound, match="no git repository at"):
         Repository(str(tmp_path / "nowhere"), tmp_path / "cache").fetch(silent)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (
+            "fatal: unable to access 'https://h/a401/': The requested URL returned error: 503",
+            SourceUnavailable,
+        ),
+        (
+            "fatal: unable to access 'https://h:4030/a/': The requested URL returned error: 403",
+            CredentialsRefused,
+        ),
+        ("fatal: unable to access 'https://h/a/': The requested URL returned error: 404", RefNotFound),
+        ("git@h: Permission denied (publickey).", CredentialsRefused),
+        ("fatal: bad object 4014034014034014034014034014034014034014", CommandFailed),
+    ],
+)
+def test_what_git_says_is_read_from_its_status_not_from_names(said: str, kind: type[Exception]) -> None:
+    assert (
+        type(explained("https://h/a", CommandFailed("git fetch failed.", details=said, status=128))) is kind
+    )
 
 
 def test_a_remote_that_is_away_is_worth_another_try(tmp_path: Path) -> None:

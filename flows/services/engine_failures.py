@@ -1,0 +1,59 @@
+"""What the docker command says when it fails, by whose move it is: read from its last line."""
+
+import re
+
+from flows.core.errors import (
+    BuildFailed,
+    CommandFailed,
+    EngineUnavailable,
+    PermanentError,
+    RegistryUnavailable,
+    SlipwayError,
+)
+from flows.services.registry import Credentials, credentials_refused
+
+NO_DAEMON = re.compile(r"connect to the Docker daemon", re.IGNORECASE)
+OWN_COMMAND = re.compile(r"executor failed running|did not complete successfully")
+"""A RUN of the Dockerfile failed: the line quotes it, and what it quotes says nothing of any registry."""
+
+REFUSED = re.compile(r"\b40[13]\b|unauthorized|denied|authentication required|no basic auth", re.IGNORECASE)
+PASSING = re.compile(
+    r"\b(429|5\d\d)\b|toomanyrequests|connection (refused|reset)|broken pipe|EOF|timeout|deadline exceeded"
+    r"|no such host|internal server error|unavailable",
+    re.IGNORECASE,
+)
+
+
+def build_failure(failure: CommandFailed, credentials: Credentials | None) -> SlipwayError:
+    """Why an image could not be built; of what goes over a network only the base image is pulled."""
+    return _explained(failure, credentials, "The image could not be built.", BuildFailed)
+
+
+def push_failure(failure: CommandFailed, credentials: Credentials | None) -> SlipwayError:
+    """Why an image could not be pushed."""
+    if failure.timed_out:
+        return RegistryUnavailable(f"The image could not be pushed: it {failure.happened.partition(' ')[2]}")
+    return _explained(failure, credentials, "The image could not be pushed.", PermanentError)
+
+
+def _explained(
+    failure: CommandFailed, credentials: Credentials | None, happened: str, kind: type[SlipwayError]
+) -> SlipwayError:
+    said = failure.details.strip()
+    last = said.splitlines()[-1] if said else failure.happened
+    if NO_DAEMON.search(last):
+        return engine_unavailable(last)
+    if failure.timed_out or OWN_COMMAND.search(last):
+        return kind(happened, last, details=said)
+    if credentials and REFUSED.search(last):
+        return credentials_refused(credentials.address)
+    if PASSING.search(last):
+        return RegistryUnavailable(f"{happened} {last}", "Is the registry up?", details=said)
+    return kind(happened, last, details=said)
+
+
+def engine_unavailable(error: object) -> EngineUnavailable:
+    """The same words whoever found out: the SDK or the command."""
+    return EngineUnavailable(
+        f"The container engine does not answer: {error}.", "Start it, or correct the DockerHost block."
+    )
