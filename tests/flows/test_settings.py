@@ -1,5 +1,6 @@
 """slipway.toml as people get it wrong, and what they are told."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from flows.core.errors import SettingsError
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of slipway.toml to spoil, and no platform beside it."""
+    """A copy of slipway.toml to spoil, with no platform and no variables beside it."""
+    for name in [name for name in os.environ if name.startswith("SLIPWAY_")]:
+        monkeypatch.delenv(name)
     file = tmp_path / "slipway.toml"
     file.write_text((settings.CHECKOUT / "slipway.toml").read_text())
     monkeypatch.setenv("SLIPWAY_CONFIG", str(file))
