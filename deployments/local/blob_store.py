@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import docker
@@ -27,7 +27,7 @@ class BlobStoreAccess:
     """An Azure storage account: its endpoint for blobs, and its key in base64."""
 
     endpoint: str
-    key: str
+    key: str = field(repr=False)
 
     @property
     def connection_string(self) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bcrypt
@@ -28,7 +28,7 @@ class RegistryAccess:
 
     address: str
     username: str
-    password: str
+    password: str = field(repr=False)
 
 
 def up(client: docker.DockerClient, instance: Instance, image: str, _say: Say) -> RegistryAccess:

@@ -27,9 +27,17 @@ def test_it_wants_the_account_key(blob_store: BlobStoreAccess) -> None:
 
 def test_it_knows_whether_a_model_was_published(blob_store: BlobStoreAccess) -> None:
     assert not holds_model(blob_store, "models", "told")
-    container(blob_store).upload_blob("told/1.0.0/manifest.json", b"{}")
+    container(blob_store).upload_blob("told/latest.json", b"{}")
     assert holds_model(blob_store, "models", "told")
     assert not holds_model(blob_store, "models", "tol")
+
+
+def test_a_publish_that_broke_off_is_no_model_and_a_plain_file_is(blob_store: BlobStoreAccess) -> None:
+    for left in ("claim.json", "model.onnx"):
+        container(blob_store).upload_blob(f"broken-off/1.0.0/{left}", b"{}")
+    assert not holds_model(blob_store, "models", "broken-off")
+    container(blob_store).upload_blob("plain/model.onnx", b"")
+    assert holds_model(blob_store, "models", "plain")
 
 
 def test_blobs_survive_the_container(
