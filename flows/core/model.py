@@ -26,11 +26,6 @@ class Model:
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
-    @property
-    def short_digest(self) -> str:
-        """Twelve hex digits: how a person names the content."""
-        return self.digest.removeprefix("sha256:")[:12]
-
     def to_json(self) -> dict[str, Any]:
         """The pointer file's content."""
         return asdict(self)
