@@ -7,12 +7,24 @@ none of them: the `credentials` keys name Prefect blocks.
 
 import os
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,11 +38,31 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 EMBEDDED = "embedded"
 """The kubeconfig context that stands for the cluster of the embedded platform."""
 
+EVERY = "every"
+"""Asked for in place of one environment: each in turn, as the night does."""
+
 
 def _time_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError("must be a time zone such as Europe/Berlin or UTC")
     return name
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+        raise ValueError("must be http(s)://host, with a port if it is not the usual one, and no path")
+    return url.rstrip("/")
+
+
+def _socket_address(address: str) -> str:
+    parts = urlsplit(f"//{address}")
+    try:
+        ip_address(parts.hostname or "")
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must be an IP address (IPv6 in brackets), with :port if it is not 53") from None
+    return address
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -122,15 +154,29 @@ class Schedule(Section):
 
 
 class Environment(Section):
-    """A place where a release is live."""
+    """A place where a release is live. Durations are in seconds, but for `bake`: minutes."""
 
     context: str
     kubeconfig: Path | None = None
+    credentials: str | None = None
+    """The Secret block with the kubeconfig of the account that releases; without one, `context` is used."""
     namespace: DnsLabel
     overlay: str
-    public_url: str
+    public_url: Annotated[str, AfterValidator(_web_address)]
+    resolver: Annotated[str, AfterValidator(_socket_address)] | None = None
+    """The DNS server that `public_url` is looked up at; None: this machine's own."""
+    load_balancer: tuple[IPvAnyAddress, ...] = ()
+    """What the name has to resolve to; empty: the addresses that the Service reports."""
     replicas: PositiveInt = 3
+    promotes_from: DnsLabel | None = None
+    bake: NonNegativeInt = 0
+    approval: bool = False
+    approval_timeout: PositiveInt = 8 * 3600
+    lock_wait: NonNegativeInt = 600
     rollout_timeout: PositiveInt = 120
+    soak: NonNegativeInt = 30
+    slower_than: PositiveFloat = 3.0
+    """How many times the outgoing release's median answer time the new one's may be."""
 
 
 class Embedded(Section):
@@ -138,6 +184,8 @@ class Embedded(Section):
 
     name: DnsLabel = "slipway"
     app_port: Port = 8080
+    staging_port: Port = 8081
+    dns_port: Port = 8053
     prefect_port: Port = 4200
     registry_port: Port = 5001
     blob_store_port: Port = 10000
@@ -162,6 +210,20 @@ class Settings(BaseSettings):
     embedded: Embedded = Embedded()
     kubectl: str = "kubectl"
     """The program; the embedded platform names its own."""
+
+    @model_validator(mode="after")
+    def _promotes_in_order(self) -> Self:
+        earlier: list[str] = []
+        for name, wanted in self.environments.items():
+            if name == EVERY:
+                raise ValueError(f"an environment can't be called {EVERY!r}, which stands for all of them")
+            if wanted.promotes_from is not None and wanted.promotes_from not in earlier:
+                raise ValueError(
+                    f"environments.{name}.promotes_from is {wanted.promotes_from!r}; "
+                    f"it must be one above it: {', '.join(earlier) or 'there is none, so leave it out'}"
+                )
+            earlier.append(name)
+        return self
 
     def environment(self, name: str) -> Environment:
         """The environment of that name; `SettingsError` lists those there are."""
@@ -247,6 +309,8 @@ def _complaint(detail: dict[str, Any]) -> str:
             return (
                 f"key {path!r} {detail['msg'].removeprefix('Value error, ')}"  # without the value: a secret
             )
+        case "value_error" if not path:
+            return str(detail["msg"]).removeprefix("Value error, ")
         case _:
             return f"key {path!r} is {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}"
 
