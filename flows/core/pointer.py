@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from flows.core.capsule import Capsule
@@ -17,10 +18,14 @@ _PREFIX = "dev.slipway."
 
 @dataclass(frozen=True)
 class Pointer:
-    """What `latest` says: the image by digest, and the commit, model, capsule and run it came from."""
+    """What `latest` says: the image by digest, and the commit, model, capsule and run it came from.
+
+    `committed` is the commit's time (RFC 3339). A revert finds an older image again: its label has another.
+    """
 
     digest: str
     commit: str
+    committed: str
     subject: str
     branch: str
     model: str
@@ -35,6 +40,7 @@ class Pointer:
         return cls(
             digest=image.digest,
             commit=commit.sha,
+            committed=commit.time.astimezone(UTC).isoformat(),
             subject=commit.subject,
             branch=commit.branch,
             model=model.name,
@@ -63,6 +69,7 @@ class Pointer:
             "manifests": [entry],
             "annotations": {
                 "org.opencontainers.image.revision": self.commit,
+                _PREFIX + "committed": self.committed,
                 _PREFIX + "subject": self.subject,
                 _PREFIX + "branch": self.branch,
                 _PREFIX + "model": self.model,
@@ -82,6 +89,7 @@ class Pointer:
         return cls(
             digest=index["manifests"][0]["digest"],
             commit=notes["org.opencontainers.image.revision"],
+            committed=notes.get(_PREFIX + "committed", ""),
             subject=notes[_PREFIX + "subject"],
             branch=notes[_PREFIX + "branch"],
             model=notes[_PREFIX + "model"],

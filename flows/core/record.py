@@ -28,7 +28,7 @@ class Record:
 
     `committed` is the commit's time and `model_created` the model's. `objects` are the manifests as rendered,
     `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or never
-    became so. `undoing` says why a pending release is being taken back. `doubt` says what a later proof of a
+    became so. `undoing` says why a pending release is being taken back, `fault` what was to blame. `doubt` says what a later proof of a
     good release found wrong: until one passes again, nothing is promoted from it.
     """
 
@@ -50,6 +50,7 @@ class Record:
     verdict: Verdict = "pending"
     reason: str = ""
     undoing: str = ""
+    fault: str = ""
     doubt: str = ""
     good_since: datetime | None = None
     ended: datetime | None = None

@@ -1,8 +1,32 @@
-"""Whether a release is due."""
+"""Whether a release is due: one pure function over all that is known, asked again under the lock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from flows.core import record
 from flows.core.image import Image
+from flows.core.manifest import Manifest
+from flows.core.notes import Notes
+from flows.core.record import Record
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The image to be released, what it was made of, and when: `committed` is the commit's time, of the commit
+    that `latest` names it for where it was found there (a revert finds an older image again)."""
+
+    image: Image
+    capsule: str
+    commit: str
+    committed: datetime
+    model: str
+    model_version: str
+    model_digest: str
+    model_created: datetime
+    manifest: Manifest = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.commit[:7]} + {self.model} {self.model_version}"
 
 
 @dataclass(frozen=True)
@@ -19,6 +43,40 @@ class Live:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What was asked for: an image by name, or (None) what is to be promoted; by whom and why.
+
+    `by_person` is False for what the clock started. `force` overrides every reason not to release.
+    """
+
+    environment: str
+    image: str | None = "latest"
+    reason: str = ""
+    asked_by: str = ""
+    by_person: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The environment that another one promotes from, with its releases, and the minutes they have to bake."""
+
+    name: str
+    history: tuple[Record, ...]
+    bake: float
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What an environment is like at the moment of deciding."""
+
+    live: Live | None
+    history: tuple[Record, ...] = ()
+    notes: Notes = Notes()
+    upstream: Upstream | None = None
+
+
+@dataclass(frozen=True)
 class Release:
     """The image is to be released, for this reason."""
 
@@ -32,16 +90,107 @@ class Skip:
     reason: str
 
 
-def decide(wanted: Image, manifests_hash: str, live: Live | None, *, force: bool) -> Release | Skip:
-    """Whether `wanted`, with manifests of that hash, is released over what is live."""
+@dataclass(frozen=True)
+class Refuse:
+    """What was asked for can't be done as it was asked."""
+
+    reason: str
+
+
+Decision = Release | Skip | Refuse
+
+
+def decide(
+    request: Request, candidate: Candidate, manifests: str, situation: Situation, now: datetime
+) -> Decision:
+    """Whether `candidate`, with manifests of that hash, is released over what is live."""
+    if request.force and not request.reason.strip():
+        return Refuse("force needs a written reason")
+    if request.force:
+        return Release(f"forced: {request.reason}")
+    return (
+        _held(request, candidate, situation)
+        or _bad_before(candidate, situation.notes)
+        or _live_already(candidate, manifests, situation)
+        or _older(candidate, situation)
+        or _not_promoted(candidate, situation.upstream, now)
+        or Release(_why(candidate, manifests, situation))
+    )
+
+
+def lifts_hold(request: Request, candidate: Candidate, history: tuple[Record, ...]) -> bool:
+    """Whether a hold gives way: to a person's wish for something newer than all that was released before."""
+    newest = max(((r.committed, r.model_created) for r in history), default=None)
+    newer = newest is None or (candidate.committed, candidate.model_created) > newest
+    return request.force or (request.by_person and newer)
+
+
+def _held(request: Request, candidate: Candidate, situation: Situation) -> Skip | None:
+    hold = situation.notes.hold
+    if hold is None or lifts_hold(request, candidate, situation.history):
+        return None
+    return Skip(f"{request.environment} is {hold}; `resume` lifts it")
+
+
+def _bad_before(candidate: Candidate, notes: Notes) -> Skip | None:
+    mark = notes.mark_of(candidate.image.digest)
+    return Skip(f"{candidate} was bad here on {mark.since:%Y-%m-%d %H:%M}: {mark.reason}") if mark else None
+
+
+def _live_already(candidate: Candidate, manifests: str, situation: Situation) -> Skip | None:
+    recorded = record.live(situation.history)
+    live = situation.live
+    if live is None or recorded is None or not live.settled:
+        return None
+    wanted = (candidate.image.digest, manifests)
+    if wanted != (live.image.digest, live.manifests) or recorded.image.digest != candidate.image.digest:
+        return None
+    doubt = f", but in doubt: {recorded.doubt}" if recorded.doubt else ""
+    return Skip(f"{candidate} is live already, as release {recorded.number}{doubt}")
+
+
+def _older(candidate: Candidate, situation: Situation) -> Skip | None:
+    recorded = record.live(situation.history)
+    if recorded is None or candidate.committed >= recorded.committed:
+        return None
+    return Skip(
+        f"{candidate} of {candidate.committed:%Y-%m-%d %H:%M} is older than {recorded.content}, which is live"
+    )
+
+
+def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime) -> Skip | None:
+    if upstream is None:
+        return None
+    found = next(
+        (
+            r
+            for r in record.newest_first(upstream.history)
+            if r.image.digest == candidate.image.digest and r.verdict != "pending"
+        ),
+        None,
+    )
+    if found is None:
+        return Skip(f"{candidate} was not released to {upstream.name} yet")
+    if not found.was_good:
+        return Skip(f"{candidate} is not good in {upstream.name}: {found.doubt or found.reason}")
+    if (baked := found.baked(now)) < upstream.bake:
+        return Skip(
+            f"{candidate} has been good in {upstream.name} for {baked:.0f} of {upstream.bake:.0f} minutes"
+        )
+    return None
+
+
+def _why(candidate: Candidate, manifests: str, situation: Situation) -> str:
+    live = situation.live
+    recorded = record.live(situation.history)
     if live is None:
-        return Release("nothing is live yet")
-    if force:
-        return Release("forced")
-    if live.image.digest != wanted.digest:
-        return Release(f"{live.image.short} is live")
-    if live.manifests != manifests_hash:
-        return Release("the manifests changed")
-    if not live.settled:
-        return Release("its last rollout has not ended well")
-    return Skip(f"{wanted.short} is live already")
+        return "nothing is live yet"
+    if recorded is None:
+        return "what is live was never recorded"
+    if recorded.image.digest != candidate.image.digest:
+        return f"{recorded.content} is live"
+    if live.image.digest != candidate.image.digest:
+        return "somebody else changed what is live"
+    if live.manifests != manifests:
+        return "the manifests changed"
+    return "its last rollout has not ended well"

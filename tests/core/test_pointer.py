@@ -9,6 +9,7 @@ from flows.core.pointer import Keep, Move, Pointer, Standing, decide
 CURRENT = Pointer(
     digest="sha256:" + "a" * 64,
     commit="a" * 40,
+    committed="2026-01-01T00:00:00+00:00",
     subject="the one before",
     branch="main",
     model="classifier",
