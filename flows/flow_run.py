@@ -12,6 +12,7 @@ from prefect import get_run_logger, runtime
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
 from flows import report
@@ -76,6 +77,17 @@ def reported_run(key: str) -> Iterator[tuple[Run, dict[str, object]]]:
             report.publish_failure(run, key, error, facts)
             raise
         report.publish(run, key, facts)
+
+
+def was_scheduled() -> bool:
+    """Whether the clock started this run, and not a person."""
+    context = FlowRunContext.get()
+    return bool(context and context.flow_run and context.flow_run.auto_scheduled)
+
+
+def asked_by(name: str) -> str:
+    """Who asked for this run: the name they gave, as Prefect's open-source server knows nobody."""
+    return name or ("the schedule" if was_scheduled() else "somebody who gave no name")
 
 
 def _log(line: str) -> None:

@@ -1,45 +1,179 @@
-"""Release: an image from the registry becomes what an environment's users reach."""
+"""Release: an image from the registry becomes what an environment's users reach, or nothing has changed."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import tasks
-from flows.core.release import Skip
-from flows.flow_run import reported_run
+from flows import approval, tasks
+from flows.core import record as records
+from flows.core.change import describe
+from flows.core.errors import LockedByAnother, ReleaseRefused, SlipwayError, SourceUnavailable, combined
+from flows.core.record import Record
+from flows.core.release import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
+from flows.flow_run import asked_by, reported_run, was_scheduled
+from flows.releasing import put_in_force, reconcile
+from flows.run import Run
+from flows.settings import EVERY
+from flows.stages.candidates import Plan
+from flows.stages.release import Turn, lift_hold_for, turn
+
+Facts = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one environment's part of a run ended, where it did not fail."""
+
+    name: Literal["Completed", "Skipped", "Refused", "ApprovalTimedOut"]
+    message: str
 
 
 @flow(name="release", flow_run_name="{environment} ← {image}")
 def release(
-    environment: str = "production", image: str = "latest", reason: str = "", force: bool = False
+    environment: str = EVERY, image: str = "latest", reason: str = "", by: str = "", force: bool = False
 ) -> State[None]:
-    """Roll an image out to an environment, and prove it from outside.
+    """Roll an image out to an environment, prove it from outside, and undo it if it is not good.
 
     Args:
-        environment: one of those in slipway.toml.
+        environment: one of those in slipway.toml; or `every`: the first takes `image`, each further one the
+            newest that is good where it promotes from.
         image: `latest`, a tag, a capsule's hash, or a digest (sha256:...).
         reason: why, for whoever reads it later.
-        force: release even if the same is live already.
+        by: who asks, as Prefect does not know.
+        force: release whatever speaks against it; needs a reason.
     """
     with reported_run("release") as (run, facts):
-        run.settings.environment(environment)  # an unknown one is told before anything is asked
-        candidate = tasks.find_candidate(run, image)
-        facts |= {
-            "environment": environment,
-            "asked for": image,
-            "reason": reason or "none given",
-            "commit": candidate.commit,
-            "model": f"{candidate.model} {candidate.model_version}",
-            "capsule": candidate.capsule,
-            "image": candidate.image,
-        }
-        manifests = tasks.render_manifests(run, environment, candidate)
-        decision = tasks.decide(run, environment, candidate, manifests, force=force)
-        facts["decision"] = f"{type(decision).__name__}: {decision.reason}"
-        if isinstance(decision, Skip):
-            return Completed(message=f"Nothing to release to {environment}: {decision.reason}.")
-        tasks.apply_manifests(run, environment, candidate, manifests, reason=reason)
-        tasks.watch_rollout(run, environment)
-        proof = tasks.prove(run, environment, candidate)
-        facts["proof"] = proof
-        return Completed(message=f"{environment} runs {candidate}: {decision.reason}.")
+        request = Request(environment, image, reason, asked_by(by), not was_scheduled(), force)
+        if environment != EVERY:
+            run.settings.environment(environment)  # an unknown one is told before anything is asked
+            return _state([release_to(run, facts, request)])
+        return _state(release_to_each(run, facts, request))
+
+
+def release_to_each(run: Run, facts: Facts, request: Request) -> list[Outcome]:
+    """One environment after the other; one that fails keeps none behind it from what is good already."""
+    outcomes: list[Outcome] = []
+    failures: list[SlipwayError] = []
+    for name, wanted in run.settings.environments.items():
+        image = request.image if wanted.promotes_from is None else None
+        try:
+            outcomes.append(release_to(run, facts, replace(request, environment=name, image=image)))
+        except SlipwayError as failure:
+            run.say(f"{name} failed: {failure}")
+            failures.append(failure)
+    if failures:
+        raise combined(failures)
+    return outcomes
+
+
+def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
+    """One environment: decide, ask, lock, decide again, and put it in force."""
+    environment = request.environment
+    if request.image is None:
+        candidate = tasks.find_promotable(run, environment)
+    else:
+        candidate = tasks.find_candidate(run, request.image)
+    if candidate is None:
+        source = run.settings.environment(environment).promotes_from
+        return _skipped(facts, environment, f"nothing is good in {source} yet, for long enough")
+    facts |= _described(request, candidate)
+    plan = tasks.render_manifests(run, request, candidate)
+    situation = tasks.observe(run, environment)
+    decision = _decide(run, plan, situation)
+    if isinstance(decision, Skip):
+        if records.pending(situation.history):
+            facts[f"{environment}: left in the middle"] = _recover(run, environment)
+        return _skipped(facts, environment, decision.reason)
+    tasks.check_edge(run, environment)
+    if (ended := _approve(run, facts, plan, records.live(situation.history))) is not None:
+        return ended
+    try:
+        with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+            return _release_under_lock(run, facts, here, plan)
+    except LockedByAnother as other:
+        return _skipped(facts, environment, str(other))
+
+
+def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outcome:
+    environment = here.environment
+    if (mended := reconcile(run, here, plan.candidate)) is not None:
+        facts[f"{environment}: left in the middle"] = mended
+    situation = tasks.observe(run, environment)
+    decision = _decide(run, plan, situation)
+    if isinstance(decision, Skip):
+        return _skipped(facts, environment, decision.reason)
+    outgoing = tasks.measure_outgoing(run, environment, records.live(situation.history))
+    number = records.next_number(situation.history)
+    record = tasks.record_release(run, here, plan, number)
+    facts[f"{environment}: release"] = number
+    proof = put_in_force(run, here, record, decision.reason, outgoing)
+    lift_hold_for(run, here, plan, situation.history)
+    facts |= {f"{environment}: decision": f"released: {decision.reason}", f"{environment}: proof": proof}
+    return Outcome("Completed", f"{environment} runs {plan.candidate}: {decision.reason}.")
+
+
+def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
+    now = datetime.now(UTC)
+    decision: Decision = decide(plan.request, plan.candidate, plan.manifests.hash, situation, now)
+    run.say(f"{plan.environment}: {type(decision).__name__}: {decision.reason}.")
+    if isinstance(decision, Refuse):
+        raise ReleaseRefused(f"{plan.environment}: {decision.reason}.", "Nothing was changed.")
+    return decision
+
+
+def _recover(run: Run, environment: str) -> str:
+    """Finish or undo a release whose run is gone; one that is still at work is left alone."""
+    try:
+        with turn(run, environment, wait=0) as here:
+            return reconcile(run, here) or "nothing any more"
+    except LockedByAnother as other:
+        return str(other)
+
+
+def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome | None:
+    """None where the release may go on."""
+    request, candidate = plan.request, plan.candidate
+    wanted = run.settings.environment(request.environment)
+    if not wanted.approval:
+        return None
+    try:
+        run.repository.fetch(run.say)
+        commits = run.repository.between(live.commit, candidate.commit) if live else []
+    except SourceUnavailable:
+        commits = None
+    change = describe(request, candidate, live, commits)
+    run.say(f"{request.environment} asks for approval.")
+    answer = approval.ask(request.environment, change, wanted.approval_timeout)
+    facts[f"{request.environment}: approval"] = answer
+    run.say(f"{request.environment}: {answer}.")
+    if answer.approved:
+        return None
+    name: Literal["Refused", "ApprovalTimedOut"] = "ApprovalTimedOut" if answer.timed_out else "Refused"
+    return Outcome(name, f"Not released to {request.environment}: {answer}.")
+
+
+def _described(request: Request, candidate: Candidate) -> Facts:
+    name = request.environment
+    return {
+        f"{name}: wanted": f"{candidate}, from {request.image or 'what it promotes'}",
+        f"{name}: image": candidate.image,
+        f"{name}: capsule": candidate.capsule,
+        f"{name}: asked by": request.asked_by + (f", because: {request.reason}" if request.reason else ""),
+    }
+
+
+def _skipped(facts: Facts, environment: str, reason: str) -> Outcome:
+    facts[f"{environment}: decision"] = f"skipped: {reason}"
+    return Outcome("Skipped", f"Nothing to release to {environment}: {reason}.")
+
+
+def _state(outcomes: list[Outcome]) -> State[None]:
+    """Named for what a person has to know first: that it wasn't approved, else that there was a release."""
+    names = [outcome.name for outcome in outcomes]
+    order = ("Refused", "ApprovalTimedOut", "Completed", "Skipped")
+    message = " ".join(outcome.message for outcome in outcomes)
+    return Completed(name=min(names, key=order.index), message=message)

@@ -12,9 +12,11 @@ from typing import Literal
 
 from flows import settings as configuration
 from flows.blocks import blob_store, engine_url, registry_credentials, secret
+from flows.core.manifest import Manifest, parse
 from flows.services import command
 from flows.services.cluster import Cluster
 from flows.services.command import Say
+from flows.services.edge import Edge
 from flows.services.images import Engine
 from flows.services.manifests import Overlay
 from flows.services.model_store import ModelStore
@@ -48,6 +50,7 @@ class Run:
     say: Say
     progress: Callable[[str], Progress]
     journal: list[Stage] = field(default_factory=list)
+    _model_manifests: dict[str, Manifest] = field(default_factory=dict, repr=False)
 
     @property
     def cache(self) -> Path:
@@ -88,6 +91,20 @@ class Run:
     def cluster(self, environment: str) -> Cluster:
         """The namespace that the environment lives in."""
         return cluster_of(self.settings, environment)
+
+    def edge(self, environment: str) -> Edge:
+        """The way that the environment's users take."""
+        wanted = self.settings.environment(environment)
+        return Edge(wanted.public_url, wanted.resolver, tuple(str(one) for one in wanted.load_balancer))
+
+    def model_manifest(self, capsule: str) -> Manifest:
+        """The manifest of the model in that capsule's image, as the registry keeps it; asked for once."""
+        if capsule not in self._model_manifests:
+            found = self.registry.attached(capsule)
+            self._model_manifests[capsule] = parse(
+                found, source=f"the model's manifest beside {capsule[:12]}"
+            )
+        return self._model_manifests[capsule]
 
     def overlay(self, environment: str) -> Overlay:
         """The team's manifests for the environment."""

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
 from flows.run import Run
-from flows.stages import ci, publishing, release
+from flows.stages import candidates, ci, publishing, release, undoing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,12 +62,26 @@ push_image       = _task(ci.push_image,             "push image",        tries=4
 decide_latest    = _task(ci.decide_latest,          "decide about latest", tries=4, timeout=5 * MINUTE)
 move_latest      = _task(ci.move_latest,            "move latest",       tries=4, timeout=5 * MINUTE)
 
-find_candidate   = _task(release.find_candidate,    "find image",        tries=3, timeout=2 * MINUTE)
-render_manifests = _task(release.render_manifests,  "render manifests",           timeout=2 * MINUTE)
-decide           = _task(release.observe_and_decide, "observe and decide", tries=4, timeout=5 * MINUTE)
+find_candidate   = _task(candidates.find_candidate,   "find image",      tries=3, timeout=2 * MINUTE)
+find_promotable  = _task(candidates.find_promotable,  "find image to promote", tries=4, timeout=2 * MINUTE)
+render_manifests = _task(candidates.render_manifests, "render manifests",         timeout=2 * MINUTE)
+observe          = _task(release.observe,           "observe",           tries=4, timeout=5 * MINUTE)
+check_edge       = _task(release.check_edge,        "check edge",        tries=4, timeout=2 * MINUTE)
+measure_outgoing = _task(release.measure_outgoing,  "measure outgoing",           timeout=2 * MINUTE)
+record_release   = _task(release.record_release,    "record release",    tries=4, timeout=2 * MINUTE)
 apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4, timeout=5 * MINUTE)
 watch_rollout    = _task(release.watch_rollout,     "watch rollout",     tries=4, timeout=60 * MINUTE)
-prove            = _task(release.prove,             "prove from outside", tries=3, timeout=5 * MINUTE)
+prove            = _task(release.prove,             "prove from outside",         timeout=5 * MINUTE)
+soak             = _task(release.soak_release,      "soak",              tries=2, timeout=60 * MINUTE)
+close_good       = _task(release.close_good,        "close as good",     tries=4, timeout=2 * MINUTE)
+
+begin_undo       = _task(undoing.begin,             "undo: record",      tries=4, timeout=2 * MINUTE)
+put_back         = _task(undoing.put_back,          "undo: put back",    tries=4, timeout=5 * MINUTE)
+watch_undo       = _task(release.watch_rollout,     "undo: watch rollout", tries=4, timeout=60 * MINUTE)
+watch_removal    = _task(undoing.watch_removal,     "undo: watch removal", tries=4, timeout=60 * MINUTE)
+prove_undone     = _task(release.prove,             "undo: prove from outside",   timeout=5 * MINUTE)
+close_undone     = _task(undoing.close_undone,      "undo: close",       tries=4, timeout=2 * MINUTE)
+verify_live      = _task(release.verify,            "prove from outside",         timeout=5 * MINUTE)
 
 describe_model   = _task(publishing.describe_model, "describe model",            timeout=10 * MINUTE)
 validate_model   = _task(publishing.validate_model, "validate model",             timeout=10 * MINUTE)

@@ -4,6 +4,7 @@ Each error carries one sentence that says what happened and one that says what t
 who sees only that line can act. Tasks retry a `TransientError` and nothing else.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 class SlipwayError(Exception):
     """Something went wrong that a person can act on; `str()` gives what happened, then what to do.
 
-    `details` explain it at length, as last log lines do, in the run's log and report.
+    `details` explain it at length, as last log lines do, in the run's log and report. `fault` says what is to
+    blame when a release fails by it: "image", "configuration" or "infrastructure".
     """
+
+    fault: str = "infrastructure"
 
     def __init__(self, happened: str, remedy: str = "", *, details: str = "") -> None:
         self.happened = happened
@@ -129,6 +133,8 @@ class ClusterNotPrepared(PermanentError):
 class ManifestsRejected(PermanentError):
     """The manifests don't render, or the API server does not accept them."""
 
+    fault = "configuration"
+
 
 class RolloutFailed(PermanentError):
     """The new replicas did not become ready."""
@@ -136,6 +142,18 @@ class RolloutFailed(PermanentError):
 
 class ProofFailed(PermanentError):
     """Asked from outside, the release did not answer as it must."""
+
+
+class ReleaseRefused(PermanentError):
+    """What was asked for can't be done as it was asked."""
+
+
+class ReleaseUndone(PermanentError):
+    """A release failed; what was in force before is in force again, and proven."""
+
+
+class UndoFailed(PermanentError):
+    """A release failed, and so did undoing it: a person has to look."""
 
 
 # the embedded platform
@@ -157,3 +175,13 @@ class CommandFailed(PermanentError):
         super().__init__(happened, remedy, details=details)
         self.status = status
         self.timed_out = timed_out
+
+
+def combined(failures: Sequence[SlipwayError]) -> SlipwayError:
+    """One error that tells of several, as the first of them; the first alone where there is one."""
+    first = failures[0]
+    if len(failures) == 1:
+        return first
+    return PermanentError(
+        " ".join(str(failure) for failure in failures), details="\n\n".join(f.details for f in failures)
+    )

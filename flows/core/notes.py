@@ -10,7 +10,7 @@ MARKS_KEPT = 50
 
 @dataclass(frozen=True)
 class Hold:
-    """Nothing is released here by itself, for this reason, until it is lifted or something newer is asked for."""
+    """Nothing is released here by itself, until it is lifted or a person asks for something newer."""
 
     since: datetime
     by: str

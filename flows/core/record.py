@@ -27,9 +27,9 @@ class Record:
     """One release of one environment.
 
     `committed` is the commit's time and `model_created` the model's. `objects` are the manifests as rendered,
-    `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or never
-    became so. `undoing` says why a pending release is being taken back, `fault` what was to blame. `doubt` says what a later proof of a
-    good release found wrong: until one passes again, nothing is promoted from it.
+    `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
+    never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
+    `doubt` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
     """
 
     number: int
@@ -137,7 +137,7 @@ def previous_good(history: Iterable[Record]) -> Record | None:
         (
             r
             for r in newest_first(history)
-            if r.was_good and (current is None or r.number < current.number and not _same(r, current))
+            if r.was_good and (current is None or (r.number < current.number and not _same(r, current)))
         ),
         None,
     )
@@ -149,7 +149,7 @@ def promotable(history: Iterable[Record], bake: float, now: datetime) -> Record 
 
 
 def expired(history: Sequence[Record]) -> list[Record]:
-    """Records that may go: beyond the ten newest, but never the live one, the last good one or a pending one."""
+    """Records that may go: beyond the ten newest, but never the live, the last good or a pending one."""
     ordered = newest_first(history)
     good = next((r for r in ordered if r.was_good), None)
     needed = {r.number for r in (live(ordered), previous_good(ordered), pending(ordered), good) if r}

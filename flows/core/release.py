@@ -12,8 +12,11 @@ from flows.core.record import Record
 
 @dataclass(frozen=True)
 class Candidate:
-    """The image to be released, what it was made of, and when: `committed` is the commit's time, of the commit
-    that `latest` names it for where it was found there (a revert finds an older image again)."""
+    """The image to be released, and what it was made of.
+
+    `committed` is the commit's time; of an image found through `latest`, of the commit that is named there: a
+    revert finds an older image again.
+    """
 
     image: Image
     capsule: str
@@ -59,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Upstream:
-    """The environment that another one promotes from, with its releases, and the minutes they have to bake."""
+    """The environment that another one promotes from, its releases, and the minutes they have to bake."""
 
     name: str
     history: tuple[Record, ...]
@@ -72,7 +75,7 @@ class Situation:
 
     live: Live | None
     history: tuple[Record, ...] = ()
-    notes: Notes = Notes()
+    notes: Notes = field(default_factory=Notes)
     upstream: Upstream | None = None
 
 

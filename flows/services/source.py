@@ -102,6 +102,17 @@ class Repository:
             raise
         return True
 
+    def between(self, older: str, newer: str) -> list[str]:
+        """The commits of `newer` that `older` has not, newest first: short SHA, subject, author. None of them
+        where the mirror has no such commit any more."""
+        try:
+            log = self._git("log", "--format=%h %s (%an)", f"{older}..{newer}")
+        except CommandFailed as answer:
+            if answer.status == 128:
+                return []
+            raise
+        return log.splitlines()
+
     def files(self, sha: str, paths: tuple[str, ...]) -> tuple[ContextFile, ...]:
         """The files at and below `paths` in that commit; `PermanentError` where a path holds none."""
         listing = self._git("ls-tree", "-r", "-z", sha, "--", *paths)

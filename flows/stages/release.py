@@ -1,112 +1,236 @@
-"""The stages from an image in the registry to replicas that users reach."""
+"""The stages from a decision to a release that is in force and proven."""
 
 import json
-import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from flows.core import release as releases
-from flows.core.errors import ImageNotFound
-from flows.core.image import Image, reference_of
-from flows.core.manifest import Manifest
-from flows.core.manifest import parse as parse_manifest
-from flows.core.rollout import Done
+from flows.core import record as records
+from flows.core.errors import ProofFailed, RolloutFailed
+from flows.core.notes import Hold, Mark
+from flows.core.record import Record
+from flows.core.release import Situation, Upstream, lifts_hold
+from flows.core.rollout import Done, judge
 from flows.run import Run
-from flows.services import manifests, proof, rollout_watch
-from flows.services.manifests import Manifests
-from flows.services.proof import Proof
+from flows.services import edge as edges
+from flows.services import lease, proof, rollout_watch, soak
+from flows.services.lease import Held
+from flows.services.proof import Latency, Proof
+from flows.services.records import Records
+from flows.services.soak import Soak
+from flows.stages.candidates import Plan
 
-CAPSULE = re.compile("[0-9a-f]{64}")
+ROUNDS = 3
+"""How often the outgoing release is asked each of the model's examples, to compare its answer times."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """The image to be released and, as far as its labels and pointer tell, what it was made of."""
+class Turn:
+    """This run's turn at an environment: while it lasts, nobody else's writes pass there."""
 
-    image: Image
-    capsule: str
-    commit: str
-    model: str
-    model_version: str
-    model_digest: str
-    manifest: Manifest = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.commit[:7]} + {self.model} {self.model_version}"
+    environment: str
+    held: Held
 
 
-def find_candidate(run: Run, wanted: str) -> Candidate:
-    """The image that `latest`, a tag, a capsule or a digest names now; from here on it is a digest."""
-    reference = reference_of(wanted)
-    pointer = run.registry.pointer(reference)
-    image = run.registry.image(pointer.digest if pointer else reference)
-    labels = run.registry.labels(image)
-    capsule = labels.get("org.opencontainers.image.version", "")
-    if not CAPSULE.fullmatch(capsule):
-        raise ImageNotFound(
-            f"{image} was not built by this pipeline: it carries no capsule.",
-            "Release one that a CI run pushed.",
-        )
-    manifest = run.registry.attached(capsule)
-    candidate = Candidate(
-        image=image,
-        capsule=capsule,
-        commit=pointer.commit if pointer else labels.get("org.opencontainers.image.revision", ""),
-        model=labels.get("dev.slipway.model", ""),
-        model_version=labels.get("dev.slipway.model.version", ""),
-        model_digest=labels.get("dev.slipway.model.digest", ""),
-        manifest=parse_manifest(manifest, source=f"the model's manifest beside {capsule[:12]}"),
-    )
-    run.say(f"{wanted} is {candidate}: {image}.")
-    return candidate
+@contextmanager
+def turn(run: Run, environment: str, wait: float) -> Iterator[Turn]:
+    """Take the environment's lock, and stamp what is there, so that a predecessor's deletes fail.
 
-
-def render_manifests(run: Run, environment: str, candidate: Candidate) -> Manifests:
-    """The environment's Kubernetes objects for this image."""
-    rendered = manifests.render(run.overlay(environment), candidate.image, run.settings.kubectl)
-    run.say(f"Rendered {', '.join(str(o['kind']) for o in rendered.objects)}.")
-    return rendered
-
-
-def observe_and_decide(
-    run: Run, environment: str, candidate: Candidate, rendered: Manifests, *, force: bool = False
-) -> releases.Release | releases.Skip:
-    """Look at what is live, and whether that makes this release due."""
+    `LockedByAnother` after `wait` seconds; `ClusterNotPrepared` where the server does not enforce the lock.
+    """
     cluster = run.cluster(environment)
     cluster.require_namespace()
-    decision = releases.decide(candidate.image, rendered.hash, cluster.live(), force=force)
-    run.say(f"{type(decision).__name__}: {decision.reason}.")
-    return decision
+    cluster.require_fence()
+    with lease.hold(cluster, run.id, wait, run.say) as held:
+        run.say(f"This run holds the lock of {environment}, as {held.fence}.")
+        known = {records.identity(item): item for r in Records(cluster).history() for item in r.objects}
+        cluster.stamp(tuple(known.values()), held.fence)
+        yield Turn(environment, held)
 
 
-def apply_manifests(
-    run: Run, environment: str, candidate: Candidate, rendered: Manifests, *, reason: str = ""
-) -> None:
-    """Apply all objects, with annotations that say what they are and why."""
-    model = {
-        "name": candidate.model,
-        "version": candidate.model_version,
-        "digest": candidate.model_digest,
-    }
+def observe(run: Run, environment: str) -> Situation:
+    """What is live, what was released here, what is held or bad, and what the environment promotes from."""
+    wanted = run.settings.environment(environment)
+    cluster = run.cluster(environment)
+    cluster.require_namespace()
+    upstream = None
+    if wanted.promotes_from is not None:
+        history = tuple(Records(run.cluster(wanted.promotes_from)).history())
+        upstream = Upstream(wanted.promotes_from, history, wanted.bake)
+    kept = Records(cluster)
+    situation = Situation(cluster.live(), tuple(kept.history()), kept.notes(), upstream)
+    if (live := records.live(situation.history)) is not None:
+        run.model_manifest(live.capsule)  # at hand, should the release have to be undone without the registry
+    return situation
+
+
+def check_edge(run: Run, environment: str) -> None:
+    """Require that name, load balancer and certificate are in order, before anything moves."""
+    reported = run.cluster(environment).service_addresses()
+    edges.require_in_order(run.edge(environment), reported, run.say)
+
+
+def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency | None:
+    """How quickly what is live answers its model's examples; None where nothing is, or it answers badly."""
+    if live is None:
+        return None
+    try:
+        return proof.measure(run.edge(environment), run.model_manifest(live.capsule), ROUNDS)
+    except ProofFailed as failure:  # no reason to keep what would replace it
+        run.say(f"The outgoing release is no measure: {failure}")
+        return None
+
+
+def record_release(run: Run, here: Turn, plan: Plan, number: int) -> Record:
+    """Write down what is about to be applied, before it is."""
+    request, candidate = plan.request, plan.candidate
+    cluster = run.cluster(here.environment)
+    model = {"name": candidate.model, "version": candidate.model_version, "digest": candidate.model_digest}
     annotations = {
+        "slipway.dev/release": str(number),
         "slipway.dev/capsule": candidate.capsule,
         "slipway.dev/commit": candidate.commit,
         "slipway.dev/model": json.dumps(model),
-        "slipway.dev/manifests": rendered.hash,
+        "slipway.dev/manifests": plan.manifests.hash,
         "slipway.dev/run": run.id,
-        "slipway.dev/reason": reason,
+        "slipway.dev/reason": request.reason,
     }
-    cluster = run.cluster(environment)
-    cluster.apply(rendered.annotated(cluster.deployment, annotations), run.say)
+    record = Record(
+        number=number,
+        image=candidate.image,
+        capsule=candidate.capsule,
+        commit=candidate.commit,
+        committed=candidate.committed,
+        model=candidate.model,
+        model_version=candidate.model_version,
+        model_digest=candidate.model_digest,
+        model_created=candidate.model_created,
+        manifests=plan.manifests.hash,
+        objects=plan.manifests.annotated(cluster.deployment, annotations).objects,
+        run=run.id,
+        asked_by=request.asked_by,
+        asked_for=request.reason,
+        started=datetime.now(UTC),
+    )
+    return write(run, here, record)
 
 
-def watch_rollout(run: Run, environment: str) -> Done:
-    """Wait until all replicas are new and ready; `RolloutFailed` carries pods, events and logs."""
-    timeout = run.settings.environment(environment).rollout_timeout
-    return rollout_watch.watch(run.cluster(environment), timeout, run.say)
+def write(run: Run, here: Turn, record: Record) -> Record:
+    """Put the record into the cluster."""
+    Records(run.cluster(here.environment)).write(record, here.held.fence)
+    run.say(f"Recorded {record} in {here.environment}: {record.verdict}{_because(record)}.")
+    return record
 
 
-def prove(run: Run, environment: str, candidate: Candidate) -> Proof:
+def apply_manifests(run: Run, here: Turn, record: Record) -> None:
+    """Apply all objects of the record, or none where the server would refuse one."""
+    here.held.check()
+    run.cluster(here.environment).apply(record.objects, here.held.fence, run.say)
+
+
+def watch_rollout(run: Run, here: Turn) -> Done:
+    """Wait until all replicas are new and ready and no old one is left; `RolloutFailed` explains."""
+    timeout = run.settings.environment(here.environment).rollout_timeout
+    return rollout_watch.watch(run.cluster(here.environment), timeout, run.say, here.held.check)
+
+
+def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None) -> Proof:
     """Ask every replica its version and the model's examples, through the public URL."""
-    pods = rollout_watch.new_pod_names(run.cluster(environment))
-    url = run.settings.environment(environment).public_url
-    return proof.prove(url, pods, candidate.capsule, candidate.manifest, run.say)
+    wanted = run.settings.environment(here.environment)
+    return proof.prove(
+        run.edge(here.environment),
+        rollout_watch.new_pod_names(run.cluster(here.environment)),
+        record.capsule,
+        run.model_manifest(record.capsule),
+        outgoing,
+        wanted.slower_than,
+        run.say,
+        here.held.check,
+    )
+
+
+def verify(run: Run, here: Turn, record: Record) -> Proof:
+    """The same of what is live at any time; `RolloutFailed` where its replicas are not all ready."""
+    verdict = judge(rollout_watch.take(run.cluster(here.environment)))
+    if not isinstance(verdict, Done):
+        raise RolloutFailed(f"{record} is not whole: {verdict}.", "See the pods of the Deployment.")
+    return prove(run, here, record)
+
+
+def soak_release(run: Run, here: Turn) -> Soak:
+    """Watch restarts and 5xx of every replica for a while, through the API server."""
+    cluster = run.cluster(here.environment)
+    return soak.soak(
+        lambda pod: cluster.metrics(pod, run.settings.app.port),
+        lambda: rollout_watch.restarts(cluster),
+        rollout_watch.new_pod_names(cluster),
+        run.settings.environment(here.environment).soak,
+        run.say,
+        here.held.check,
+    )
+
+
+def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
+    """The release is good; the one before is superseded; records beyond those kept go."""
+    kept = Records(run.cluster(here.environment))
+    now = datetime.now(UTC)
+    good = write(run, here, record.closed("good", reason, now))
+    for before in kept.history():
+        if before.verdict == "good" and before.number != record.number:
+            kept.write(before.closed("superseded", f"by release {record.number}", now), here.held.fence)
+    notes = kept.notes()
+    if notes.mark_of(record.image.digest):
+        kept.write_notes(notes.without_mark(record.image.digest), here.held.fence)
+    kept.prune(here.held.fence)
+    return good
+
+
+def hold(run: Run, here: Turn, by: str, reason: str) -> None:
+    """Nothing is released here by itself any more."""
+    kept = Records(run.cluster(here.environment))
+    notes = kept.notes()
+    kept.write_notes(replace(notes, hold=Hold(datetime.now(UTC), by, reason)), here.held.fence)
+    run.say(f"{here.environment} is held: {reason}.")
+
+
+def lift_hold(run: Run, here: Turn, why: str) -> bool:
+    """Whether there was a hold to lift."""
+    kept = Records(run.cluster(here.environment))
+    notes = kept.notes()
+    if notes.hold is None:
+        return False
+    kept.write_notes(replace(notes, hold=None), here.held.fence)
+    run.say(f"{here.environment} is no longer {notes.hold}: {why}.")
+    return True
+
+
+def lift_hold_for(run: Run, here: Turn, plan: Plan, history: tuple[Record, ...]) -> None:
+    """A person's release of something newer ends a hold."""
+    if lifts_hold(plan.request, plan.candidate, history):
+        lift_hold(run, here, f"{plan.request.asked_by} released {plan.candidate}")
+
+
+def mark_bad(run: Run, here: Turn, record: Record, reason: str) -> None:
+    """Remember that this image failed here, so that no night brings it back."""
+    kept = Records(run.cluster(here.environment))
+    mark = Mark(record.image.digest, reason, datetime.now(UTC), run.id)
+    kept.write_notes(kept.notes().with_mark(mark), here.held.fence)
+    run.say(f"{record.content} is marked bad in {here.environment}: {reason}")
+
+
+def retire(run: Run, here: Turn, record: Record, reason: str) -> None:
+    """What was rolled back is no longer good: it is not gone back to."""
+    kept = Records(run.cluster(here.environment))
+    found = next(r for r in kept.history() if r.number == record.number)
+    write(run, here, found.closed("undone", reason, datetime.now(UTC)))
+
+
+def doubt(run: Run, here: Turn, record: Record, doubt: str) -> None:
+    """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt."""
+    if record.doubt != doubt:
+        write(run, here, replace(record, doubt=doubt))
+
+
+def _because(record: Record) -> str:
+    return f" ({record.reason})" if record.reason else ""

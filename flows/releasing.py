@@ -1,0 +1,113 @@
+"""What release, rollback and recover share: a recorded release comes into force, or is taken back whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.client.orchestration import get_client
+
+from flows import tasks
+from flows.core import record as records
+from flows.core.errors import FenceLost, ReleaseUndone, SlipwayError, UndoFailed
+from flows.core.record import Record
+from flows.core.release import Candidate
+from flows.run import Run
+from flows.services.proof import Latency
+from flows.services.records import Records
+from flows.stages import undoing
+from flows.stages.release import Turn
+
+RECOVER = "recover/on-demand"
+"""The deployment that proves, and closes, what a cancelled run has put back."""
+
+
+def put_in_force(run: Run, here: Turn, record: Record, reason: str, outgoing: Latency | None = None) -> str:
+    """Apply, watch, prove and soak a recorded release; what was seen. Else `ReleaseUndone`, or worse."""
+    with taken_back_on_failure(run, here, record):
+        tasks.apply_manifests(run, here, record)
+        tasks.watch_rollout(run, here)
+        proof = tasks.prove(run, here, record, outgoing)
+        soak = tasks.soak(run, here)
+    tasks.close_good(run, here, record, reason)
+    return f"{proof}; {soak}"
+
+
+@contextmanager
+def taken_back_on_failure(run: Run, here: Turn, record: Record) -> Iterator[None]:
+    """Undo the release on any failure; not where another run has taken over, whose move it then is."""
+    try:
+        yield
+    except FenceLost:
+        raise
+    except SlipwayError as failure:
+        raise undone(run, here, record, failure) from None
+    except BaseException:  # cancelled, or ended from outside: Prefect kills 30 s later
+        try:
+            good = undoing.last_good(run, here.environment)
+            begun = undoing.begin(run, here, record, "its run was cancelled", "")
+            undoing.put_back(run, here, begun, good)
+        finally:
+            start_recovery(here.environment)
+        raise
+
+
+def undone(run: Run, here: Turn, record: Record, failure: SlipwayError) -> ReleaseUndone:
+    """The error that tells both stories, once what was in force before is again; else `UndoFailed`."""
+    run.say(f"{record} failed in {here.environment}: {failure}")
+    if failure.details:
+        run.say(failure.details)
+    try:
+        outcome = take_back(run, here, record, failure.happened, failure.fault)
+    except FenceLost:
+        raise
+    except SlipwayError as second:
+        raise UndoFailed(
+            f"{record} failed in {here.environment}: {failure} UNDOING IT FAILED AS WELL: {second}",
+            f"Look at {here.environment} now. Once the cause is gone, start {RECOVER}, or release again: "
+            "either goes on with the undoing.",
+            details=f"{failure.details}\n\nWhile undoing:\n{second.details or second}",
+        ) from None
+    return ReleaseUndone(
+        f"{record} failed in {here.environment}: {failure}", f"Undone: {outcome}", details=failure.details
+    )
+
+
+def take_back(run: Run, here: Turn, record: Record, reason: str, fault: str) -> str:
+    """Put back what was in force before, prove it, and close the record; what is in force now."""
+    good = undoing.last_good(run, here.environment)
+    begun = tasks.begin_undo(run, here, record, reason, fault)
+    tasks.put_back(run, here, begun, good)
+    if good is None:
+        tasks.watch_removal(run, here)
+        tasks.close_undone(run, here, begun)
+        return f"{here.environment} is as empty as it was before."
+    tasks.watch_undo(run, here)
+    proof = tasks.prove_undone(run, here, good)
+    tasks.close_undone(run, here, begun)
+    return f"{good} is in force again: {proof}."
+
+
+def reconcile(run: Run, here: Turn, wanted: Candidate | None = None) -> str | None:
+    """Finish or undo what a run before this one left in the middle; what became of it, or None.
+
+    It is finished where its rollout is not failing and it is (still) what is wanted; else undone.
+    """
+    record = records.pending(Records(run.cluster(here.environment)).history())
+    if record is None:
+        return None
+    run.say(f"{record} was left in the middle by run {record.run}.")
+    is_wanted = wanted is None or wanted.image.digest == record.image.digest
+    if not record.undoing and is_wanted and undoing.is_in_force(run, here.environment, record):
+        try:
+            seen = put_in_force(run, here, record, "finished by the run after the one that was cut off")
+        except ReleaseUndone as failure:
+            return str(failure)
+        return f"{record} was cut off and is finished now: {seen}."
+    outcome = take_back(run, here, record, record.undoing or "its run was cut off", record.fault)
+    return f"{record} was cut off and is undone now: {outcome}"
+
+
+def start_recovery(environment: str) -> None:
+    """Have a run of its own prove what was put back: this one's time is up."""
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(RECOVER)
+        client.create_flow_run_from_deployment(deployment.id, parameters={"environment": environment})

@@ -1,0 +1,69 @@
+"""Taking a release back: the last good one's recorded manifests, all of them, and nothing that it had not."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flows.core import record as records
+from flows.core.errors import RolloutFailed
+from flows.core.record import Record, Verdict
+from flows.core.rollout import Done, Failed, judge
+from flows.run import Run
+from flows.services import rollout_watch
+from flows.services.records import Records
+from flows.stages.release import Turn, mark_bad, write
+
+POLL = 0.3
+
+
+def last_good(run: Run, environment: str) -> Record | None:
+    """What an environment goes back to: the release that is in force, as its records say."""
+    return records.live(Records(run.cluster(environment)).history())
+
+
+def begin(run: Run, here: Turn, record: Record, reason: str, fault: str) -> Record:
+    """Write down that the release is being taken back, so that whoever comes next goes on with it."""
+    return write(run, here, replace(record, undoing=reason, fault=fault))
+
+
+def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
+    """Re-apply all of the good release, and delete what the other one added; with none, delete everything."""
+    cluster = run.cluster(here.environment)
+    if good is not None:
+        run.say(f"Putting {good} back.")
+        cluster.apply(good.objects, here.held.fence, run.say)
+    else:
+        run.say(f"There was nothing before {record}: removing it.")
+    cluster.delete(records.added(record, good), here.held.fence, run.say)
+
+
+def watch_removal(run: Run, here: Turn) -> None:
+    """Wait until the first release, which failed, has left no pod behind; `RolloutFailed` at the time-out."""
+    cluster = run.cluster(here.environment)
+    timeout = run.settings.environment(here.environment).rollout_timeout
+    deadline = time.monotonic() + timeout
+    while left := cluster.pods():
+        if time.monotonic() > deadline:
+            raise RolloutFailed(f"{len(left)} pods are still there {timeout} s after they were removed.")
+        here.held.check()
+        time.sleep(POLL)
+
+
+def close_undone(run: Run, here: Turn, record: Record) -> Record:
+    """The record's last word: bad where the image was to blame, else undone; a bad image is marked."""
+    if record.fault == "image":
+        mark_bad(run, here, record, record.undoing)
+    verdict: Verdict = "bad" if record.fault == "image" else "undone"
+    closed = write(run, here, record.closed(verdict, record.undoing, datetime.now(UTC)))
+    Records(run.cluster(here.environment)).prune(here.held.fence)
+    return closed
+
+
+def is_in_force(run: Run, environment: str, record: Record) -> bool:
+    """Whether the rollout of a release that was cut off is under way or done, and not failing."""
+    cluster = run.cluster(environment)
+    live = cluster.live()
+    if live is None or (live.image.digest, live.manifests) != (record.image.digest, record.manifests):
+        return False
+    verdict = judge(rollout_watch.take(cluster))
+    return isinstance(verdict, Done) or not isinstance(verdict, Failed)

@@ -1,0 +1,55 @@
+"""Verify: the proof of a release, asked again of what is live."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows import tasks
+from flows.core import record as records
+from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed
+from flows.flow_run import reported_run
+from flows.run import Run
+from flows.settings import EVERY
+from flows.stages.release import doubt, turn
+
+
+@flow(name="verify", flow_run_name="{environment}: verify")
+def verify(environment: str = EVERY) -> State[None]:
+    """Ask what is live for its proof again. Nothing is promoted from what fails, until it passes again.
+
+    It changes nothing else: a release that was good once is not undone by it.
+
+    Args:
+        environment: one of those in slipway.toml, or `every`.
+    """
+    with reported_run("verify") as (run, facts):
+        names = list(run.settings.environments) if environment == EVERY else [environment]
+        failures: list[ProofFailed | RolloutFailed] = []
+        for name in names:
+            try:
+                facts[name] = verify_one(run, name)
+            except (ProofFailed, RolloutFailed) as failure:
+                facts[name] = failure
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+        return Completed(message=" ".join(f"{name}: {facts[name]}." for name in names))
+
+
+def verify_one(run: Run, environment: str) -> str:
+    """What was seen; a failure takes the good verdict away, a pass gives it back."""
+    try:
+        with turn(run, environment, wait=0) as here:
+            live = records.live(tasks.observe(run, environment).history)
+            if live is None:
+                return "nothing is live"
+            try:
+                tasks.check_edge(run, environment)
+                proof = tasks.verify_live(run, here, live)
+            except (ProofFailed, RolloutFailed) as failure:
+                doubt(run, here, live, failure.happened)
+                raise
+            doubt(run, here, live, "")
+            return f"{live} is good: {proof}"
+    except LockedByAnother as other:
+        return f"not now: {other.happened}"

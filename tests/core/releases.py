@@ -1,0 +1,63 @@
+"""Values of releases for tables to vary."""
+
+from datetime import UTC, datetime, timedelta
+
+from flows.core.image import Image
+from flows.core.manifest import parse
+from flows.core.record import Record
+from flows.core.release import Candidate, Live
+from flows.settings import CHECKOUT
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+MONDAY = datetime(2026, 2, 23, 12, 0, tzinfo=UTC)
+MODEL = parse((CHECKOUT / "tests/app/models/digits/manifest.json").read_bytes(), source="digits")
+
+
+def image(letter: str) -> Image:
+    """An image whose digest consists of that letter."""
+    return Image("registry/classifier", "sha256:" + letter * 64)
+
+
+def candidate(letter: str = "b", days: int = 1, model_days: int = 0) -> Candidate:
+    """An image of a commit so many days after Monday's."""
+    return Candidate(
+        image=image(letter),
+        capsule=letter * 64,
+        commit=letter * 40,
+        committed=MONDAY + timedelta(days=days),
+        model="digits",
+        model_version="1.0.0",
+        model_digest="sha256:" + "1" * 64,
+        model_created=MONDAY + timedelta(days=model_days),
+        manifest=MODEL,
+    )
+
+
+def released(number: int = 1, letter: str = "a", days: int = 0, **changes: object) -> Record:
+    """A good release, as it was recorded."""
+    made = candidate(letter, days)
+    values: dict[str, object] = {
+        "number": number,
+        "image": made.image,
+        "capsule": made.capsule,
+        "commit": made.commit,
+        "committed": made.committed,
+        "model": made.model,
+        "model_version": made.model_version,
+        "model_digest": made.model_digest,
+        "model_created": made.model_created,
+        "manifests": "m",
+        "objects": (),
+        "run": f"run-{number}",
+        "asked_by": "Ada",
+        "asked_for": "a test",
+        "started": NOW - timedelta(hours=2),
+        "verdict": "good",
+        "good_since": NOW - timedelta(hours=1),
+    }
+    return Record(**{**values, **changes})  # type: ignore[arg-type]  # a table's columns have many types
+
+
+def deployed(letter: str = "a", manifests: str = "m", *, settled: bool = True) -> Live:
+    """What the Deployment of such a release says."""
+    return Live(image(letter), letter * 64, letter * 40, "", manifests, replicas=3, settled=settled)
