@@ -109,7 +109,7 @@ class Run:
     def overlay(self, environment: str) -> Overlay:
         """The team's manifests for the environment."""
         wanted = self.settings.environment(environment)
-        folder = CHECKOUT / "deployments" / "kubernetes"
+        folder = CHECKOUT / self.settings.app.manifests
         return Overlay(folder, wanted.overlay, wanted.namespace, self.settings.app.name, wanted.replicas)
 
     @contextmanager

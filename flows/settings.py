@@ -95,6 +95,8 @@ class App(Section):
     name: DnsLabel
     dockerfile: str = "Dockerfile"
     context: tuple[str, ...]
+    manifests: Path = Path("deployments/kubernetes")
+    """The kustomize base and overlays: a path, in the checkout where it is relative."""
     base_image: str
     port: Port = 8000
     test_timeout: PositiveInt = 300

@@ -95,9 +95,10 @@ class Line:
         """One run of ci."""
         return Ended(self.platform, ci(ref=ref, model=model, return_state=True))
 
-    def release(self, image: str = "latest", **parameters: Any) -> "Ended":
-        """One run of release to production."""
-        return Ended(self.platform, release(image=image, return_state=True, **parameters))
+    def release(self, image: str = "latest", environment: str = "staging", **parameters: Any) -> "Ended":
+        """One run of release, to staging, which promotes from nowhere."""
+        state = release(environment=environment, image=image, return_state=True, **parameters)
+        return Ended(self.platform, state)
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,8 @@ def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.Mo
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
         "SLIPWAY_APP__READY_TIMEOUT": "5",
         "SLIPWAY_APP__STOP_TIMEOUT": "3",
+        "SLIPWAY_ENVIRONMENTS__STAGING__SOAK": "2",
+        "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",
         "SLIPWAY_MODEL__NAME": name,
         "SLIPWAY_REGISTRY__REPOSITORY": f"teams/{name}",
     }

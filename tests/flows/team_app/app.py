@@ -1,5 +1,6 @@
 """Answers every picture as the model's examples say, unless behaviour.json asks for something worse."""
 
+import collections
 import json
 import os
 import signal
@@ -10,8 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 BEHAVIOUR = json.loads(Path(__file__).with_name("behaviour.json").read_text())
+BEHAVIOUR["app"] = os.environ.get("BEHAVIOUR", BEHAVIOUR["app"])  # what the manifests say
 IN_CLUSTER = "KUBERNETES_SERVICE_HOST" in os.environ
 HERE = {"trial": not IN_CLUSTER, "cluster": IN_CLUSTER, "": True}
+RIGHT, WRONG = Path("/tmp/right"), Path("/tmp/wrong")
+COUNTS = collections.Counter()
 BROKEN = BEHAVIOUR["app"] if HERE[BEHAVIOUR.get("where", "")] else "good"
 
 
@@ -22,8 +26,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         """Health, readiness and version."""
-        if self.path == "/readyz" and BROKEN == "never ready":
+        if self.path == "/readyz" and not is_ready():
             self.answer(503, {})
+        elif self.path == "/version" and BROKEN == "dies when asked":
+            os._exit(3)
+        elif self.path == "/metrics":
+            self.tell_counts()
         elif self.path == "/version":
             self.answer(200, version(self.manifest))
         else:
@@ -36,12 +44,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def score(self, picture):
         """The expected answer of the example with that picture."""
-        if BROKEN == "answers wrong":
+        if BROKEN == "answers wrong" or WRONG.exists():
             return [["nonsense", 100.0]]
         return next(e["expected"] for e in self.manifest["examples"] if e["input"] == picture)
 
+    def tell_counts(self):
+        """What Prometheus collects."""
+        lines = [f'http_requests_total{{status="{status}"}} {count}' for status, count in COUNTS.items()]
+        self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        self.wfile.write("\n".join(["# TYPE http_requests_total counter", *lines, ""]).encode())
+
     def answer(self, status, content):
         """Send JSON."""
+        COUNTS[status] += 1
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("X-Served-By", socket.gethostname())
@@ -49,6 +64,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def is_ready():
+    """Whether it takes requests; one that waits for its role is told by a file whether to answer wrong."""
+    if BROKEN == "waits for its role":
+        return RIGHT.exists() or WRONG.exists()
+    return BROKEN != "never ready"
 
 
 def version(manifest):

@@ -1,0 +1,105 @@
+"""An environment as tests look into it and spoil it: with an administrator's rights, behind the flows' back."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from deployments.local.polling import wait_until
+from flows import settings
+from flows.core.notes import Notes
+from flows.core.record import Record
+from flows.run import cluster_of
+from flows.services.cluster import Cluster
+from flows.services.records import Records
+from flows.settings import CHECKOUT
+
+MANIFESTS = CHECKOUT / "deployments" / "kubernetes"
+OURS = "deployments,services,poddisruptionbudgets,networkpolicies,configmaps,secrets"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One environment of the test platform."""
+
+    name: str
+
+    @property
+    def cluster(self) -> Cluster:
+        """As an administrator."""
+        return cluster_of(settings.load(), self.name)
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl says."""
+        cluster = self.cluster
+        command = (cluster.kubectl, f"--kubeconfig={cluster.kubeconfig}", f"--context={cluster.context}")
+        done = subprocess.run(
+            [*command, f"--namespace={cluster.namespace}", *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def empty(self) -> None:
+        """As before the first release: no object, no record, no note, nobody's lock."""
+        self.kubectl("delete", OURS, "--selector=app.kubernetes.io/managed-by=slipway", "--wait=false")
+        self.kubectl("delete", "secrets", "--field-selector=type=slipway.dev/release.v1", "--wait=true")
+        self.kubectl("delete", "configmap", "slipway-environment", "--ignore-not-found")
+        wait_until(lambda: not self.pods(), 60, "pods are left")
+
+    def pods(self) -> list[str]:
+        """Names of all pods, those that are ending among them."""
+        listed = json.loads(self.kubectl("get", "pods", "--output=json"))
+        return [item["metadata"]["name"] for item in listed["items"]]
+
+    def objects(self) -> set[tuple[str, str]]:
+        """Kind and name of everything that releases put here."""
+        listed = self.kubectl(
+            *("get", OURS, "--selector=app.kubernetes.io/managed-by=slipway", "--output=json")
+        )
+        return {(item["kind"], item["metadata"]["name"]) for item in json.loads(listed)["items"]}
+
+    def history(self) -> list[Record]:
+        """The recorded releases, newest first."""
+        return Records(self.cluster).history()
+
+    def verdicts(self) -> list[str]:
+        """Of the recorded releases, newest first."""
+        return [record.verdict for record in self.history()]
+
+    def notes(self) -> Notes:
+        """Hold and marks."""
+        return Records(self.cluster).notes()
+
+    def version(self) -> dict[str, Any]:
+        """What users are answered by /version, through the edge."""
+        wanted = settings.load()
+        port = wanted.embedded.app_port if self.name == "production" else wanted.embedded.staging_port
+        answer = httpx.get(f"http://127.0.0.1:{port}/version", trust_env=False, timeout=10)
+        content: dict[str, Any] = answer.raise_for_status().json()
+        return content
+
+
+def manifests_with(folder: Path, *operations: dict[str, Any]) -> Path:
+    """A copy of the project's manifests, the Deployment of every overlay changed by JSON patch operations."""
+    copy = folder / "kubernetes"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(MANIFESTS, copy)
+    for file in (copy / "overlays").glob("*/kustomization.yaml"):
+        content = yaml.safe_load(file.read_text())
+        patch = {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(list(operations))}
+        content["patches"] = [*content.get("patches", []), patch]
+        file.write_text(yaml.safe_dump(content))
+    return copy
+
+
+def behaving(how: str) -> dict[str, Any]:
+    """The patch that has the team's app behave so."""
+    variable = [{"name": "BEHAVIOUR", "value": how}]
+    return {"op": "add", "path": "/spec/template/spec/containers/0/env", "value": variable}

@@ -1,0 +1,257 @@
+"""Everything that can be wrong with a release: it is undone whole, and says whose move it is."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.local.engine import connect
+from deployments.local.polling import wait_until
+from flows.core.pointer import Pointer
+from tests.flows.conftest import Line, new_line
+from tests.flows.environments import Place, behaving, manifests_with
+from tests.platform_under_test import PlatformUnderTest
+
+STAGING = Place("staging")
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A line with one good release in staging, and another good image to release next."""
+
+    line: Line
+    live: Pointer
+    next: Pointer
+
+
+@pytest.fixture(scope="module")
+def staged(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Staged]:
+    with pytest.MonkeyPatch.context() as variables:
+        line = new_line(platform, tmp_path_factory.mktemp("staged") / "team", variables)
+        STAGING.empty()
+        assert line.ci().succeeded
+        live = line.latest
+        first = line.release()
+        assert first.succeeded, first.message
+        line.commit()
+        assert line.ci().succeeded
+        coming = line.latest
+        assert live
+        assert coming
+        yield Staged(line, live, coming)
+        STAGING.empty()
+
+
+@pytest.fixture
+def vary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Has the next release take the project's manifests with changes."""
+
+    def vary(*operations: dict[str, Any]) -> None:
+        monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, *operations)))
+
+    return vary
+
+
+def forced(staged: Staged, image: str | None = None) -> Any:
+    """A release whatever failed here before: images are shared by the tests of this file."""
+    return staged.line.release(image or staged.next.digest, force=True, reason="a test", by="Ada")
+
+
+def assert_undone(staged: Staged, verdict: str) -> None:
+    """What was live before is live again, and good; the failed release has its verdict."""
+    assert STAGING.version()["capsule"] == staged.live.capsule
+    history = STAGING.history()
+    assert history[0].verdict == verdict
+    live = next(record for record in history if record.verdict == "good")
+    assert live.image.digest == staged.live.digest
+    assert len(STAGING.pods()) == 3
+
+
+def container(**changes: Any) -> list[dict[str, Any]]:
+    """Patches that set fields of the app's container."""
+    path = "/spec/template/spec/containers/0"
+    return [{"op": "add", "path": f"{path}/{key}", "value": value} for key, value in changes.items()]
+
+
+IMAGE, ELSEWHERE = "bad", "undone"
+CASES: dict[str, tuple[list[dict[str, Any]], str, str]] = {
+    "crash at start": ([behaving("dies")], "keeps crashing (exit code 1", IMAGE),
+    "ready, then crashes under the first request": ([behaving("dies when asked")], "", IMAGE),
+    "ready, but answers wrong": ([behaving("answers wrong")], "answers the model's examples wrong", IMAGE),
+    "answers right, but /version is another's": ([behaving("another version")], "ffffffffffff", IMAGE),
+    "never ready": ([behaving("never ready")], "was not done within 12 s", IMAGE),
+    "memory limit too low": (
+        container(resources={"requests": {"memory": "6Mi"}, "limits": {"memory": "8Mi"}}),
+        "OOMKilled",
+        ELSEWHERE,
+    ),
+    "unschedulable": (container(resources={"requests": {"cpu": "1000"}}), "cpu", ELSEWHERE),
+    "a manifest that the server refuses": (
+        container(ports=[{"name": "http", "containerPort": 99999}]),
+        "does not accept the manifests",
+        ELSEWHERE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "told", "verdict"), CASES.values(), ids=CASES.keys())
+def test_a_release_that_fails_is_undone_whole(
+    staged: Staged,
+    vary: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: list[dict[str, Any]],
+    told: str,
+    verdict: str,
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "12")
+    vary(*changes)
+    run = forced(staged)
+    assert not run.succeeded
+    assert told in run.message
+    assert "Undone: release" in run.message
+    assert "is in force again" in run.message
+    assert_undone(staged, verdict)
+    if verdict == IMAGE:
+        mark = STAGING.notes().mark_of(staged.next.digest)
+        assert mark is not None
+        assert told in mark.reason
+
+
+def test_a_missing_image_is_noticed_at_once(staged: Staged, vary: Any) -> None:
+    missing = f"{staged.line.registry.name}:missing"
+    vary(
+        {
+            "op": "add",
+            "path": "/spec/template/spec/initContainers",
+            "value": [{"name": "before", "image": missing}],
+        }
+    )
+    run = forced(staged)
+    assert f"the registry has no image {missing}" in run.message
+    seconds = run.seconds("watch rollout")
+    assert seconds < 5, seconds
+    assert_undone(staged, IMAGE)
+
+
+def test_a_pull_that_is_denied_blames_no_image(staged: Staged, vary: Any) -> None:
+    staged.line.commit()  # one that no node has yet
+    staged.line.ci()
+    assert staged.line.latest
+    vary({"op": "replace", "path": "/spec/template/spec/imagePullSecrets/0/name", "value": "nobody"})
+    run = forced(staged, staged.line.latest.digest)
+    assert "the registry refuses the cluster" in run.message
+    assert_undone(staged, ELSEWHERE)
+
+
+def test_one_replica_of_three_that_answers_wrong_is_found(staged: Staged, vary: Any) -> None:
+    vary(behaving("waits for its role"))
+    before = set(STAGING.pods())
+    new: list[str] = []
+
+    def are_three() -> bool:
+        listed = json.loads(STAGING.kubectl("get", "pods", "--output=json"))["items"]
+        new[:] = [
+            pod["metadata"]["name"]
+            for pod in listed
+            if pod["metadata"]["name"] not in before and pod["status"]["phase"] == "Running"
+        ]
+        return len(new) == 3
+
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(staged.line.start_release, staged.next.digest).result()
+        wait_until(are_three, PATIENCE, "there are not three new pods")
+        for role, pod in zip(("right", "wrong", "right"), new, strict=True):
+            STAGING.kubectl("exec", pod, "--", "touch", f"/tmp/{role}")
+        ended = staged.line.platform.wait(run)
+    assert ended.state == "FAILED"
+    assert "answers the model's examples wrong" in ended.message
+    assert_undone(staged, IMAGE)
+
+
+def test_manifests_that_dont_render_change_nothing(staged: Staged, vary: Any) -> None:
+    count = len(STAGING.history())
+    vary({"op": "replace", "path": "/spec/nowhere/at/all", "value": 1})
+    run = forced(staged)
+    assert "The manifests don't render" in run.message
+    assert len(STAGING.history()) == count
+
+
+def test_a_name_that_leads_elsewhere_keeps_the_release_from_starting(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = len(STAGING.history())
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__LOAD_BALANCER", '["127.0.0.9"]')
+    run = forced(staged)
+    assert not run.succeeded
+    assert "127.0.0.9" in run.message
+    assert len(STAGING.history()) == count
+
+
+def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) -> None:
+    count = len(STAGING.history())
+    edge = connect().containers.get(staged.line.platform.instance.container("edge"))
+    edge.stop(timeout=1)
+    try:
+        run = forced(staged)
+    finally:
+        edge.start()
+    assert not run.succeeded
+    assert len(STAGING.history()) == count
+    wait_until(lambda: bool(STAGING.version()), PATIENCE, "the edge does not answer again")
+
+
+def test_an_api_server_that_is_away_for_a_while_delays_a_release(staged: Staged, vary: Any) -> None:
+    control_plane = connect().containers.get(staged.line.platform.instance.container("control-plane"))
+    run = staged.line.start_release(staged.next.digest)
+    wait_until(
+        lambda: "new replicas ready" in staged.line.platform.log(run), PATIENCE, "the rollout has not begun"
+    )
+    control_plane.exec_run(["pkill", "-STOP", "-f", "kube-apiserver"])
+    try:
+        wait_until(
+            lambda: "still waiting" in staged.line.platform.log(run), PATIENCE, "the run has not noticed"
+        )
+    finally:
+        control_plane.exec_run(["pkill", "-CONT", "-f", "kube-apiserver"])
+    ended = staged.line.platform.wait(run)
+    assert ended.state == "COMPLETED", ended.message
+    assert STAGING.version()["capsule"] == staged.next.capsule
+    back = staged.line.release(staged.live.digest, force=True, reason="as before")
+    assert back.succeeded, back.message
+
+
+def test_a_first_release_that_fails_leaves_the_environment_as_empty_as_before(
+    staged: Staged, vary: Any
+) -> None:
+    place = Place("production")
+    place.empty()
+    vary(behaving("dies"))
+    run = staged.line.release(staged.next.digest, environment="production", force=True, reason="a test")
+    assert not run.succeeded
+    assert "as empty as it was before" in run.message
+    assert place.objects() == set()
+    assert place.pods() == []
+    assert place.verdicts() == ["bad"]
+
+
+def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(line: Line, vary: Any) -> None:
+    STAGING.empty()
+    line.ci()
+    assert line.release().succeeded
+    line.commit(app="answers wrong", where="cluster")
+    line.ci()
+    vary({"op": "add", "path": "/metadata/annotations", "value": {"team": "b"}})
+    assert not line.release().succeeded
+    deployment = json.loads(STAGING.kubectl("get", "deployment", "classifier", "--output=json"))
+    assert "team" not in deployment["metadata"]["annotations"]
+    night = line.release()
+    assert night.succeeded
+    assert "was bad here" in night.message
+    assert STAGING.verdicts() == ["bad", "good"]
