@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,6 +16,7 @@ from flows.services import command
 from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.images import Engine
+from flows.services.kubeconfig import context_of, write_private
 from flows.services.manifests import Overlay
 from flows.services.model_store import ModelStore
 from flows.services.plain_models import PlainDescription
@@ -48,6 +49,7 @@ class Run:
     say: Say
     progress: Callable[[str], Progress]
     journal: list[Stage] = field(default_factory=list)
+    _clusters: dict[str, Cluster] = field(default_factory=dict, repr=False)
 
     @property
     def cache(self) -> Path:
@@ -86,14 +88,26 @@ class Run:
         return Engine(engine_url(self.settings.engine), self.id, registry_credentials(self.settings.registry))
 
     def cluster(self, environment: str) -> Cluster:
-        """The namespace that the environment lives in."""
-        return cluster_of(self.settings, environment)
+        """The namespace that the environment lives in, as the account that releases."""
+        if environment not in self._clusters:
+            self._clusters[environment] = self._cluster(environment)
+        return self._clusters[environment]
 
     def overlay(self, environment: str) -> Overlay:
         """The team's manifests for the environment."""
         wanted = self.settings.environment(environment)
         folder = CHECKOUT / "deployments" / "kubernetes"
         return Overlay(folder, wanted.overlay, wanted.namespace, self.settings.app.name, wanted.replicas)
+
+    def _cluster(self, environment: str) -> Cluster:
+        wanted = self.settings.environment(environment)
+        cluster = cluster_of(self.settings, environment)
+        if wanted.credentials is None:
+            return cluster
+        content = secret(wanted.credentials, f"[environments.{environment}] credentials")
+        kubeconfig = self.workspace / f"{environment}.kubeconfig"
+        write_private(kubeconfig, content)
+        return replace(cluster, kubeconfig=kubeconfig, context=context_of(content, wanted.credentials))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
