@@ -16,9 +16,9 @@ from flows.services.registry import Credentials
 from flows.settings import Engine, ModelSettings, Registry
 
 
-def secret(name: str) -> str:
-    """The value of a Secret block."""
-    return str(_values("secret", name, "[source] credentials")["value"])
+def secret(name: str, key: str = "[source] credentials") -> str:
+    """The value of a Secret block; `key` is where slipway.toml names it."""
+    return str(_values("secret", name, key)["value"])
 
 
 def registry_credentials(registry: Registry) -> Credentials:

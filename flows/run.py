@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,6 +18,7 @@ from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.edge import Edge
 from flows.services.images import Engine
+from flows.services.kubeconfig import context_of, write_private
 from flows.services.manifests import Overlay
 from flows.services.model_store import ModelStore
 from flows.services.plain_models import PlainDescription
@@ -51,6 +52,7 @@ class Run:
     progress: Callable[[str], Progress]
     journal: list[Stage] = field(default_factory=list)
     _model_manifests: dict[str, Manifest] = field(default_factory=dict, repr=False)
+    _clusters: dict[str, Cluster] = field(default_factory=dict, repr=False)
 
     @property
     def cache(self) -> Path:
@@ -89,8 +91,10 @@ class Run:
         return Engine(engine_url(self.settings.engine), self.id, registry_credentials(self.settings.registry))
 
     def cluster(self, environment: str) -> Cluster:
-        """The namespace that the environment lives in."""
-        return cluster_of(self.settings, environment)
+        """The namespace that the environment lives in, as the account that releases."""
+        if environment not in self._clusters:
+            self._clusters[environment] = self._cluster(environment)
+        return self._clusters[environment]
 
     def edge(self, environment: str) -> Edge:
         """The way that the environment's users take."""
@@ -111,6 +115,16 @@ class Run:
         wanted = self.settings.environment(environment)
         folder = CHECKOUT / self.settings.app.manifests
         return Overlay(folder, wanted.overlay, wanted.namespace, self.settings.app.name, wanted.replicas)
+
+    def _cluster(self, environment: str) -> Cluster:
+        wanted = self.settings.environment(environment)
+        cluster = cluster_of(self.settings, environment)
+        if wanted.credentials is None:
+            return cluster
+        content = secret(wanted.credentials, f"[environments.{environment}] credentials")
+        kubeconfig = self.workspace / f"{environment}.kubeconfig"
+        write_private(kubeconfig, content)
+        return replace(cluster, kubeconfig=kubeconfig, context=context_of(content, wanted.credentials))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -4,51 +4,98 @@ import base64
 import json
 import subprocess
 import sys
-from http import HTTPStatus
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from kubernetes import client, config
+import yaml
 
+from deployments import cluster_manifests
+from deployments.cluster_manifests import PREPARED, PULL_SECRET
 from deployments.local.instance import Instance
+from deployments.local.prefect_api import PrefectApi
 from deployments.local.prefect_server import flow_environment
 from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
-from flows.core.errors import PlatformFailed
-from flows.settings import EMBEDDED, Settings
+from flows.core.errors import PlatformFailed, SlipwayError
+from flows.services import kubeconfig as kubeconfigs
+from flows.services.cluster import Cluster
+from flows.services.registry import Credentials
+from flows.settings import EMBEDDED, Environment, Settings
 
-PULL_SECRET = "slipway-registry"
 TIMEOUT = 120
+RENEWED_BEFORE = timedelta(days=30)
+"""How long before the account's token expires it is made anew."""
 
 
 def ensure(
     instance: Instance, settings: Settings, kubeconfig: Path, access: RegistryAccess | None, say: Say
 ) -> None:
-    """Namespace and pull secret of each environment on the embedded cluster, as they have to be now."""
+    """All that releases to the environments on the embedded cluster need, as it has to be now."""
     names = [name for name, wanted in settings.environments.items() if wanted.context == EMBEDDED]
-    connection = client.Configuration()
-    config.load_kube_config(  # type: ignore[no-untyped-call]  # only its API is typed
-        str(kubeconfig), EMBEDDED, client_configuration=connection
-    )
-    core = client.CoreV1Api(client.ApiClient(connection))
-    missing = [n for n in names if not _is_prepared(core, settings.environments[n].namespace, access)]
+    with PrefectApi(instance.ports.prefect_port) as api:
+        missing = [n for n in names if not _is_prepared(settings.environments[n], kubeconfig, access, api)]
     if missing:
         say(f"python -m deployments.bootstrap {' '.join(missing)}")
         _prepare(instance, missing)
 
 
-def _is_prepared(core: client.CoreV1Api, namespace: str, access: RegistryAccess | None) -> bool:
-    """Whether the pull secret opens our registry; of another registry we don't know the password here."""
-    if access is None:
+def _is_prepared(
+    wanted: Environment, kubeconfig: Path, access: RegistryAccess | None, api: PrefectApi
+) -> bool:
+    """False also where we can't tell: of another registry we don't know the password here."""
+    cluster = Cluster(kubeconfig, EMBEDDED, wanted.namespace, deployment="")
+    return (
+        access is not None
+        and _is_current(cluster)
+        and _opens(cluster, access)
+        and (wanted.credentials is None or _is_fenced(cluster, api.block("secret", wanted.credentials)))
+    )
+
+
+def _is_current(cluster: Cluster) -> bool:
+    """Whether this edition was created, and the policy is there that `_is_fenced` would not miss."""
+    namespace = cluster.api.get(f"/api/v1/namespaces/{cluster.namespace}")
+    edition = namespace["metadata"].get("annotations", {}).get(PREPARED) if namespace else None
+    policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+    kinds = (f"{policies}ies", f"{policies}ybindings")
+    return edition == cluster_manifests.edition() and all(
+        cluster.api.get(f"{kind}/slipway-secrets-{cluster.namespace}") for kind in kinds
+    )
+
+
+def _opens(cluster: Cluster, access: RegistryAccess) -> bool:
+    """Whether the pull secret opens our registry."""
+    secret = cluster.api.get(cluster.path("api/v1", "secrets", PULL_SECRET))
+    if secret is None:
         return False
-    try:
-        secret = core.read_namespaced_secret(PULL_SECRET, namespace)
-    except client.ApiException as error:
-        if error.status == HTTPStatus.NOT_FOUND:
+    found = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+    login = cluster_manifests.login(Credentials(access.address, access.username, access.password))
+    return bool(found == login)
+
+
+def _is_fenced(cluster: Cluster, block: dict[str, str] | None) -> bool:
+    """Whether the block's kubeconfig leads here, is let in for long yet, and writes with the Lease alone."""
+    if block is None:
+        return False
+    with TemporaryDirectory(prefix="slipway-") as folder:
+        file = Path(folder) / "kubeconfig"
+        try:
+            content = kubeconfigs.parsed(block["value"], "")
+            kubeconfigs.write_private(file, block["value"])
+            account = Cluster(file, content["current-context"], cluster.namespace, deployment="")
+            account.require_fence()
+        except SlipwayError:
             return False
-        raise PlatformFailed(f"The embedded cluster answers {error.status}: {error.reason}.") from error
-    known = json.loads(base64.b64decode((secret.data or {})[".dockerconfigjson"]))["auths"]
-    login = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
-    return bool(known.get(access.address, {}).get("auth") == login)
+    own = yaml.safe_load((cluster.kubeconfig or Path()).read_text())["clusters"][0]["cluster"]
+    return content["clusters"][0]["cluster"] == own and _lasts(content["users"][0]["user"]["token"])
+
+
+def _lasts(token: str) -> bool:
+    """Whether a JSON Web Token (RFC 7519) is far from its end."""
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return datetime.fromtimestamp(claims["exp"], UTC) - datetime.now(UTC) > RENEWED_BEFORE
 
 
 def _prepare(instance: Instance, environments: list[str]) -> None:

@@ -130,6 +130,26 @@ class ClusterNotPrepared(PermanentError):
     """The cluster lacks what an administrator creates once: the namespace, its rights, its secrets."""
 
 
+class ChangedMeanwhile(TransientError):
+    """An object in the cluster is no longer as it was read, or somebody else created it first."""
+
+
+class FenceLost(PermanentError):
+    """Another run has taken the environment over; nothing of what this one still writes is let in."""
+
+
+class LockedByAnother(PermanentError):
+    """Another run has had the environment for longer than this one waits; `holder` says which."""
+
+    def __init__(self, happened: str, remedy: str = "", *, details: str = "", holder: str) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.holder = holder
+
+
+class RecordTaken(PermanentError):
+    """A record of that number is there already, of another release."""
+
+
 class ManifestsRejected(PermanentError):
     """The manifests don't render, or the API server does not accept them."""
 

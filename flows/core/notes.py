@@ -1,16 +1,17 @@
-"""What is remembered of an environment beside its releases: whether it is held, and which images are bad."""
+"""What an environment remembers beside its releases: that a person holds it, which images failed there."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-MARKS_KEPT = 50
+KEPT = 50
+"""Marks that are kept: the newest."""
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Nothing is released here by itself, until it is lifted or a person asks for something newer."""
+    """The environment stays as it is until a person resumes it."""
 
     since: datetime
     by: str
@@ -22,7 +23,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Mark:
-    """An image (by digest) that failed here."""
+    """The image of that digest failed here, in that run; it isn't released again by itself."""
 
     digest: str
     reason: str
@@ -32,25 +33,33 @@ class Mark:
 
 @dataclass(frozen=True)
 class Notes:
-    """The hold, if there is one, and the marks, the newest first."""
+    """An environment's hold, if there is one, and its marks, the newest first, one a digest."""
 
     hold: Hold | None = None
     marks: tuple[Mark, ...] = ()
 
     def mark_of(self, digest: str) -> Mark | None:
-        """Why that image is bad here, or None."""
+        """The mark of that image, or None."""
         return next((mark for mark in self.marks if mark.digest == digest), None)
 
+    def with_hold(self, hold: Hold) -> "Notes":
+        """The same, held."""
+        return replace(self, hold=hold)
+
+    def without_hold(self) -> "Notes":
+        """The same, resumed."""
+        return replace(self, hold=None)
+
     def with_mark(self, mark: Mark) -> "Notes":
-        """The same with this image bad, for this reason."""
-        return replace(self, marks=(mark, *self.without_mark(mark.digest).marks)[:MARKS_KEPT])
+        """The same with this mark in place of an older one of its image."""
+        return replace(self, marks=(mark, *self.without_mark(mark.digest).marks)[:KEPT])
 
     def without_mark(self, digest: str) -> "Notes":
-        """The same with nothing said of that image."""
+        """The same without that image's mark."""
         return replace(self, marks=tuple(mark for mark in self.marks if mark.digest != digest))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values, as the ConfigMap keeps them."""
         return {
             "hold": _plain(self.hold) if self.hold else None,
             "marks": [_plain(mark) for mark in self.marks],
@@ -59,15 +68,12 @@ class Notes:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Notes":
         """The notes of such values."""
-        hold = content.get("hold")
-        return cls(
-            Hold(**_parsed(hold)) if hold else None,
-            tuple(Mark(**_parsed(mark)) for mark in content.get("marks", ())),
-        )
+        hold = Hold(**_parsed(content["hold"])) if content.get("hold") else None
+        return cls(hold, tuple(Mark(**_parsed(mark)) for mark in content.get("marks", [])))
 
 
 def _plain(value: Hold | Mark) -> dict[str, Any]:
-    return asdict(value) | {"since": value.since.isoformat()}
+    return {**asdict(value), "since": value.since.isoformat()}
 
 
 def _parsed(content: Mapping[str, Any]) -> dict[str, Any]:

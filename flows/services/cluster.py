@@ -1,84 +1,91 @@
-"""One namespace of a Kubernetes cluster: what is live there, and applying a release to it."""
+"""One namespace of a Kubernetes cluster: what is there, and writing to it as the holder of its Lease.
 
-import json
-import re
+Every write carries the holder's fence as an annotation, and the cluster's admission policy lets in only that
+of the run which holds the Lease (deployments/kubernetes/cluster): a run that was paused, partitioned or
+presumed dead can't write over its successor.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import urllib3
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
-
-from flows.core.errors import (
-    ClusterNotPrepared,
-    ClusterUnavailable,
-    CommandFailed,
-    CredentialsRefused,
-    ManifestsRejected,
-    PermanentError,
-    SettingsError,
-    SlipwayError,
-)
+from flows.core.errors import ChangedMeanwhile, ClusterUnavailable, CredentialsRefused, FenceLost
 from flows.core.image import Image
 from flows.core.release import Live
 from flows.core.rollout import Done, Object, Snapshot, judge
-from flows.services.command import NOT_INSTALLED, Command, Say, run, silent
-from flows.services.manifests import Manifests
+from flows.services.command import Say, silent
+from flows.services.kubectl import Kubectl
+from flows.services.kubernetes_api import FIELD_MANAGER, KubernetesApi, not_prepared
 
 ANNOTATION = "slipway.dev/"
-FIELD_MANAGER = "slipway"
-APPLY_TIMEOUT = 60
-CALL_TIMEOUT = (5, 20)
-"""Seconds to connect, and to wait for an answer."""
+FENCE = f"{ANNOTATION}fence"
+NOBODY = "nobody/0"
+"""A fence that no run ever holds."""
 
-UNREACHABLE = re.compile(
-    r"connection (refused|reset)|connection lost|i/o timeout|no such host|TLS handshake|EOF"
-    r"|[Uu]nable to connect|deadline exceeded|Too Many Requests|ServiceUnavailable|InternalError|etcdserver"
-)
-REFUSED = re.compile(r'forbidden: User "|Unauthorized|must be logged in')
-CONFLICT = re.compile(r"conflicts? with")
+DELETE_TRIES = 10
+"""Controllers write an object's status while it is being deleted, each time as another version."""
 
 
 @dataclass(frozen=True)
 class Cluster:
     """One namespace of one cluster, by kubeconfig file (None: the user's own) and context.
 
-    `deployment` is the name of the app's Deployment; `kubectl` the program, 1.27 or newer.
+    `deployment` is the name of the app's Deployment; `program` kubectl, 1.27 or newer. A `fence` is
+    `<holder>/<number>`, as the Lease has them. Every call may raise `ClusterUnavailable`, which is worth
+    another try; what writes raises `FenceLost` once another run has taken over.
     """
 
     kubeconfig: Path | None
     context: str
     namespace: str
     deployment: str
-    kubectl: str = "kubectl"
+    program: str = "kubectl"
 
     @cached_property
-    def api(self) -> client.ApiClient:
-        """A connection; `SettingsError` where the kubeconfig has no such context."""
-        file = str(self.kubeconfig) if self.kubeconfig else None
-        try:
-            found = config.new_client_from_config(file, self.context)  # type: ignore[no-untyped-call]  # only its API is typed
-        except ConfigException as error:
-            raise SettingsError(
-                f"The kubeconfig {file or 'of this user'} has no usable context {self.context!r}: {error}.",
-                "Correct `context` or `kubeconfig` of the environment; `make run` makes the embedded one.",
-            ) from None
-        return cast(client.ApiClient, found)
+    def api(self) -> KubernetesApi:
+        """The server; its calls raise `SettingsError` where the kubeconfig has no such context."""
+        return KubernetesApi(self.kubeconfig, self.context)
+
+    @cached_property
+    def kubectl(self) -> Kubectl:
+        """The program, on this namespace."""
+        return Kubectl(self.program, self.api, self.namespace)
+
+    @cached_property
+    def _plurals(self) -> dict[tuple[str, str], str]:
+        return {}
 
     def require_namespace(self) -> None:
-        """`ClusterNotPrepared` where the namespace is missing."""
-        if self._get(f"/api/v1/namespaces/{self.namespace}") is None:
-            raise ClusterNotPrepared(
-                f"The cluster {self.context!r} has no namespace {self.namespace!r}.",
-                "An administrator creates what releases need: python -m deployments.bootstrap",
-            )
+        """`ClusterNotPrepared` where the namespace is missing, or is none of this account's."""
+        try:
+            found = self.api.get(f"/api/v1/namespaces/{self.namespace}")
+        except CredentialsRefused as refused:
+            raise not_prepared(
+                f"This account may not see the namespace {self.namespace!r}: {refused.happened}"
+            ) from None
+        if found is None:
+            raise not_prepared(f"The cluster {self.context!r} has no namespace {self.namespace!r}.")
+
+    def require_fence(self) -> None:
+        """`ClusterNotPrepared` where the server would let in what a run without the Lease writes."""
+        probe = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "slipway-fence-probe", "annotations": {FENCE: NOBODY}},
+        }
+        try:
+            self.api.create(self.path("api/v1", "configmaps"), probe, dry_run=True)
+        except FenceLost:
+            return
+        raise not_prepared(
+            f"The cluster {self.context!r} does not fence what this account writes to {self.namespace!r}."
+        )
 
     def found(self) -> Object | None:
         """The app's Deployment, or None."""
-        return self._get(self._path("apis/apps/v1", "deployments", self.deployment))
+        return self.api.get(self.path("apis/apps/v1", "deployments", self.deployment))
 
     def live(self) -> Live | None:
         """What the Deployment says is live, or None where there is none of ours."""
@@ -98,28 +105,6 @@ class Cluster:
             settled=isinstance(judge(self.snapshot(deployment)), Done),
         )
 
-    def apply(self, manifests: Manifests, say: Say) -> None:
-        """Apply all objects, or none where the server would refuse one of them.
-
-        `ManifestsRejected` carries the server's words, `ClusterUnavailable` is worth another try.
-        """
-        self._apply(manifests, ("--dry-run=server",), silent)
-        self._apply(manifests, (), say)
-
-    def kubectl_apply(self) -> tuple[str, ...]:
-        """The command that applies manifests from standard input to this namespace, as our field manager."""
-        return (
-            *(self.kubectl, "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-"),
-            *((f"--kubeconfig={self.kubeconfig}",) if self.kubeconfig else ()),
-            *(f"--context={self.context}", f"--namespace={self.namespace}"),
-        )
-
-    def _apply(self, manifests: Manifests, options: tuple[str, ...], say: Say) -> None:
-        try:
-            run(Command((*self.kubectl_apply(), *options), APPLY_TIMEOUT, stdin=manifests.to_yaml()), say)
-        except CommandFailed as failure:
-            raise self._explained(failure) from None
-
     def snapshot(self, deployment: Object) -> Snapshot:
         """The Deployment with its ReplicaSets, Pods and Events as they are now."""
         selector = ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"]["matchLabels"].items())
@@ -132,65 +117,95 @@ class Cluster:
 
     def log(self, pod: str, *, lines: int, previous: bool) -> str:
         """The last lines of a pod's container, or of the one before it; "" where there is none."""
-        path = f"{self._path('api/v1', 'pods', pod)}/log?tailLines={lines}&previous={str(previous).lower()}"
-        status, body = self._ask(path)
-        return body.decode(errors="replace").rstrip() if status == HTTPStatus.OK else ""
+        path = f"{self.path('api/v1', 'pods', pod)}/log?tailLines={lines}&previous={str(previous).lower()}"
+        return (self.api.text(path, otherwise="") or "").rstrip()
 
-    def _path(self, group: str, kind: str, name: str = "") -> str:
-        return f"/{group}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
+    def metrics(self, pod: str, port: int = 8000) -> str:
+        """What a pod's /metrics says, asked through the API server; "" where there is no such pod."""
+        return self.api.text(f"{self.path('api/v1', 'pods', f'{pod}:{port}')}/proxy/metrics") or ""
 
-    def _list(self, group: str, kind: str, selector: str = "") -> tuple[Object, ...]:
-        found = self._get(self._path(group, kind) + (f"?labelSelector={selector}" if selector else ""))
+    def service_addresses(self) -> tuple[str, ...]:
+        """The load balancer's addresses or host names, as the app's Service reports them."""
+        service = self.api.get(self.path("api/v1", "services", self.deployment))
+        entrances = service["status"].get("loadBalancer", {}).get("ingress", []) if service else []
+        return tuple(entrance.get("ip") or entrance["hostname"] for entrance in entrances)
+
+    def apply(self, objects: Sequence[Object], fence: str, say: Say) -> None:
+        """Apply all objects, or none where the server would refuse one of them: `ManifestsRejected`.
+
+        Replicas that somebody else sets, as an autoscaler does, are left alone.
+        """
+        # stamped first: two managers may own the annotation while both want the same
+        wanted = [_wanted(item, self._stamped(item, fence), fence) for item in objects]
+        self.kubectl.apply(wanted, ("--dry-run=server",), silent)
+        self.kubectl.apply(wanted, (), say)
+
+    def stamp(self, objects: Sequence[Object], fence: str) -> None:
+        """Mark those of the objects that exist as this holder's: what a run before read of them is stale."""
+        for item in objects:
+            self._stamped(item, fence)
+
+    def delete(self, objects: Sequence[Object], fence: str, say: Say) -> None:
+        """Delete those of the objects that exist, each as it was when it carried this fence."""
+        for item in objects:
+            if self._delete(item, fence):
+                say(f"Deleted {item['kind']} {item['metadata']['name']}.")
+
+    def path(self, group: str, plural: str, name: str = "") -> str:
+        """Of all objects of a kind in this namespace, or of one; `group` with its version, as api/v1."""
+        return f"/{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def _stamped(self, item: Object, fence: str) -> dict[str, Any] | None:
+        """The object as it is in the cluster, with this fence; None where it is not there."""
+        path = self._path_of(item)
+        found = self.api.get(path)
+        if found is None or found["metadata"].get("annotations", {}).get(FENCE) == fence:
+            return found
+        return self.api.merge(path, {"metadata": {"annotations": {FENCE: fence}}})
+
+    def _delete(self, item: Object, fence: str) -> bool:
+        for _ in range(DELETE_TRIES):
+            found = self._stamped(item, fence)
+            if found is None:
+                return False
+            try:
+                return self.api.delete(self._path_of(item), found)
+            except ChangedMeanwhile:
+                continue
+        raise ClusterUnavailable(
+            f"{item['kind']} {item['metadata']['name']} changes faster than it can be deleted.", "Try again."
+        )
+
+    def _path_of(self, item: Object) -> str:
+        version, kind = item["apiVersion"], item["kind"]
+        group = f"apis/{version}" if "/" in version else f"api/{version}"
+        if (version, kind) not in self._plurals:
+            known = self.api.get(f"/{group}") or {"resources": []}
+            names = {r["kind"]: r["name"] for r in known["resources"] if "/" not in r["name"]}
+            self._plurals.update({(version, k): name for k, name in names.items()})
+        if (version, kind) not in self._plurals:
+            raise self.kubectl.rejected(f"it knows no kind {kind!r} of {version}")
+        return self.path(group, self._plurals[version, kind], item["metadata"]["name"])
+
+    def _list(self, group: str, plural: str, selector: str = "") -> tuple[Object, ...]:
+        found = self.api.get(self.path(group, plural) + (f"?labelSelector={selector}" if selector else ""))
         return tuple(found["items"]) if found else ()
 
-    def _get(self, path: str) -> dict[str, Any] | None:
-        status, body = self._ask(path)
-        if status == HTTPStatus.NOT_FOUND:
-            return None
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise self._refused(json.loads(body).get("message", HTTPStatus(status).phrase))
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise self._away(f"it answered {status}")
-        if status != HTTPStatus.OK:
-            raise PermanentError(f"The cluster {self.context!r} answered {status} to {path}.")
-        return cast(dict[str, Any], json.loads(body))
 
-    def _ask(self, path: str) -> tuple[int, bytes]:
-        """Status and body of one GET; the JSON is judged as it is, without the client's own types."""
-        request = self.api.param_serialize("GET", path, auth_settings=["BearerToken"])
-        try:
-            answer = self.api.call_api(*request, _request_timeout=CALL_TIMEOUT)
-            return answer.status, bytes(answer.read())  # type: ignore[no-untyped-call]  # as above
-        except urllib3.exceptions.HTTPError as error:
-            raise self._away(error) from None
+def fenced(metadata: Object, fence: str) -> dict[str, Any]:
+    """An object's metadata with the annotation that its holder writes under."""
+    return {**metadata, "annotations": {**metadata.get("annotations", {}), FENCE: fence}}
 
-    def _explained(self, failure: CommandFailed) -> SlipwayError:
-        said = failure.details
-        last = said.splitlines()[-1] if said else failure.happened
-        if failure.timed_out or UNREACHABLE.search(said):
-            return self._away(last)
-        if REFUSED.search(said):
-            return self._refused(last)
-        if failure.status == NOT_INSTALLED:
-            return PermanentError(
-                failure.happened, "Set `kubectl` in slipway.toml to a kubectl of 1.27 or newer."
-            )
-        if CONFLICT.search(said):
-            return ManifestsRejected(
-                "Somebody else set a field that the manifests set, too.",
-                f"Let go of it there, or take it out of the manifests: {last}",
-                details=said,
-            )
-        return ManifestsRejected(f"The cluster does not accept the manifests: {last}", details=said)
 
-    def _away(self, reason: object) -> ClusterUnavailable:
-        return ClusterUnavailable(
-            f"The cluster {self.context!r} could not be reached: {reason}.",
-            "Is it up, and the kubeconfig right?",
-        )
+def _wanted(item: Object, found: Object | None, fence: str) -> Object:
+    marked = {**item, "metadata": fenced(item["metadata"], fence)}
+    if item["kind"] == "Deployment" and found is not None and _others_set_replicas(found):
+        marked["spec"] = {key: value for key, value in item["spec"].items() if key != "replicas"}
+    return marked
 
-    def _refused(self, reason: object) -> CredentialsRefused:
-        return CredentialsRefused(
-            f"The cluster {self.context!r} refuses: {reason}.",
-            f"Check the kubeconfig's credentials and rights in namespace {self.namespace!r}.",
-        )
+
+def _others_set_replicas(deployment: Object) -> bool:
+    return any(
+        entry["manager"] != FIELD_MANAGER and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in deployment["metadata"].get("managedFields", [])
+    )

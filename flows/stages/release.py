@@ -190,7 +190,7 @@ def hold(run: Run, here: Turn, by: str, reason: str) -> None:
     """Nothing is released here by itself any more."""
     kept = Records(run.cluster(here.environment))
     notes = kept.notes()
-    kept.write_notes(replace(notes, hold=Hold(datetime.now(UTC), by, reason)), here.held.fence)
+    kept.write_notes(notes.with_hold(Hold(datetime.now(UTC), by, reason)), here.held.fence)
     run.say(f"{here.environment} is held: {reason}.")
 
 
@@ -200,7 +200,7 @@ def lift_hold(run: Run, here: Turn, why: str) -> bool:
     notes = kept.notes()
     if notes.hold is None:
         return False
-    kept.write_notes(replace(notes, hold=None), here.held.fence)
+    kept.write_notes(notes.without_hold(), here.held.fence)
     run.say(f"{here.environment} is no longer {notes.hold}: {why}.")
     return True
 
