@@ -11,7 +11,9 @@ from deployments.local import (
     blob_store,
     blocks,
     cluster,
+    dns,
     docker_daemon,
+    edge,
     images,
     kubernetes_binary,
     platform_file,
@@ -63,7 +65,7 @@ class BringUp:
 
     def ingredients(self) -> None:
         """Begin with what is built once per machine."""
-        for role in (images.NODE, images.REGISTRY, images.AZURITE):
+        for role in (images.NODE, images.REGISTRY, images.AZURITE, images.EDGE, images.DNS):
             self._image(role)
         self._kubernetes()
 
@@ -86,12 +88,13 @@ class BringUp:
         return self.steps.start("Base image in the registry", self._offer_base, base, access)
 
     def cluster(self) -> Future[Path | None]:
-        """The cluster, if an environment lives on it."""
+        """The cluster and what makes it reachable by name, if an environment lives on it."""
         if not self.settings.wants_embedded_cluster:
             return _nothing()
-        return self.steps.start(
-            "Kubernetes cluster", self._up_cluster, self._kubernetes(), self._image("node")
-        )
+        binary, image = self._kubernetes(), self._image("node")
+        nodes = self.steps.start("Kubernetes cluster", cluster.up, self.client, self.instance, binary, image)
+        names = self.steps.start("DNS server", dns.up, self.client, self.instance, self._image("dns"))
+        return self.steps.start("Edge", self._up_edge, self._image("edge"), binary, nodes, names)
 
     def _kubernetes(self) -> Future[Path]:
         return self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
@@ -104,8 +107,8 @@ class BringUp:
         platform_file.add_registry(self.instance, self.settings, access.address, reference)
         return access
 
-    def _up_cluster(self, binary: Path, node_image: str, say: Say) -> Path:
-        kubeconfig = cluster.up(self.client, self.instance, binary, node_image, say)
+    def _up_edge(self, image: str, binary: Path, kubeconfig: Path, _names: str, say: Say) -> Path:
+        edge.up(self.client, self.instance, image, self.settings, say)
         platform_file.add_cluster(self.instance, self.settings, kubeconfig, kubernetes_binary.kubectl(binary))
         return kubeconfig
 
@@ -146,5 +149,5 @@ def _ports(settings: WrittenSettings) -> list[str]:
     if platform_file.wants_registry(settings):
         ports.append("registry_port")
     if settings.wants_embedded_cluster:
-        ports += ["kubernetes_port", "app_port"]
+        ports += ["kubernetes_port", "dns_port", *(edge.port_setting(name) for name in edge.served(settings))]
     return ports

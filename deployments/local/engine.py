@@ -32,8 +32,8 @@ class Container:
     """What a container of the platform is made from; with any change it is made anew.
 
     `volumes` are named by role and survive the container, `mounts` (read-only) and `writable_mounts` are
-    paths of the machine, `ports` maps the container's to one on 127.0.0.1. What is inside a mount is not
-    compared: a digest of it in `environment` makes it count.
+    paths of the machine, `ports` (TCP) and `udp_ports` map the container's to one on 127.0.0.1. What is
+    inside a mount is not compared: a digest of it in `environment` makes it count.
     """
 
     role: str
@@ -45,6 +45,7 @@ class Container:
     writable_mounts: Mapping[str, str] = field(default_factory=dict)
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
+    udp_ports: Mapping[int, int] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     hostname: str | None = None
     capabilities: tuple[str, ...] = ()
@@ -147,7 +148,11 @@ def _create(
         environment=dict(spec.environment),
         mounts=_mounts(instance, spec),
         tmpfs=dict(spec.tmpfs),
-        ports={f"{inside}/tcp": ("127.0.0.1", outside) for inside, outside in spec.ports.items()},
+        ports={
+            f"{inside}/{protocol}": ("127.0.0.1", outside)
+            for protocol, published in (("tcp", spec.ports), ("udp", spec.udp_ports))
+            for inside, outside in published.items()
+        },
         network=instance.network,
         networking_config={instance.network: endpoint},
         cgroupns=spec.cgroup_namespace,

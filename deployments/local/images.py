@@ -23,6 +23,8 @@ BASE = "base"
 NODE = "node"
 REGISTRY = "registry"
 AZURITE = "azurite"
+EDGE = "edge"
+DNS = "dns"
 
 RECIPES = Path(__file__).parent / "containers"
 REPOSITORY = "slipway-platform"

@@ -14,10 +14,9 @@ from deployments.local.instance import Instance
 from deployments.local.prefect_api import FlowRun, PrefectApi
 from deployments.local.progress import Say, Steps
 from deployments.local.registry import RegistryAccess
-from flows.settings import Settings
+from flows.settings import EVERY, Settings
 
 SAMPLE_VERSION = "1.0.0"
-ENVIRONMENT = "production"
 
 
 @dataclass(frozen=True)
@@ -62,5 +61,5 @@ class MainJob:
             cluster_preparation.ensure(self.instance, self.settings, kubeconfig, registry, say)
 
     def _release(self, api: PrefectApi, _image: FlowRun, _prepared: None, say: Say) -> FlowRun:
-        parameters = {"environment": ENVIRONMENT, "image": "latest", "reason": "make run"}
+        parameters = {"environment": EVERY, "image": "latest", "reason": "make run"}
         return flow_runs.run(api, "release/on-demand", parameters, say)

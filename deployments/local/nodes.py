@@ -8,9 +8,6 @@ from deployments.local.credentials import API_PORT
 from deployments.local.engine import Container
 from deployments.local.instance import Instance
 
-APP_NODE_PORT = 30080
-"""Where the app's Service listens on every node; on the machine it is the platform's app port."""
-
 CAPABILITIES = {"NET_ADMIN": 12, "SYS_PTRACE": 19, "SYS_ADMIN": 21, "SYS_RESOURCE": 24, "SYSLOG": 34}
 """What a node needs beside docker's own choice, with their numbers in linux/capability.h."""
 
@@ -32,7 +29,7 @@ def container(instance: Instance, node: Node, image: str, binary: Path) -> Conta
     """What the node's container is made from; with new certificates it is made anew."""
     if node == CONTROL_PLANE:
         identity = credentials.ensure_control_plane(instance)
-        ports = {API_PORT: instance.ports.kubernetes_port, APP_NODE_PORT: instance.ports.app_port}
+        ports = {API_PORT: instance.ports.kubernetes_port}
     else:
         identity = credentials.ensure_node(instance, node.role)
         ports = {}

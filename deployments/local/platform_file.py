@@ -12,9 +12,10 @@ from typing import Any
 import tomli_w
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
+from deployments.local import dns, edge
 from deployments.local.instance import Instance
 from deployments.local.prefect_server import client_settings
-from flows.settings import CHECKOUT, EMBEDDED, Settings, config_file
+from flows.settings import CHECKOUT, Settings, config_file
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
@@ -56,7 +57,7 @@ def forget_stale(instance: Instance, written: WrittenSettings) -> None:
         content.pop("registry", None)
     if not wants_registry(written) or written.app.base_image != PUBLIC_BASE_IMAGE:
         content.pop("app", None)
-    kept = content.get("environments", {}).keys() & _embedded(written)
+    kept = content.get("environments", {}).keys() & set(edge.served(written))
     content["environments"] = {name: content["environments"][name] for name in sorted(kept)}
     if not kept:
         content.pop("kubectl", None)
@@ -72,12 +73,17 @@ def add_registry(instance: Instance, written: WrittenSettings, address: str, bas
 
 
 def add_cluster(instance: Instance, written: WrittenSettings, kubeconfig: Path, kubectl: Path) -> None:
-    """Environments on the embedded cluster are reached with that kubeconfig and answer at the app's port."""
+    """Environments on the embedded cluster are reached with that kubeconfig, and answer at the edge."""
     reached = {
-        "kubeconfig": str(kubeconfig),
-        "public_url": f"http://127.0.0.1:{instance.ports.app_port}",
+        name: {
+            "kubeconfig": str(kubeconfig),
+            "public_url": edge.public_url(instance, name),
+            "resolver": dns.address(instance),
+            "load_balancer": [dns.EDGE],
+        }
+        for name in edge.served(written)
     }
-    _add(instance, {"kubectl": str(kubectl), "environments": dict.fromkeys(_embedded(written), reached)})
+    _add(instance, {"kubectl": str(kubectl), "environments": reached})
 
 
 def write_command_line(instance: Instance) -> None:
@@ -109,10 +115,6 @@ def command_line_file() -> Path:
 
 def _file(instance: Instance) -> Path:
     return instance.state / "platform.toml"
-
-
-def _embedded(written: WrittenSettings) -> list[str]:
-    return [name for name, wanted in written.environments.items() if wanted.context == EMBEDDED]
 
 
 def _add(instance: Instance, tables: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from deployments.local.supervision import Program
 SERVER = "prefect-server"
 WORKER = "prefect-worker"
 
-QUEUES = {"ci": 2, "release": 1}
-"""Work queues, and how many runs of each go on at once: one release at a time, whatever CI does."""
+QUEUES = {"ci": 2, "release": 4}
+"""Work queues, and how many runs of each go on at once. A lock in the cluster keeps two releases of one
+environment apart; one that waits for it, or for a person, is not to hold up the others."""
 
 LIMITS = {"slipway-latest": 1}
 """Global concurrency limits that the flows take slots of, and how many there are."""

@@ -29,10 +29,11 @@ def check(instance: Instance, ports: Iterable[str], cache: Path) -> None:
         raise PlatformFailed(f"The platform can't start yet:\n{listed}", "\nNothing was started.")
 
 
-def is_taken(port: int) -> bool:
-    """Whether somebody listens on 127.0.0.1 at that port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def is_taken(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    """Whether somebody listens on 127.0.0.1 at that port, by TCP or what `kind` says."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -53,12 +54,17 @@ def _ports(instance: Instance, settings: Iterable[str]) -> Iterator[str]:
         publisher = next((c for c in containers if port in _published(c)), None)
         if publisher is not None and publisher.labels.get("slipway.instance") == instance.name:
             continue
-        if port not in own and is_taken(port):
+        if port not in own and any(is_taken(port, kind) for kind in _kinds(setting)):
             user = f"container {publisher.name}" if publisher else _listener(port)
             yield (
                 f"Port {port} on 127.0.0.1 is in use by {user}. End that, "
                 f"or choose another port at [embedded] {setting} in slipway.toml."
             )
+
+
+def _kinds(setting: str) -> tuple[socket.SocketKind, ...]:
+    """What listens at that port: a DNS server answers by UDP as well."""
+    return (socket.SOCK_STREAM, socket.SOCK_DGRAM) if setting == "dns_port" else (socket.SOCK_STREAM,)
 
 
 def _running_containers() -> list[DockerContainer]:

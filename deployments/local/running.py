@@ -4,10 +4,10 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deployments.local import bring_up, platform_file, summary
+from deployments.local import bring_up, edge, platform_file, summary
 from deployments.local.bring_up import BringUp
 from deployments.local.instance import Instance
-from deployments.local.main_job import ENVIRONMENT, MainJob
+from deployments.local.main_job import MainJob
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.progress import Display, Steps
 from flows import settings as configuration
@@ -16,14 +16,14 @@ from flows.core.errors import PlatformFailed
 
 def run_everything(instance: Instance, written: WrittenSettings) -> None:
     """Bring up or repair, build, release, and tell; what is there already is left as it is."""
-    written.environment(ENVIRONMENT)  # one that is missing is told before anything starts
+    edge.served(written)  # an environment that isn't is told before anything starts
     with _alone(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", bring_up.prepare, instance, written).result()
             parts = BringUp(steps, client, instance, written).everything()
             image, release = MainJob(steps, instance, written).start(parts)
         settings = configuration.load()  # with what the platform filled in
-    summary.show(display.console, settings, parts.server.result().ui_url, image.result(), release.result())
+    summary.show(display.console, instance, settings, image.result(), release.result())
 
 
 def build_everything(instance: Instance, written: WrittenSettings) -> None:

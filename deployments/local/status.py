@@ -8,7 +8,7 @@ from docker.errors import DockerException
 from rich.console import Console
 from rich.table import Table
 
-from deployments.local import live, supervision
+from deployments.local import dns, edge, live, supervision
 from deployments.local.engine import connect, list_containers
 from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
@@ -24,6 +24,8 @@ class Status:
     prefect_url: str
     registry: str
     environments: dict[str, LiveFacts]
+    addresses: dict[str, str]
+    """Of each environment, for a browser on this machine."""
 
     def to_json(self) -> str:
         """For programs."""
@@ -38,12 +40,13 @@ class Status:
 
 def read(instance: Instance, settings: Settings) -> Status:
     """Everything as it is now; what does not answer is None."""
-    first = next(iter(settings.environments.values()))
+    addresses = {name: edge.browser_url(instance, settings, name) for name in settings.environments}
     return Status(
-        app_url=first.public_url,
+        app_url=[*addresses.values()][-1],
         prefect_url=f"http://127.0.0.1:{instance.ports.prefect_port}",
         registry=settings.registry.address,
         environments={name: live.read(settings, name) for name in settings.environments},
+        addresses=addresses,
     )
 
 
@@ -75,7 +78,9 @@ def _parts(instance: Instance, status: Status) -> list[tuple[str, str, str]]:
     places = {
         "registry": status.registry,
         "blob-store": f"127.0.0.1:{instance.ports.blob_store_port}",
-        "control-plane": f"127.0.0.1:{instance.ports.kubernetes_port}, app {status.app_url}",
+        "control-plane": f"127.0.0.1:{instance.ports.kubernetes_port}",
+        "edge": ", ".join(f"{name} {url}" for name, url in status.addresses.items()),
+        "dns": f"{dns.address(instance)}, for *.{dns.DOMAIN}",
         "prefect-server": status.prefect_url,
     }
     states = [(p.name, f"{p.state.lower()}, {p.description}") for p in supervision.states(instance)]

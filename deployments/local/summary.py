@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from deployments.local import live
+from deployments.local import edge, live
+from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
-from deployments.local.main_job import ENVIRONMENT
 from deployments.local.prefect_api import FlowRun
 from deployments.local.sample_model import photos
 from flows.core.errors import PlatformFailed
@@ -19,22 +19,32 @@ PHOTO = "chelsea.png"
 SCORE_TIMEOUT = 30
 
 
-def show(console: Console, settings: Settings, prefect_url: str, image: FlowRun, release: FlowRun) -> None:
+def show(console: Console, instance: Instance, settings: Settings, image: FlowRun, release: FlowRun) -> None:
     """Print it; the classification is asked from the service that users reach."""
-    url = settings.environment(ENVIRONMENT).public_url
-    facts = live.read(settings, ENVIRONMENT)
+    last = [*settings.environments][-1]
+    url = edge.browser_url(instance, settings, last)
+    prefect = f"http://127.0.0.1:{instance.ports.prefect_port}"
     lines = {
         "App": url,
-        "Prefect": f"{prefect_url} (no sign-in: it listens on this machine only)",
+        "By name": _names(settings),
+        "Prefect": f"{prefect} (no sign-in: it listens on this machine only)",
         "CI": image.message,
         "Release": release.message,
-        "Live": _live(facts),
+        **{f"In {name}": _live(live.read(settings, name)) for name in settings.environments},
         "A cat": _classification(url),
     }
     console.print()
+    width = max(map(len, lines))
     for title, content in lines.items():
-        console.print(f"{title:>8}  {content}")
-    console.print(_NEXT.format(url=url, prefect=prefect_url))
+        console.print(f"{title:>{width}}  {content}")
+    console.print(_NEXT.format(url=url, prefect=prefect))
+
+
+def _names(settings: Settings) -> str:
+    environments = settings.environments.values()
+    urls = ", ".join(wanted.public_url for wanted in environments)
+    servers = ", ".join(sorted({wanted.resolver for wanted in environments if wanted.resolver}))
+    return f"{urls} (DNS server {servers})" if servers else urls
 
 
 def _live(facts: LiveFacts) -> str:

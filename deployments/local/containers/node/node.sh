@@ -120,7 +120,7 @@ start_control_plane() {
         --service-account-private-key-file /etc/kubernetes/service-accounts.key \
         --root-ca-file /etc/kubernetes/ca.crt --use-service-account-credentials \
         --authentication-skip-lookup --cert-dir /run/slipway/controller-manager \
-        --node-monitor-period 1s --node-monitor-grace-period 12s
+        --node-monitor-period 1s --node-monitor-grace-period 6s
     keep kube-scheduler kube kube-scheduler \
         --kubeconfig /etc/kubernetes/scheduler.kubeconfig --leader-elect=false \
         --authentication-skip-lookup --cert-dir /run/slipway/scheduler
