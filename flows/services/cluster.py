@@ -115,6 +115,10 @@ class Cluster:
             self._list("api/v1", "events"),
         )
 
+    def pods(self) -> tuple[Object, ...]:
+        """All of the app's pods, those that are ending among them."""
+        return self._list("api/v1", "pods", f"app.kubernetes.io/name={self.deployment}")
+
     def log(self, pod: str, *, lines: int, previous: bool) -> str:
         """The last lines of a pod's container, or of the one before it; "" where there is none."""
         path = f"{self.path('api/v1', 'pods', pod)}/log?tailLines={lines}&previous={str(previous).lower()}"

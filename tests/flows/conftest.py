@@ -1,6 +1,7 @@
 """Flows run in this process, on the shared platform; each test has a repository and a model of its own."""
 
 import json
+import os
 import shutil
 import subprocess
 import uuid
@@ -16,6 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.local.engine import connect
 from deployments.local.polling import wait_until
+from deployments.local.prefect_api import FlowRun
 from flows import settings
 from flows.blocks import blob_store, registry_credentials
 from flows.ci import ci
@@ -100,6 +102,18 @@ class Line:
         state = release(environment=environment, image=image, return_state=True, **parameters)
         return Ended(self.platform, state)
 
+    def start(self, deployment: str, **parameters: Any) -> FlowRun:
+        """A run through the worker, with this line's settings and what the test has changed of them."""
+        variables = {key: value for key, value in os.environ.items() if key.startswith("SLIPWAY_")}
+        return self.platform.api.start(deployment, parameters, variables)
+
+    def start_release(
+        self, image: str = "latest", environment: str = "staging", **parameters: Any
+    ) -> FlowRun:
+        """A forced release through the worker."""
+        asked = {"environment": environment, "image": image, "force": True, "reason": "a test"}
+        return self.start("release/on-demand", **{**asked, **parameters})
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -127,6 +141,11 @@ class Ended:
         """Each stage's state and how often it was tried."""
         found = self._of_this_run("task_runs", "flow_runs", "id")
         return {run["name"].rsplit("-", 1)[0]: (run["state_type"], run["run_count"]) for run in found}
+
+    def seconds(self, stage: str) -> float:
+        """How long a stage took."""
+        found = self._of_this_run("task_runs", "flow_runs", "id")
+        return float(next(run["total_run_time"] for run in found if run["name"].startswith(f"{stage}-")))
 
     def artifacts(self) -> str:
         """All that the run's page shows beside its log."""

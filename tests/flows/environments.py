@@ -1,4 +1,4 @@
-"""An environment as tests look into it and spoil it: with an administrator's rights, behind the flows' back."""
+"""An environment as tests look into it and spoil it: as an administrator, behind the flows' back."""
 
 import json
 import shutil
@@ -37,14 +37,9 @@ class Place:
     def kubectl(self, *arguments: str) -> str:
         """What kubectl says."""
         cluster = self.cluster
-        command = (cluster.kubectl, f"--kubeconfig={cluster.kubeconfig}", f"--context={cluster.context}")
-        done = subprocess.run(
-            [*command, f"--namespace={cluster.namespace}", *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
+        where = (f"--kubeconfig={cluster.kubeconfig}", f"--context={cluster.context}")
+        command = [cluster.program, *where, f"--namespace={cluster.namespace}", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def empty(self) -> None:
         """As before the first release: no object, no record, no note, nobody's lock."""
@@ -57,6 +52,12 @@ class Place:
         """Names of all pods, those that are ending among them."""
         listed = json.loads(self.kubectl("get", "pods", "--output=json"))
         return [item["metadata"]["name"] for item in listed["items"]]
+
+    def generation(self) -> int:
+        """How often what the Deployment asks for was changed."""
+        return int(
+            self.kubectl("get", "deployment", "classifier", "--output=jsonpath={.metadata.generation}")
+        )
 
     def objects(self) -> set[tuple[str, str]]:
         """Kind and name of everything that releases put here."""

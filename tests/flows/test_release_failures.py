@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,12 +163,11 @@ def test_one_replica_of_three_that_answers_wrong_is_found(staged: Staged, vary: 
         ]
         return len(new) == 3
 
-    with ThreadPoolExecutor() as pool:
-        run = pool.submit(staged.line.start_release, staged.next.digest).result()
-        wait_until(are_three, PATIENCE, "there are not three new pods")
-        for role, pod in zip(("right", "wrong", "right"), new, strict=True):
-            STAGING.kubectl("exec", pod, "--", "touch", f"/tmp/{role}")
-        ended = staged.line.platform.wait(run)
+    run = staged.line.start_release(staged.next.digest)
+    wait_until(are_three, PATIENCE, "there are not three new pods")
+    for role, pod in zip(("right", "wrong", "right"), new, strict=True):
+        STAGING.kubectl("exec", pod, "--", "touch", f"/tmp/{role}")
+    ended = staged.line.platform.wait(run)
     assert ended.state == "FAILED"
     assert "answers the model's examples wrong" in ended.message
     assert_undone(staged, IMAGE)

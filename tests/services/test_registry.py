@@ -99,6 +99,7 @@ def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_
     image = base.image(base_tag)
     tag = f"pointer-{uuid.uuid4().hex}"
     pointer = Pointer(
+        committed="2026-01-01T00:00:00+00:00",
         digest=image.digest,
         commit="c" * 40,
         subject="Ein schöner Tag — 「good」",
@@ -120,6 +121,7 @@ def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_
 
 def test_a_pointer_to_nothing_is_refused(ours: Registry) -> None:
     nowhere = Pointer(
+        committed="2026-01-01T00:00:00+00:00",
         digest="sha256:" + "0" * 64,
         commit="",
         subject="",

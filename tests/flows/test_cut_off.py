@@ -1,0 +1,229 @@
+"""Releases that don't come to their end: killed, cancelled, overtaken, or in each other's way."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployments.local import supervision
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import FlowRun
+from deployments.local.prefect_server import SERVER, WORKER
+from flows.core.pointer import Pointer
+from flows.recover import recover
+from flows.services import lease
+from flows.settings import CHECKOUT
+from tests.flows.conftest import Ended, Line, new_line
+from tests.flows.environments import Place, behaving, manifests_with
+from tests.platform_under_test import PlatformUnderTest
+
+STAGING = Place("staging")
+PATIENCE = 90
+
+
+@pytest.fixture(scope="module")
+def line(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """A line with one good release in staging; what each test leaves there is good, too."""
+    with pytest.MonkeyPatch.context() as variables:
+        made = new_line(platform, tmp_path_factory.mktemp("cut-off") / "team", variables)
+        STAGING.empty()
+        assert made.ci().succeeded
+        first = made.release()
+        assert first.succeeded, first.message
+        yield made
+        STAGING.empty()
+
+
+@pytest.fixture
+def live(line: Line) -> str:
+    """The digest of what is live, before the test."""
+    return next(record for record in STAGING.history() if record.verdict == "good").image.digest
+
+
+@pytest.fixture
+def coming(line: Line, live: str) -> Pointer:
+    """Another good image."""
+    line.commit()
+    assert line.ci().succeeded
+    assert line.latest
+    return line.latest
+
+
+@pytest.fixture
+def never_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A rollout that takes as long as a test wants."""
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("never ready"))))
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "300")
+
+
+def recovered(line: Line) -> Ended:
+    return Ended(line.platform, recover(environment="staging", return_state=True))
+
+
+def wait_for_log(line: Line, run: FlowRun, words: str) -> None:
+    wait_until(lambda: words in line.platform.log(run), PATIENCE, f"{run.name} has not logged {words!r}")
+
+
+def processes_of(run: FlowRun) -> list[psutil.Process]:
+    """The run's own process, by what it keeps open in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            variables = process.environ()
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if variables.get("PREFECT__FLOW_RUN_ID") == run.id and "prefect" in " ".join(process.cmdline()):
+            found.append(process)
+    return found
+
+
+def digest_that_answers() -> str:
+    capsule = STAGING.version()["capsule"]
+    return next(record.image.digest for record in STAGING.history() if record.capsule == capsule)
+
+
+@pytest.mark.parametrize(
+    ("point", "outcome", "verdict"),
+    [
+        ("after the record", "is undone now", "undone"),
+        ("in the middle of apply", "is undone now", "undone"),
+        ("during soak", "is finished now", "good"),
+        ("while undoing", "is undone now", "bad"),
+    ],
+)
+def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
+    line: Line,
+    live: str,
+    coming: Pointer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    point: str,
+    outcome: str,
+    verdict: str,
+) -> None:
+    if point == "while undoing":
+        monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
+    command = [sys.executable, "-m", "tests.flows.killed_release", point, coming.digest]
+    variables = line.platform.environment | {k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")}
+    killed = subprocess.run(command, cwd=CHECKOUT, env=variables, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert STAGING.verdicts()[0] == "pending"
+    run = recovered(line)
+    assert run.succeeded, run.message
+    assert outcome in run.message
+    assert STAGING.verdicts()[0] == verdict
+    assert digest_that_answers() == (coming.digest if verdict == "good" else live)
+    assert bool(STAGING.notes().mark_of(coming.digest)) == (verdict == "bad")
+
+
+def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
+    line: Line, live: str, coming: Pointer, never_ready: None
+) -> None:
+    run = line.start_release(coming.digest)
+    wait_for_log(line, run, "new replicas ready")
+    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert line.platform.wait(run).state == "CANCELLED"
+    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    assert STAGING.verdicts()[0] == "undone"
+    assert STAGING.history()[0].reason == "its run was cancelled"
+    assert STAGING.notes().mark_of(coming.digest) is None
+    assert digest_that_answers() == live
+
+
+def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(line: Line, coming: Pointer) -> None:
+    runs = [line.start("release/on-demand", environment="staging", image="latest") for _ in range(2)]
+    ended = [line.platform.wait(run) for run in runs]
+    assert [run.state for run in ended] == ["COMPLETED", "COMPLETED"]
+    assert sorted(run.state_name for run in ended) == ["Completed", "Skipped"]
+    skipped = next(run for run in ended if run.state_name == "Skipped")
+    assert "is live already" in skipped.message
+    assert STAGING.verdicts().count("good") == 1
+    assert digest_that_answers() == coming.digest
+
+
+def test_a_release_gives_up_waiting_and_says_for_whom(
+    line: Line, coming: Pointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__LOCK_WAIT", "2")
+    with lease.hold(STAGING.cluster, "another-run", 30, print):
+        run = line.release()
+    assert run.succeeded
+    assert "another-run is at work" in run.message
+    assert STAGING.history()[0].image.digest != coming.digest
+
+
+def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
+    line: Line, coming: Pointer
+) -> None:
+    assert line.release().succeeded
+    back = line.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
+    wait_for_log(line, back, "holds the lock")
+    run = line.release()
+    assert "is held since" in run.message
+    assert line.platform.wait(back).state == "COMPLETED"
+    lifted = line.platform.wait(line.start("resume/on-demand", environment="staging"))
+    assert lifted.message == "staging is no longer held."
+
+
+def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
+    line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = line.start_release(coming.digest)
+    wait_for_log(line, frozen, "new replicas ready")
+    [process] = processes_of(frozen)
+    process.suspend()
+    try:
+        run = recovered(line)
+        assert "is undone now" in run.message
+        assert digest_that_answers() == live
+        before = STAGING.kubectl(
+            "get", "deployment", "classifier", "--output=jsonpath={.metadata.generation}"
+        )
+    finally:
+        process.resume()
+    ended = line.platform.wait(frozen)
+    assert ended.state == "FAILED"
+    assert "Another run has taken over" in ended.message
+    assert STAGING.generation() == before
+    assert STAGING.verdicts()[0] == "undone"
+    assert digest_that_answers() == live
+
+
+def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
+    line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = line.start_release(coming.digest)
+    wait_for_log(line, run, "new replicas ready")
+    worker = next(p for p in supervision.states(line.platform.instance) if p.name == WORKER)
+    for process in [psutil.Process(worker.pid), *processes_of(run)]:
+        process.kill()
+    monkeypatch.delenv("SLIPWAY_APP__MANIFESTS")
+    after = line.release(coming.digest, force=True, reason="a test")
+    assert after.succeeded, after.message
+    assert STAGING.verdicts()[:2] == ["good", "undone"]
+    assert digest_that_answers() == coming.digest
+    line.platform.api.set_state(run, "CRASHED", "a test has killed it")
+
+
+def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
+    line: Line, live: str, coming: Pointer, never_ready: None
+) -> None:
+    run = line.start_release(coming.digest)
+    wait_for_log(line, run, "new replicas ready")
+    [process] = processes_of(run)
+    server = next(p for p in supervision.states(line.platform.instance) if p.name == SERVER)
+    psutil.Process(server.pid).kill()
+    wait_until(line.platform.api.is_healthy, PATIENCE, "the server was not started again")
+    process.terminate()  # as the worker ends what it can't watch any more
+    process.wait(PATIENCE)
+    recovered(line)
+    assert STAGING.verdicts()[0] == "undone"
+    assert digest_that_answers() == live
+    line.platform.api.set_state(run, "CRASHED", "a test has ended it")
