@@ -40,20 +40,19 @@ def test_an_unknown_command_exits_with_2() -> None:
 
 def test_status_of_a_platform_that_is_down_has_every_key(tmp_path: Path) -> None:
     answer = call("status", "--json", SLIPWAY_STATE=str(tmp_path), SLIPWAY_EMBEDDED__NAME="slipway-unit-down")
+    nothing = {
+        "digest": None,
+        "capsule": None,
+        "commit": None,
+        "model": {"name": None, "version": None, "digest": None},
+        "replicas": None,
+        "ready": None,
+    }
     assert json.loads(answer.stdout) == {
         "app_url": "http://127.0.0.1:8080",
         "prefect_url": "http://127.0.0.1:4200",
         "registry": "localhost:5001",
-        "environments": {
-            "production": {
-                "digest": None,
-                "capsule": None,
-                "commit": None,
-                "model": {"name": None, "version": None, "digest": None},
-                "replicas": None,
-                "ready": None,
-            }
-        },
+        "environments": {"staging": nothing, "production": nothing},
     }
 
 

@@ -143,9 +143,11 @@ def test_ports_are_published_on_loopback_only(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    container = engine.ensure_container(client, instance, replace(spec, ports={80: port}))
+    spec = replace(spec, ports={80: port}, udp_ports={53: port})
+    container = engine.ensure_container(client, instance, spec)
     container.reload()
-    assert container.ports["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
+    published = [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
+    assert container.ports == {"80/tcp": published, "53/udp": published}
 
 
 def test_a_taken_port_is_told_with_its_remedy(

@@ -8,6 +8,7 @@ import pytest
 from deployments.local import platform_file
 from deployments.local.instance import Instance
 from deployments.local.platform_file import WrittenSettings
+from flows.core.errors import SettingsError
 from flows.settings import CHECKOUT, Embedded, load, load_as
 
 Write = Callable[..., WrittenSettings]
@@ -21,7 +22,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     state = tmp_path / "state"
     platform_file.mark_state_folder(state)
     monkeypatch.setenv("SLIPWAY_STATE", str(state))
-    return Instance("slipway-unit", CHECKOUT, state, Embedded(app_port=8888))
+    return Instance("slipway-unit", CHECKOUT, state, Embedded(app_port=8888, dns_port=5333))
 
 
 @pytest.fixture
@@ -53,7 +54,11 @@ def test_flows_see_what_the_platform_filled_in(place: Instance, write: Write) ->
     assert seen.app.base_image == "localhost:5999/slipway/base@sha256:1"
     assert seen.kubectl == "/k/kubectl"
     production = seen.environment("production")
-    assert (production.kubeconfig, production.public_url) == (Path("/k/config"), "http://127.0.0.1:8888")
+    assert production.kubeconfig == Path("/k/config")
+    assert production.public_url == "http://production.slipway.test:8888"
+    assert production.resolver == "127.0.0.1:5333"
+    assert [str(address) for address in production.load_balancer] == ["127.0.0.1"]
+    assert seen.environment("staging").public_url == "http://staging.slipway.test:8081"
 
 
 def test_a_registry_elsewhere_is_left_to_slipway_toml(place: Instance, write: Write) -> None:
@@ -74,11 +79,19 @@ def test_a_base_image_that_a_person_chose_stays(place: Instance, write: Write) -
 
 def test_only_embedded_environments_are_filled_in(place: Instance, write: Write) -> None:
     platform_file.add_cluster(place, write(), Path("/k/config"), Path("/k/kubectl"))
-    written = write('context = "embedded" ', 'context = "kind-team" ')
+    written = write('context = "embedded"', 'context = "kind-team"')
     assert not written.wants_embedded_cluster
     platform_file.forget_stale(place, written)
     assert content(place) == {"environments": {}}
     assert load().environment("production").kubeconfig is None
+
+
+def test_an_embedded_environment_that_the_edge_does_not_serve_is_told_with_the_remedy(
+    place: Instance, write: Write
+) -> None:
+    written = write("[environments.staging]", "[environments.trial]", '"staging"', '"trial"')
+    with pytest.raises(SettingsError, match=r"no environment 'trial'. Call it staging or production"):
+        platform_file.add_cluster(place, written, Path("/k/config"), Path("/k/kubectl"))
 
 
 def test_only_a_folder_made_for_a_platform_counts_as_one(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_registering_again_does_nothing_until_something_changes(
 
 
 def test_queues_limit_what_runs_at_once(prefect_server: PrefectApi) -> None:
-    assert prefect_server.queue_limits() == {"ci": 2, "release": 1}
+    assert prefect_server.queue_limits() == {"ci": 2, "release": 4}
 
 
 def test_the_command_line_talks_to_the_server_without_any_export(

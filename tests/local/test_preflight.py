@@ -37,6 +37,15 @@ def test_a_port_in_use_is_named_with_its_setting_its_user_and_the_remedy(
     assert "Nothing was started" in told
 
 
+def test_a_dns_server_wants_its_port_by_udp_as_well(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        preflight.check(place(tmp_path, app_port=port), ["app_port"], tmp_path)
+        with pytest.raises(PlatformFailed, match=rf"Port {port} .* at \[embedded\] dns_port"):
+            preflight.check(place(tmp_path, dns_port=port), ["dns_port"], tmp_path)
+
+
 def test_a_port_that_will_not_be_used_may_be_taken(busy_port: int, tmp_path: Path) -> None:
     preflight.check(place(tmp_path, app_port=busy_port), [], tmp_path)
 

@@ -1,0 +1,221 @@
+"""Users notice nothing: through the edge, on a cluster of its own, with the manifests that are released."""
+
+import json
+import socket
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from deployments.local import cluster as embedded
+from deployments.local import dns, edge, images, kubernetes_binary
+from deployments.local.platform_file import WrittenSettings
+from deployments.local.polling import wait_until
+from flows.core.image import Image
+from flows.services import manifests
+from flows.services.manifests import Overlay
+from flows.settings import CHECKOUT, load_as
+from tests.load import Seen, load
+from tests.local.cluster_under_test import Cluster
+
+pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
+
+DEPLOYMENT = "classifier"
+PULL_SECRET = "slipway-registry"
+REPLICAS = 3
+SMALL_SERVER = Path(__file__).with_name("small_server.py").read_text()
+PICTURE = b"0" * 1000
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A namespace of the cluster, as its users and its administrator see it."""
+
+    cluster: Cluster
+    name: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{edge.port(self.cluster.instance, self.name)}"
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl("--namespace", self.name, *arguments)
+
+    def ready_pods(self) -> dict[str, str]:
+        """The nodes of the pods that are to stay, by pod."""
+        items = json.loads(self.kubectl("get", "pods", "--output=json"))["items"]
+        return {
+            pod["metadata"]["name"]: pod["spec"]["nodeName"]
+            for pod in items
+            if "deletionTimestamp" not in pod["metadata"]
+            and {"type": "Ready", "status": "True"}.items() <= _condition(pod, "Ready").items()
+        }
+
+    def update(self) -> None:
+        """Replace all pods, and wait until the old ones are gone."""
+        old = self.ready_pods()
+        self.kubectl("rollout", "restart", f"deployment/{DEPLOYMENT}")
+        self.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=90s")
+        self.kubectl("wait", "--for=delete", "--timeout=60s", *(f"pod/{pod}" for pod in old))
+
+
+def _condition(pod: dict[str, Any], kind: str) -> dict[str, str]:
+    conditions = pod["status"].get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), {})
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster) -> Cluster:
+    """The cluster with its edge and its DNS server; nothing is released."""
+    client, instance = cluster.client, cluster.instance
+    dns.up(client, instance, images.ensure(client, images.DNS, print), print)
+    edge.up(client, instance, images.ensure(client, images.EDGE, print), load_as(WrittenSettings), print)
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def production(served: Cluster) -> Environment:
+    return _released(served, "production")
+
+
+@pytest.fixture(scope="module")
+def staging(served: Cluster) -> Environment:
+    return _released(served, "staging")
+
+
+@pytest.fixture
+def whole(served: Cluster) -> Iterator[None]:
+    """Puts the worker right, however the test left it."""
+    yield
+    served.container("worker").start()
+    wait_until(lambda: _is_ready(served, "worker"), 60, "The worker is not ready")
+    served.kubectl("uncordon", "worker")
+
+
+def _is_ready(cluster: Cluster, node: str) -> bool:
+    return any(s.ready for s in embedded.status(cluster.client, cluster.instance) if s.name == node)
+
+
+def _all_answered(seen: Seen, pods: Collection[str]) -> bool:
+    return set(pods) <= set(seen.pods)
+
+
+def _released(cluster: Cluster, name: str) -> Environment:
+    """The overlay of that name with the small server for an app, where only restricted pods are let in."""
+    access, reference = cluster.base_image()
+    repository, _, digest = reference.partition("@")
+    overlay = Overlay(CHECKOUT / "deployments" / "kubernetes", name, name, DEPLOYMENT, REPLICAS)
+    kubectl = str(kubernetes_binary.kubectl(cluster.binary))
+    rendered = manifests.render(overlay, Image(repository, digest), kubectl)
+    [deployment] = [item for item in rendered.objects if item["kind"] == "Deployment"]
+    deployment["spec"]["template"]["spec"]["containers"][0]["command"] = ["python3", "-c", SMALL_SERVER]
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    login = {"auths": {access.address: {"username": access.username, "password": access.password}}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": PULL_SECRET, "namespace": name},
+        "stringData": {".dockerconfigjson": json.dumps(login)},
+    }
+    cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all([namespace, secret, *rendered.objects]))
+    found = Environment(cluster, name)
+    found.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=90s")
+    wait_until(lambda: httpx.get(found.url, trust_env=False).is_success, 10, f"{name} does not answer")
+    return found
+
+
+def test_before_a_release_the_edge_says_that_nothing_is_ready(served: Cluster) -> None:
+    for name in edge.LISTENERS:
+        answer = httpx.get(Environment(served, name).url, trust_env=False)
+        assert (answer.status_code, answer.text) == (503, "No replica is ready to answer.\n")
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
+def test_every_name_of_the_domain_is_this_machine(served: Cluster, kind: socket.SocketKind) -> None:
+    question = dns.question("staging.slipway.test")
+    with socket.socket(socket.AF_INET, kind) as client:
+        client.connect(("127.0.0.1", served.instance.ports.dns_port))
+        is_stream = kind == socket.SOCK_STREAM
+        client.sendall(len(question).to_bytes(2, "big") + question if is_stream else question)
+        answer = client.recv(512)
+    assert socket.inet_ntoa(answer[-4:]) == "127.0.0.1"
+
+
+def test_the_environments_answer_side_by_side_with_all_their_replicas(
+    production: Environment, staging: Environment
+) -> None:
+    for environment in (production, staging):
+        pods = environment.ready_pods()
+        assert len(pods) == REPLICAS
+        assert set(pods.values()) == {"control-plane", "worker"}
+        with load(environment.url, rate=50) as seen:
+            wait_until(partial(_all_answered, seen, pods), 30, f"A replica in {environment.name} is silent")
+        assert set(seen.pods) == set(pods)
+        assert seen.failed == 0, str(seen)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/Metrics?name=x"])
+def test_metrics_are_closed_to_users(production: Environment, path: str) -> None:
+    answer = httpx.get(f"{production.url}{path}", trust_env=False)
+    assert (answer.status_code, answer.text) == (403, "Metrics are read inside the cluster.\n")
+
+
+def test_a_rolling_update_fails_no_request(production: Environment) -> None:
+    with load(production.url) as seen, load(f"{production.url}/slow", rate=20) as slow:
+        production.update()
+    print(f"Rolling update: {seen}; slow ones: {slow}")
+    assert seen.failed == slow.failed == 0
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_drain_fails_no_request(production: Environment) -> None:
+    with load(production.url) as seen, load(f"{production.url}/slow", rate=20) as slow:
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=100s")
+        production.cluster.kubectl("drain", "worker", *options)
+        wait_until(lambda: len(production.ready_pods()) == REPLICAS, 60, "The replicas were not replaced")
+    print(f"Drain: {seen}; slow ones: {slow}")
+    assert set(production.ready_pods().values()) == {"control-plane"}
+    assert seen.failed == slow.failed == 0
+
+
+@pytest.mark.usefixtures("whole")
+def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
+    production: Environment,
+) -> None:
+    production.update()
+    assert set(production.ready_pods().values()) == {"control-plane", "worker"}
+    worker = production.cluster.container("worker")
+    with (
+        load(production.url, rate=60) as seen,
+        load(f"{production.url}/slow", rate=30) as slow,
+        load(production.url, rate=20, body=PICTURE) as posted,
+    ):
+        wait_until(lambda: seen.total > 60, 30, "The load did not begin")
+        began = time.monotonic()
+        worker.kill()
+        wait_until(
+            lambda: [*production.ready_pods().values()] == ["control-plane"] * REPLICAS,
+            60,
+            "The replicas were not replaced",
+        )
+        replaced = time.monotonic() - began
+    print(f"Death of the worker: {seen}; slow ones: {slow}; POST: {posted}; replaced after {replaced:.1f} s")
+    assert seen.failed == slow.failed == 0
+
+    with load(production.url) as seen:
+        worker.start()
+        wait_until(lambda: _is_ready(production.cluster, "worker"), 60, "The worker is not ready")
+        production.update()
+        on_worker = {pod for pod, node in production.ready_pods().items() if node == "worker"}
+        wait_until(partial(_all_answered, seen, on_worker), 30, "The worker's replicas are silent")
+    print(f"Return of the worker: {seen}")
+    assert on_worker
+    assert seen.failed == 0

@@ -1,0 +1,47 @@
+"""The manifests as each overlay renders them; what they do is tested where they are applied."""
+
+from typing import Any
+
+import pytest
+
+from deployments.local import kubernetes_binary
+from flows.core.image import Image
+from flows.services import manifests
+from flows.services.manifests import Overlay
+from flows.settings import CHECKOUT
+
+pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
+
+IMAGE = Image("registry.example.com/classifier", f"sha256:{'0' * 64}")
+
+
+def rendered(name: str) -> dict[str, dict[str, Any]]:
+    """The objects by kind."""
+    overlay = Overlay(CHECKOUT / "deployments" / "kubernetes", name, name, "classifier", 3)
+    kubectl = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
+    return {item["kind"]: item for item in manifests.render(overlay, IMAGE, kubectl).objects}
+
+
+def test_two_environments_share_a_clusters_nodes() -> None:
+    ports = [
+        port
+        for name in ("staging", "production")
+        for spec in [rendered(name)["Service"]["spec"]]
+        for port in (spec["ports"][0]["nodePort"], spec["healthCheckNodePort"])
+    ]
+    assert len(ports) == len(set(ports))
+
+
+@pytest.mark.parametrize("name", ["aks-staging", "aks-production"])
+def test_on_azure_the_cloud_chooses_ports_and_gives_a_name(name: str) -> None:
+    service = rendered(name)["Service"]
+    label = "service.beta.kubernetes.io/azure-dns-label-name"
+    assert service["metadata"]["annotations"] == {label: f"slipway-{name.removeprefix('aks-')}"}
+    assert "nodePort" not in service["spec"]["ports"][0]
+    assert service["spec"]["externalTrafficPolicy"] == "Local"
+
+
+def test_a_network_policy_opens_the_apps_port_alone() -> None:
+    policy = rendered("production")["NetworkPolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
