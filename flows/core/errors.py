@@ -4,7 +4,7 @@ Each error carries one sentence that says what happened and one that says what t
 who sees only that line can act. Tasks retry a `TransientError` and nothing else.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from flows.core.test_results import TestResults
@@ -134,8 +134,33 @@ class RolloutFailed(PermanentError):
     """The new replicas did not become ready."""
 
 
+class ResolverUnavailable(TransientError):
+    """The DNS server that the public URL is looked up at did not answer, or could not find out."""
+
+
+class EdgeNotInOrder(PermanentError):
+    """DNS, load balancer or certificate of the public URL are not as users need them: no image's fault."""
+
+
 class ProofFailed(PermanentError):
-    """Asked from outside, the release did not answer as it must."""
+    """Asked from outside, the release did not answer as it must.
+
+    `fault` says whose: the image's, or the infrastructure's where no replica was reached. `pod` is the
+    replica that answered wrong, "" where none answered at all.
+    """
+
+    def __init__(
+        self,
+        happened: str,
+        remedy: str = "",
+        *,
+        details: str = "",
+        fault: Literal["image", "infrastructure"] = "image",
+        pod: str = "",
+    ) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.fault: Literal["image", "infrastructure"] = fault
+        self.pod = pod
 
 
 # the embedded platform
