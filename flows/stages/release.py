@@ -12,6 +12,7 @@ from flows.core.manifest import parse as parse_manifest
 from flows.core.rollout import Done
 from flows.run import Run
 from flows.services import manifests, proof, rollout_watch
+from flows.services.edge import Edge
 from flows.services.manifests import Manifests
 from flows.services.proof import Proof
 
@@ -108,5 +109,15 @@ def watch_rollout(run: Run, environment: str) -> Done:
 def prove(run: Run, environment: str, candidate: Candidate) -> Proof:
     """Ask every replica its version and the model's examples, through the public URL."""
     pods = rollout_watch.new_pod_names(run.cluster(environment))
-    url = run.settings.environment(environment).public_url
-    return proof.prove(url, pods, candidate.capsule, candidate.manifest, run.say)
+    wanted = run.settings.environment(environment)
+    edge = Edge(wanted.public_url, wanted.resolver, tuple(map(str, wanted.load_balancer)))
+    return proof.prove(
+        edge,
+        pods,
+        candidate.capsule,
+        candidate.manifest,
+        outgoing=None,
+        slower_than=wanted.slower_than,
+        say=run.say,
+        alive=lambda: None,
+    )
