@@ -5,20 +5,24 @@ who sees only that line can act. Tasks retry a `TransientError` and nothing else
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from flows.core.test_results import TestResults
+
+
+Fault = Literal["image", "configuration", "infrastructure"]
+"""What is to blame for a release that failed: what was built, what was asked for, or what it runs on."""
 
 
 class SlipwayError(Exception):
     """Something went wrong that a person can act on; `str()` gives what happened, then what to do.
 
     `details` explain it at length, as last log lines do, in the run's log and report. `fault` says what is to
-    blame when a release fails by it: "image", "configuration" or "infrastructure".
+    blame when a release fails by it.
     """
 
-    fault: str = "infrastructure"
+    fault: Fault = "infrastructure"
 
     def __init__(self, happened: str, remedy: str = "", *, details: str = "") -> None:
         self.happened = happened
@@ -160,8 +164,33 @@ class RolloutFailed(PermanentError):
     """The new replicas did not become ready."""
 
 
+class ResolverUnavailable(TransientError):
+    """The DNS server that the public URL is looked up at did not answer, or could not find out."""
+
+
+class EdgeNotInOrder(PermanentError):
+    """DNS, load balancer or certificate of the public URL are not as users need them: no image's fault."""
+
+
 class ProofFailed(PermanentError):
-    """Asked from outside, the release did not answer as it must."""
+    """Asked from outside, the release did not answer as it must.
+
+    `fault` says whose: the image's, or the infrastructure's where no replica was reached. `pod` is the
+    replica that answered wrong, "" where none answered at all.
+    """
+
+    def __init__(
+        self,
+        happened: str,
+        remedy: str = "",
+        *,
+        details: str = "",
+        fault: Fault = "image",
+        pod: str = "",
+    ) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.fault = fault
+        self.pod = pod
 
 
 class ReleaseRefused(PermanentError):

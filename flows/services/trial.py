@@ -11,6 +11,7 @@ from flows.core.errors import ProofFailed, TrialFailed
 from flows.core.manifest import Manifest
 from flows.services import probe
 from flows.services.command import Say
+from flows.services.edge import Edge
 from flows.services.images import Engine, last_lines, removed_at_the_end
 
 POLL = 0.1
@@ -62,9 +63,9 @@ def try_out(engine: Engine, image: str, expected: Expected, limits: Limits, say:
         try:
             ready_after = _until_ready(container, limits)
             say(f"Ready after {ready_after:.1f} s.")
-            url = _url(container, limits.port)
-            _check_version(url, expected)
-            examples = probe.check_examples(url, expected.manifest)
+            edge = Edge(_url(container, limits.port))
+            _check_version(edge, expected)
+            examples = probe.check_examples(edge, expected.manifest)
             say(f"Answered the model's {examples} examples within their tolerance.")
         except ProofFailed as failure:
             raise _failed(str(failure), container) from None
@@ -86,14 +87,14 @@ def _until_ready(container: Container, limits: Limits) -> float:
         if container.status == "exited":
             code = container.attrs["State"]["ExitCode"]
             raise _failed(f"The container ended by itself, with exit code {code}.", container)
-        if url and probe.is_ready(url):
+        if url and probe.is_ready(Edge(url)):
             return time.monotonic() - started
         time.sleep(POLL)
     raise _failed(f"The container was not ready within {limits.ready:.0f} s.", container)
 
 
-def _check_version(url: str, expected: Expected) -> None:
-    said = probe.version(url)
+def _check_version(edge: Edge, expected: Expected) -> None:
+    said = probe.version(edge)
     if said.capsule != expected.capsule.hash:
         raise ProofFailed(f"/version says capsule {said.capsule!r}, but {expected.capsule.hash!r} was built.")
     if said.model_digest != expected.manifest.digest:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flows.core import record as records
-from flows.core.errors import ProofFailed, RolloutFailed
+from flows.core.errors import RolloutFailed
 from flows.core.notes import Hold, Mark
 from flows.core.record import Record
 from flows.core.release import Situation, Upstream, lifts_hold
 from flows.core.rollout import Done, judge
 from flows.run import Run
-from flows.services import edge as edges
 from flows.services import lease, proof, rollout_watch, soak
 from flows.services.lease import Held
 from flows.services.proof import Latency, Proof
@@ -68,18 +67,16 @@ def observe(run: Run, environment: str) -> Situation:
 def check_edge(run: Run, environment: str) -> None:
     """Require that name, load balancer and certificate are in order, before anything moves."""
     reported = run.cluster(environment).service_addresses()
-    edges.require_in_order(run.edge(environment), reported, run.say)
+    run.edge(environment).require_in_order(reported, run.say)
 
 
 def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency | None:
-    """How quickly what is live answers its model's examples; None where nothing is, or it answers badly."""
+    """How quickly what is live answers its model's examples; None where nothing is."""
     if live is None:
         return None
-    try:
-        return proof.measure(run.edge(environment), run.model_manifest(live.capsule), ROUNDS)
-    except ProofFailed as failure:  # no reason to keep what would replace it
-        run.say(f"The outgoing release is no measure: {failure}")
-        return None
+    latency = proof.measure(run.edge(environment), run.model_manifest(live.capsule), ROUNDS)
+    run.say(f"The outgoing release answers an example in {latency}.")
+    return latency
 
 
 def record_release(run: Run, here: Turn, plan: Plan, number: int) -> Record:
@@ -143,10 +140,10 @@ def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None)
         rollout_watch.new_pod_names(run.cluster(here.environment)),
         record.capsule,
         run.model_manifest(record.capsule),
-        outgoing,
-        wanted.slower_than,
-        run.say,
-        here.held.check,
+        outgoing=outgoing,
+        slower_than=wanted.slower_than,
+        say=run.say,
+        alive=here.held.check,
     )
 
 
@@ -166,8 +163,8 @@ def soak_release(run: Run, here: Turn) -> Soak:
         lambda: rollout_watch.restarts(cluster),
         rollout_watch.new_pod_names(cluster),
         run.settings.environment(here.environment).soak,
-        run.say,
-        here.held.check,
+        say=run.say,
+        alive=here.held.check,
     )
 
 

@@ -1,0 +1,78 @@
+"""Addresses of a host, as the DNS server that an environment names gives them, or else this machine."""
+
+import socket
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from dns.exception import Timeout
+from dns.resolver import NXDOMAIN, NoAnswer, NoNameservers, Resolver
+
+from flows.core.errors import EdgeNotInOrder, ResolverUnavailable
+
+LOOK_UP = 3.0
+"""Seconds for the whole look-up."""
+
+ONE_TRY = 1.0
+"""Seconds until a lost datagram is sent again."""
+
+_CORRECT = "Create the record, or correct public_url or resolver in slipway.toml."
+
+
+def addresses(host: str, resolver: str | None = None) -> tuple[str, ...]:
+    """IPv4 first; `resolver` is an address with an optional port, None the machine's own way of looking up.
+
+    `EdgeNotInOrder` where the name has no address, `ResolverUnavailable`, which may pass, where nobody says.
+    """
+    if is_address(host):
+        return (host,)
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3: no DNS server is asked
+        return ("127.0.0.1",)
+    found = _asked_of(resolver, host) if resolver else _asked_of_this_machine(host)
+    in_order = sorted({ip_address(address) for address in found}, key=lambda a: (a.version, int(a)))
+    return tuple(str(address) for address in in_order)
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` needs no look-up: an IPv4 or IPv6 address, without brackets."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _asked_of(resolver: str, host: str) -> Iterable[str]:
+    where = urlsplit(f"//{resolver}")
+    asked = Resolver(configure=False)
+    asked.nameservers = [where.hostname or ""]
+    asked.port = where.port or 53
+    asked.timeout = ONE_TRY
+    try:
+        return list(asked.resolve_name(f"{host.rstrip('.')}.", lifetime=LOOK_UP, search=False).addresses())
+    except NXDOMAIN:
+        raise EdgeNotInOrder(f"The DNS server {resolver} knows no name {host}.", _CORRECT) from None
+    except NoAnswer:
+        raise EdgeNotInOrder(f"The DNS server {resolver} has no address for {host}.", _CORRECT) from None
+    except Timeout:
+        raise _unavailable(resolver, host, f"does not answer within {LOOK_UP:g} s") from None
+    except NoNameservers as error:
+        raise _unavailable(resolver, host, f"can't tell: {error}") from None
+
+
+def _asked_of_this_machine(host: str) -> Iterable[str]:
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise _unavailable("of this machine", host, f"can't tell: {error.strerror}") from None
+        raise EdgeNotInOrder(
+            f"This machine finds no address for {host}: {error.strerror}.", _CORRECT
+        ) from None
+
+
+def _unavailable(resolver: str, host: str, why: str) -> ResolverUnavailable:
+    return ResolverUnavailable(
+        f"The DNS server {resolver}, asked for {host}, {why}.",
+        "See whether it runs and is reached from here, or name another as resolver in slipway.toml.",
+    )

@@ -1,0 +1,70 @@
+"""Whether a server's certificate is one that users' clients accept, and will for a while."""
+
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography import x509
+
+EXPIRES_SOON = timedelta(days=7)
+"""A certificate that ends within it fails the check: whoever renews it (cert-manager: 30 days before, certbot
+as well) should have long ago, and a release is not the time at which users should find out."""
+
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_DEBIANS_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def trusting() -> ssl.SSLContext:
+    """Trusts the system's authorities and those in the file that SSL_CERT_FILE names."""
+    return _trusting(os.environ.get("SSL_CERT_FILE", ""))
+
+
+@lru_cache(maxsize=4)  # reading a bundle takes some 20 ms
+def _trusting(extra: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()  # SSL_CERT_FILE takes the place of the system's bundle here
+    for bundle in (ssl.get_default_verify_paths().openssl_cafile, _DEBIANS_BUNDLE, extra):
+        if bundle and Path(bundle).is_file():
+            context.load_verify_locations(bundle)
+    return context
+
+
+def complaint(connect: Callable[[], socket.socket], host: str) -> str | None:
+    """What is wrong with the certificate shown for `host` on fresh connections; None when nothing is.
+
+    A part of a sentence that begins with "the certificate". `OSError` where a connection breaks.
+    """
+    try:
+        with connect() as connection, trusting().wrap_socket(connection, server_hostname=host) as secured:
+            ends = _end(secured)
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code == _EXPIRED and (ended := _shown_end(connect, host)) < datetime.now(UTC):
+            return f"expired on {_told(ended)}"
+        return f"is not accepted: {error.verify_message}"
+    except ssl.SSLError as error:
+        return f"can't be had, because no TLS is spoken there: {error.reason}"
+    if ends - datetime.now(UTC) < EXPIRES_SOON:
+        return f"expires on {_told(ends)}, in less than {EXPIRES_SOON.days} days"
+    return None
+
+
+def _shown_end(connect: Callable[[], socket.socket], host: str) -> datetime:
+    """The end of a certificate that was refused: it may be another of its chain that expired."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent
+    with connect() as connection, context.wrap_socket(connection, server_hostname=host) as secured:
+        return _end(secured)
+
+
+def _told(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def _end(secured: ssl.SSLSocket) -> datetime:
+    shown = secured.getpeercert(binary_form=True)
+    assert shown is not None, "a TLS server always shows its certificate"
+    return x509.load_der_x509_certificate(shown).not_valid_after_utc

@@ -1,0 +1,240 @@
+"""The proof, of replicas of the real application behind a load balancer and a real DNS server."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deployments.local.certificates import ensure_authority
+from flows.core import manifest as manifests
+from flows.core.errors import ProofFailed
+from flows.core.manifest import Manifest
+from flows.services import probe, proof
+from flows.services.edge import Edge
+from flows.services.proof import Latency, Proof
+from tests.app.server import Server
+from tests.services import replicas
+from tests.services.certificates import served
+from tests.services.replicas import ANOTHER, CAPSULE, MODELS
+from tests.stand_ins.dns_server import dns_server
+from tests.stand_ins.load_balancer import LoadBalancer, load_balancer
+
+APP = "app.slipway.test"
+PODS = ("app-1", "app-2", "app-3")
+BEHAVIOURS: Mapping[str, Mapping[str, str]] = {
+    "wrong": {"model": "colours"},
+    "another": {"capsule": ANOTHER},
+    "slow": {"SLOW": "0.3"},
+    "fails": {"FAILS": "yes"},
+    "crashes": {"CRASHES": "yes"},
+}
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Server]]:
+    """Three good replicas, and one of each kind that is not."""
+    folder = tmp_path_factory.mktemp("replicas")
+    started = {
+        pod: replicas.start(folder / pod, pod, **BEHAVIOURS.get(pod, {})) for pod in (*PODS, *BEHAVIOURS)
+    }
+    for server in started.values():
+        server.wait_until(server.is_ready)
+    yield started
+    for server in started.values():
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture(scope="module")
+def resolver() -> Iterator[str]:
+    with dns_server(f"--host-record={APP},127.0.0.1") as address:
+        yield address
+
+
+@pytest.fixture
+def balancer(servers: Mapping[str, Server]) -> Iterator[LoadBalancer]:
+    """One before the three good replicas."""
+    with load_balancer(*(servers[pod].port for pod in PODS)) as listening:
+        yield listening
+
+
+@pytest.fixture
+def edge(resolver: str, balancer: LoadBalancer) -> Edge:
+    return Edge(f"http://{APP}:{balancer.port}", resolver)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Manifest:
+    return manifests.parse((MODELS / "digits" / "manifest.json").read_bytes(), source="digits")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "DEADLINE", 1.5)
+
+
+@pytest.fixture
+def third(request: pytest.FixtureRequest, servers: Mapping[str, Server], balancer: LoadBalancer) -> str:
+    """A replica that takes the place of the third good one."""
+    pod = str(request.param)
+    balancer.backends[2] = servers[pod].port
+    return pod
+
+
+def prove(edge: Edge, manifest: Manifest, *pods: str, outgoing: Latency | None = None) -> Proof:
+    return proof.prove(
+        edge,
+        pods or PODS,
+        CAPSULE,
+        manifest,
+        outgoing=outgoing,
+        slower_than=3,
+        say=print,
+        alive=lambda: None,
+    )
+
+
+def test_good_replicas_are_proven_each_by_every_example(edge: Edge, digits: Manifest) -> None:
+    outgoing = proof.measure(edge, digits, rounds=2)
+    proven = prove(edge, digits, outgoing=outgoing)
+    assert proven.examples == len(digits.examples)
+    assert proven.latency.requests >= len(PODS) * len(digits.examples)
+    assert proven.requests >= proof.IN_A_ROW * len(PODS) + proven.latency.requests
+    assert proven.outgoing == outgoing
+    assert outgoing.requests == 2 * len(digits.examples)
+    assert f"each of {proven.examples} examples right, in {proven.requests} requests" in str(proven)
+
+
+def test_the_proof_goes_through_https_by_the_name_that_users_type(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    servers: Mapping[str, Server],
+    resolver: str,
+    digits: Manifest,
+) -> None:
+    ensure_authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+    tls = served(tmp_path, APP, ends=datetime.now(UTC) + timedelta(days=90))
+    with load_balancer(servers["app-1"].port, tls=tls) as balancer:
+        assert prove(Edge(f"https://{APP}:{balancer.port}", resolver), digits, "app-1").requests
+        with pytest.raises(ProofFailed, match="certificate verify failed") as raised:
+            probe.version(Edge(f"https://127.0.0.1:{balancer.port}"))
+    assert raised.value.fault == "infrastructure"
+
+
+def test_a_plain_url_is_an_edge_too(servers: Mapping[str, Server], digits: Manifest) -> None:
+    edge = Edge(f"http://127.0.0.1:{servers['app-1'].port}")
+    assert probe.is_ready(edge)
+    assert probe.version(edge).capsule == CAPSULE
+    assert probe.check_examples(edge, digits) == len(digits.examples)
+
+
+@pytest.mark.parametrize(
+    ("third", "told"),
+    [
+        ("wrong", "wrong answers the model's examples wrong: 3.png: "),
+        ("another", "another answered with capsule ffffffffffff, but cccccccccccc was released."),
+        ("fails", "fails at {url}/score answered 500"),
+    ],
+    indirect=["third"],
+)
+def test_one_wrong_replica_of_three_is_found_and_is_the_images_fault(
+    edge: Edge, digits: Manifest, third: str, told: str
+) -> None:
+    with pytest.raises(ProofFailed) as raised:
+        prove(edge, digits, "app-1", "app-2", third)
+    assert told.format(url=edge.url) in str(raised.value)
+    assert (raised.value.fault, raised.value.pod) == ("image", third)
+
+
+def test_replicas_that_crash_when_they_score_are_the_images_fault(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[:] = [servers["crashes"].port]
+    with pytest.raises(ProofFailed, match=r"crashes did not answer 3\.png .* broke off") as raised:
+        prove(edge, digits, "crashes")
+    assert raised.value.fault == "image"
+
+
+def test_an_old_replica_that_still_answers_at_first_is_waited_out(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.leaving += [servers["another"].port] * 5
+    assert prove(edge, digits).requests > 5 + proof.IN_A_ROW * len(PODS)
+
+
+def test_an_old_replica_that_does_not_go_away_is_no_images_fault(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends.append(servers["another"].port)
+    with pytest.raises(ProofFailed, match=r"other replicas answer too\. another answered") as raised:
+        prove(edge, digits)
+    assert raised.value.fault == "infrastructure"
+
+
+def test_a_ready_replica_that_is_never_reached_is_named_and_no_images_fault(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    del balancer.backends[1]
+    with pytest.raises(ProofFailed, match="app-2 never answered") as raised:
+        prove(edge, digits)
+    assert raised.value.fault == "infrastructure"
+
+
+def test_an_edge_that_is_down_is_no_images_fault(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.close()
+    with pytest.raises(ProofFailed, match=r"can't be reached: .*Connection refused") as raised:
+        prove(edge, digits)
+    assert raised.value.fault == "infrastructure"
+
+
+def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    asked = iter(range(proof.IN_A_ROW * len(PODS)))
+
+    def goes_down() -> None:
+        if next(asked, None) is None:
+            balancer.close()
+
+    with pytest.raises(ProofFailed, match=r"did not answer 3\.png .*can't be reached") as raised:
+        proof.prove(edge, PODS, CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=goes_down)
+    assert raised.value.fault == "infrastructure"
+
+
+def test_replicas_slower_than_the_release_before_are_told_with_both_times(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    outgoing = proof.measure(edge, digits, rounds=1)
+    balancer.backends[:] = [servers["slow"].port]
+    with pytest.raises(
+        ProofFailed, match=f"became too slow: .* the release before took {outgoing.median:.0f} ms"
+    ):
+        prove(edge, digits, "slow", outgoing=outgoing)
+    slowly = Latency(median=200, slowest=200, requests=3)
+    assert prove(edge, digits, "slow", outgoing=slowly).latency.median > 300  # less than three times as long
+
+
+def test_three_times_nothing_is_not_too_slow(edge: Edge, digits: Manifest) -> None:
+    assert prove(edge, digits, outgoing=Latency(median=0.1, slowest=0.1, requests=3)).requests
+
+
+def test_an_outgoing_release_that_does_not_answer_is_not_measured(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[:] = [servers["fails"].port]
+    outgoing = proof.measure(edge, digits, rounds=1)
+    assert str(outgoing) == "not measured"
+    balancer.backends[:] = [servers[pod].port for pod in PODS]
+    assert "the release before not measured" in str(prove(edge, digits, outgoing=outgoing))
+
+
+def test_whoever_lost_the_right_to_go_on_stops_between_requests(edge: Edge, digits: Manifest) -> None:
+    def lost() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        proof.prove(edge, PODS, CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=lost)
