@@ -161,7 +161,16 @@ class ManifestsRejected(PermanentError):
 
 
 class RolloutFailed(PermanentError):
-    """The new replicas did not become ready."""
+    """The new replicas did not become ready.
+
+    `fault` says what has to change: "image", "configuration" or "infrastructure".
+    """
+
+    def __init__(
+        self, happened: str, remedy: str = "", *, details: str = "", fault: str = "infrastructure"
+    ) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.fault = fault
 
 
 class ResolverUnavailable(TransientError):

@@ -1,0 +1,127 @@
+"""One look at a rollout: the Deployment, its ReplicaSets, Pods and Events, as the API's JSON has them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = Mapping[str, Any]
+
+REVISION = "deployment.kubernetes.io/revision"
+OVER = ("Succeeded", "Failed")
+"""Phases of a pod that runs no more: an evicted one stays on the list for good, and serves nobody."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the API server said at one moment; `pods` are those of every revision, `events` anybody's."""
+
+    deployment: Object
+    replica_sets: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    events: tuple[Object, ...] = ()
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a pod as far as it matters here; what a ready one went through before does not."""
+
+    name: str
+    image: str
+    state: Object
+    last: Object
+    restarts: int = 0
+    ready: bool = False
+    memory_limit: str = ""
+    runs_once: bool = False
+
+    @property
+    def waiting(self) -> Object:
+        """Why it does not run: `reason` and `message`."""
+        return self.state.get("waiting") or {}
+
+    @property
+    def crash(self) -> Object:
+        """How it ended last, where it should not have: only an init container may end with exit code 0."""
+        ended = self.state.get("terminated") or self.last.get("terminated") or {}
+        return {} if self.runs_once and ended.get("exitCode") == 0 else ended
+
+    @property
+    def crashes(self) -> int:
+        """How often it has ended."""
+        return self.restarts + (1 if self.state.get("terminated") else 0)
+
+
+def new_replica_sets(snapshot: Snapshot) -> tuple[Object, ...]:
+    """The ReplicaSet of the revision that is being rolled out; none before the controller has made it."""
+    revision = snapshot.deployment["metadata"].get("annotations", {}).get(REVISION)
+    return tuple(
+        replica_set
+        for replica_set in snapshot.replica_sets
+        if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision
+    )
+
+
+def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
+    """The pods of the revision that is being rolled out, those being deleted left out."""
+    owners = {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
+    return tuple(pod for pod in snapshot.pods if _owner(pod) in owners and not is_ending(pod))
+
+
+def old_pods(snapshot: Snapshot) -> tuple[Object, ...]:
+    """The pods of other revisions, those being deleted too, until the last of their containers has ended."""
+    owners = {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
+    return tuple(
+        pod
+        for pod in snapshot.pods
+        if _owner(pod) and _owner(pod) not in owners and pod.get("status", {}).get("phase") not in OVER
+    )
+
+
+def events_about(things: Iterable[Object], events: Iterable[Object]) -> tuple[Object, ...]:
+    """The events about exactly these objects: the list holds those of earlier rollouts for an hour."""
+    uids = {thing["metadata"]["uid"] for thing in things}
+    return tuple(event for event in events if event.get("involvedObject", {}).get("uid") in uids)
+
+
+def containers(pod: Object) -> tuple[Container, ...]:
+    """The pod's containers in the order in which they start; none before its node has taken it up."""
+    status = pod.get("status", {})
+    once = [(entry, True) for entry in status.get("initContainerStatuses", [])]
+    lasting = [(entry, False) for entry in status.get("containerStatuses", [])]
+    return tuple(_container(entry, pod, runs_once=runs_once) for entry, runs_once in [*once, *lasting])
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod gets requests."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions(pod))
+
+
+def is_ending(pod: Object) -> bool:
+    """Whether somebody deleted the pod, which may still run for its grace period."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def conditions(thing: Object) -> tuple[Object, ...]:
+    """The conditions in the object's status."""
+    return tuple(thing.get("status", {}).get("conditions", []))
+
+
+def _container(entry: Object, pod: Object, *, runs_once: bool) -> Container:
+    spec = pod.get("spec", {})
+    specs = [*spec.get("initContainers", []), *spec.get("containers", [])]
+    limits = [s.get("resources", {}).get("limits", {}) for s in specs if s["name"] == entry["name"]]
+    ready = bool(entry.get("ready"))
+    return Container(
+        name=entry["name"],
+        image=entry["image"],
+        state=entry.get("state", {}),
+        last={} if ready else entry.get("lastState", {}),
+        restarts=0 if ready else entry.get("restartCount", 0),
+        ready=ready,
+        memory_limit=str(limits[0].get("memory", "")) if limits else "",
+        runs_once=runs_once,
+    )
+
+
+def _owner(pod: Object) -> str:
+    return next((str(owner["uid"]) for owner in pod["metadata"].get("ownerReferences", [])), "")
