@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 Fault = Literal["image", "configuration", "infrastructure"]
-"""What is to blame for a release that failed: what was built, what was asked for, or what it runs on."""
+"""What has to change for a release to succeed: the image, the manifests (limits, quotas, secrets, policies), or
+what it runs on."""
 
 
 class SlipwayError(Exception):
@@ -161,13 +162,10 @@ class ManifestsRejected(PermanentError):
 
 
 class RolloutFailed(PermanentError):
-    """The new replicas did not become ready.
-
-    `fault` says what has to change: "image", "configuration" or "infrastructure".
-    """
+    """The new replicas did not become ready; `fault` says what has to change."""
 
     def __init__(
-        self, happened: str, remedy: str = "", *, details: str = "", fault: str = "infrastructure"
+        self, happened: str, remedy: str = "", *, details: str = "", fault: Fault = "infrastructure"
     ) -> None:
         super().__init__(happened, remedy, details=details)
         self.fault = fault

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from flows.core.rollout_faults import SECRET_NOT_THERE_YET, Failed, Fault, failure, refusal
+from flows.core.errors import Fault
+from flows.core.rollout_faults import SECRET_NOT_THERE_YET, Failed, failure, refusal
 from flows.core.rollout_snapshot import (
     Object,
     Snapshot,
@@ -15,7 +16,7 @@ from flows.core.rollout_snapshot import (
     old_pods,
 )
 
-__all__ = ["Done", "Failed", "Fault", "Object", "Progressing", "Snapshot", "Verdict", "judge", "new_pods"]
+__all__ = ["Done", "Failed", "Object", "Progressing", "Snapshot", "Verdict", "judge", "new_pods"]
 
 
 @dataclass(frozen=True)

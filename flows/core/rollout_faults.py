@@ -7,8 +7,8 @@ What each fault looks like, and when it is first seen, was measured on a real cl
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
+from flows.core.errors import Fault
 from flows.core.rollout_snapshot import (
     Container,
     Object,
@@ -22,9 +22,6 @@ from flows.core.rollout_snapshot import (
     new_replica_sets,
     old_pods,
 )
-
-Fault = Literal["image", "configuration", "infrastructure"]
-"""What has to change: the image, the manifests (limits, quotas, secrets, policies), or the cluster."""
 
 CRASHES_BEFORE_GIVING_UP = 2
 """One restart may be bad luck; the second crash of the same container is the image's own."""

@@ -90,6 +90,14 @@ def new_pod_names(cluster: Cluster) -> tuple[str, ...]:
     return tuple(pod["metadata"]["name"] for pod in new_pods(take(cluster)))
 
 
+def restarts(cluster: Cluster) -> dict[str, int]:
+    """How often containers of each of the newest revision's pods were started anew."""
+    return {
+        pod["metadata"]["name"]: sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
+        for pod in new_pods(take(cluster))
+    }
+
+
 def _failure(cluster: Cluster, snapshot: Snapshot, failed: Failed) -> RolloutFailed:
     where = f" (pod {failed.pod})" if failed.pod else ""
     return RolloutFailed(

@@ -28,7 +28,7 @@ def die_half_way(cluster: Cluster, objects: Any, fence: str, say: Any) -> None:
 
 def die_while_undoing(cluster: Cluster, objects: Any, fence: str, say: Any) -> None:
     """The release itself is applied; what is put back after it failed, only in part."""
-    Cluster.apply = die_half_way  # type: ignore[method-assign]  # this process is made to be spoilt
+    Cluster.apply = die_half_way  # type: ignore[method-assign, assignment]  # this process is made to be spoilt
     APPLY(cluster, objects, fence, say)
 
 

@@ -183,9 +183,7 @@ def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
         run = recovered(line)
         assert "is undone now" in run.message
         assert digest_that_answers() == live
-        before = STAGING.kubectl(
-            "get", "deployment", "classifier", "--output=jsonpath={.metadata.generation}"
-        )
+        before = STAGING.generation()
     finally:
         process.resume()
     ended = line.platform.wait(frozen)
