@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 Fault = Literal["image", "configuration", "infrastructure"]
-"""What has to change for a release to succeed: the image, the manifests (limits, quotas, secrets, policies), or
-what it runs on."""
+"""What has to change: the image, the manifests (limits, quotas, secrets, policies), or what it runs on."""
 
 
 class SlipwayError(Exception):
