@@ -24,6 +24,9 @@ FENCE = f"{ANNOTATION}fence"
 NOBODY = "nobody/0"
 """A fence that no run ever holds."""
 
+LOG_IS_GONE = "unable to retrieve container logs"
+"""A kubelet answers so, as if it were a log line, when it has removed the container already."""
+
 DELETE_TRIES = 10
 """Controllers write an object's status while it is being deleted, each time as another version."""
 
@@ -122,7 +125,8 @@ class Cluster:
     def log(self, pod: str, *, lines: int, previous: bool) -> str:
         """The last lines of a pod's container, or of the one before it; "" where there is none."""
         path = f"{self.path('api/v1', 'pods', pod)}/log?tailLines={lines}&previous={str(previous).lower()}"
-        return (self.api.text(path, otherwise="") or "").rstrip()
+        text = (self.api.text(path, otherwise="") or "").rstrip()
+        return "" if text.startswith(LOG_IS_GONE) else text
 
     def metrics(self, pod: str, port: int = 8000) -> str:
         """What a pod's /metrics says, asked through the API server; "" where there is no such pod."""

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import yaml
@@ -74,17 +75,26 @@ class Place:
         """Of the recorded releases, newest first."""
         return [record.verdict for record in self.history()]
 
+    def holder(self) -> str:
+        """The run that holds the lock, "" where none does."""
+        path = "--output=jsonpath={.spec.holderIdentity}"
+        return self.kubectl("get", "lease", "slipway-release", path)
+
     def notes(self) -> Notes:
         """Hold and marks."""
         return Records(self.cluster).notes()
 
     def version(self) -> dict[str, Any]:
         """What users are answered by /version, through the edge."""
-        wanted = settings.load()
-        port = wanted.embedded.app_port if self.name == "production" else wanted.embedded.staging_port
-        answer = httpx.get(f"http://127.0.0.1:{port}/version", trust_env=False, timeout=10)
+        answer = httpx.get(f"{self.url}/version", trust_env=False, timeout=10)
         content: dict[str, Any] = answer.raise_for_status().json()
         return content
+
+    @property
+    def url(self) -> str:
+        """The edge on loopback, for clients that don't ask the platform's DNS server."""
+        port = urlsplit(settings.load().environment(self.name).public_url).port
+        return f"http://127.0.0.1:{port}"
 
 
 def manifests_with(folder: Path, *operations: dict[str, Any]) -> Path:

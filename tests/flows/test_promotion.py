@@ -1,0 +1,218 @@
+"""From staging to production: promotion, approval, rollback, holds, and a later proof."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import FlowRun
+from flows.core.pointer import Pointer
+from flows.holding import hold, resume
+from flows.rollback import rollback
+from flows.verify import verify
+from tests.flows.conftest import Ended, Line, new_line
+from tests.flows.environments import Place, behaving
+from tests.platform_under_test import PlatformUnderTest
+
+STAGING, PRODUCTION = Place("staging"), Place("production")
+APPROVAL = "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL"
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def line(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """A line whose first image went all the way."""
+    with pytest.MonkeyPatch.context() as variables:
+        made = new_line(platform, tmp_path_factory.mktemp("promotion") / "team", variables)
+        for place in (STAGING, PRODUCTION):
+            place.empty()
+        assert made.ci().succeeded
+        first = made.release(environment="every")
+        assert first.succeeded, first.message
+        yield made
+        for place in (STAGING, PRODUCTION):
+            place.empty()
+
+
+def build(line: Line) -> Pointer:
+    line.commit()
+    assert line.ci().succeeded
+    assert line.latest
+    return line.latest
+
+
+def roll_back(line: Line, environment: str, **parameters: object) -> Ended:
+    state = rollback(environment=environment, reason="a test", by="Ada", return_state=True, **parameters)
+    return Ended(line.platform, state)
+
+
+def night(line: Line) -> FlowRun:
+    return line.platform.wait(line.start("release/nightly"))
+
+
+def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
+    wanted = build(line)
+    run = line.release(environment="every")
+    assert run.succeeded, run.message
+    assert "staging runs" in run.message
+    assert "production runs" in run.message
+    assert STAGING.version()["capsule"] == PRODUCTION.version()["capsule"] == wanted.capsule
+    page = run.artifacts()
+    assert "staging: proof" in page
+    assert "production: proof" in page
+
+
+def test_production_takes_nothing_that_staging_does_not_hold_as_good(line: Line) -> None:
+    build(line)
+    run = line.release(environment="production")
+    assert run.state.name == "Skipped"
+    assert "was not released to staging yet" in run.message
+
+
+def test_what_has_not_baked_is_not_promoted_and_nobody_sleeps(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = PRODUCTION.version()["capsule"]
+    wanted = build(line)
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__BAKE", "60")
+    run = line.release(environment="every")
+    assert run.succeeded, run.message
+    assert STAGING.version()["capsule"] == wanted.capsule
+    assert "nothing is good in staging yet, for long enough" in run.message
+    assert PRODUCTION.version()["capsule"] == before
+
+
+def test_a_staging_that_fails_keeps_production_from_nothing_that_is_good(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = next(record for record in STAGING.history() if record.verdict == "good")
+    line.commit(app="answers wrong", where="cluster")
+    assert line.ci().succeeded
+    run = line.release(environment="every")
+    assert not run.succeeded
+    assert "answers the model's examples wrong" in run.message
+    assert PRODUCTION.version()["capsule"] == good.capsule
+
+
+def paused(line: Line) -> FlowRun:
+    """A run that waits for a person's word about production."""
+    run = line.start("release/on-demand", environment="production", image="latest", by="Ada", reason="title")
+    wait_until(
+        lambda: line.platform.api.flow_run(run.id).state == "PAUSED", PATIENCE, "the run does not pause"
+    )
+    return run
+
+
+def answer(line: Line, run: FlowRun, **form: object) -> FlowRun:
+    """What the form in the UI sends."""
+    url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/resume"
+    httpx.post(url, json={"run_input": form}, trust_env=False).raise_for_status()
+    return line.platform.wait(run)
+
+
+def form_of(line: Line, run: FlowRun) -> str:
+    """What the form tells the person who fills it in."""
+    url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/input"
+    keys = httpx.post(f"{url}/filter", json={"prefix": "paused"}, trust_env=False).raise_for_status().json()
+    return "\n".join(entry["value"] for entry in keys)
+
+
+@pytest.fixture
+def staged(line: Line, monkeypatch: pytest.MonkeyPatch) -> Pointer:
+    """An image that is good in staging, for which production wants approval."""
+    monkeypatch.setenv(APPROVAL, "true")
+    wanted = build(line)
+    run = line.release()
+    assert run.succeeded, run.message
+    return wanted
+
+
+def test_an_approved_release_goes_on_and_a_refused_one_ends_without_having_failed(
+    line: Line, staged: Pointer
+) -> None:
+    before = PRODUCTION.version()["capsule"]
+    first = paused(line)
+    told = form_of(line, first)
+    assert "A change" in told
+    assert "asked by: Ada, because: title" in told
+    refused = answer(line, first, approve=False, name="Bob", comment="not on a Friday")
+    assert (refused.state, refused.state_name) == ("COMPLETED", "Refused")
+    assert "refused by Bob: not on a Friday" in refused.message
+    assert PRODUCTION.version()["capsule"] == before
+    approved = answer(line, paused(line), approve=True, name="Bob", comment="fine")
+    assert (approved.state, approved.state_name) == ("COMPLETED", "Completed")
+    assert PRODUCTION.version()["capsule"] == staged.capsule
+
+
+def test_an_approval_that_nobody_gives_holds_no_lock_and_times_out(
+    line: Line, staged: Pointer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL_TIMEOUT", "6")
+    run = paused(line)
+    assert PRODUCTION.holder() == ""
+    ended = line.platform.wait(run)
+    assert (ended.state, ended.state_name) == ("COMPLETED", "ApprovalTimedOut")
+    assert "nobody answered in time" in ended.message
+
+
+def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
+    assert line.release(environment="every", force=True, reason="a start").succeeded
+    newest = build(line)
+    assert line.release(environment="every").succeeded
+    before = next(r for r in PRODUCTION.history() if r.verdict == "superseded")
+    run = roll_back(line, "production")
+    assert run.succeeded, run.message
+    assert PRODUCTION.version()["capsule"] == before.capsule
+    assert PRODUCTION.verdicts()[:2] == ["good", "undone"]
+    seconds = run.seconds("apply manifests") + run.seconds("watch rollout")
+    assert seconds < 15, seconds
+    held = night(line)
+    assert held.state == "COMPLETED"
+    assert "rolled back to" in held.message
+    assert PRODUCTION.version()["capsule"] == before.capsule
+    lifted = resume(environment="production", by="Ada", return_state=True)
+    assert lifted.message == "production is no longer held."
+    assert night(line).state == "COMPLETED"
+    assert PRODUCTION.version()["capsule"] == newest.capsule
+
+
+def test_a_hold_gives_way_to_a_person_who_releases_something_newer(line: Line) -> None:
+    hold(environment="staging", reason="a demo", by="Ada")
+    wanted = build(line)
+    assert "a demo" in night(line).message
+    run = line.release(by="Bob")
+    assert run.succeeded, run.message
+    assert STAGING.version()["capsule"] == wanted.capsule
+    assert STAGING.notes().hold is None
+
+
+def test_a_rollback_to_a_release_that_was_never_good_lists_those_that_were(line: Line) -> None:
+    run = roll_back(line, "production", release=999)
+    assert not run.succeeded
+    assert "Release 999 was never good here" in run.message
+    assert "Good releases before the live one" in run.message
+
+
+def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Line) -> None:
+    wanted = build(line)
+    assert line.release().succeeded
+    patch = json.dumps([behaving("answers wrong")])
+    STAGING.kubectl("patch", "deployment", "classifier", "--type=json", "--patch", patch)
+    STAGING.kubectl("rollout", "status", "deployment/classifier", "--timeout=60s")
+    wait_until(lambda: len(STAGING.pods()) == 3, PATIENCE, "old pods are left")
+    failed = Ended(line.platform, verify(environment="staging", return_state=True))
+    assert not failed.succeeded
+    assert "answers the model's examples wrong" in failed.message
+    promotion = line.release(wanted.digest, environment="production")
+    assert "is not good in staging: " in promotion.message
+    STAGING.kubectl("rollout", "undo", "deployment/classifier")
+    STAGING.kubectl("rollout", "status", "deployment/classifier", "--timeout=60s")
+    wait_until(lambda: len(STAGING.pods()) == 3, PATIENCE, "old pods are left")
+    passed = Ended(line.platform, verify(environment="staging", return_state=True))
+    assert passed.succeeded, passed.message
+    after = line.release(wanted.digest, environment="production")
+    assert "production runs" in after.message
