@@ -56,11 +56,7 @@ CMD ["/opt/app/bin/python3", "-m", "gunicorn", "--config", "python:app.gunicorn_
 ARG CAPSULE=""
 ARG COMMIT=""
 ARG CREATED=""
-ARG SOURCE=""
-ARG VERSION=""
 ENV SLIPWAY_CAPSULE=$CAPSULE SLIPWAY_COMMIT=$COMMIT SLIPWAY_BUILT=$CREATED
 LABEL org.opencontainers.image.title="slipway-app" \
       org.opencontainers.image.revision=$COMMIT \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.source=$SOURCE \
       org.opencontainers.image.created=$CREATED

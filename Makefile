@@ -3,8 +3,18 @@ READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
 PLATFORM = $(READY) python -m deployments.local
 
-.PHONY: help run stop clean status test lint types contracts tests format lock
+# Tests on the platform wait most of the time. Beside them run those that need none, or bring up a cluster of
+# their own; what is not named here runs on the platform. Each part's output comes in one piece, when it ends,
+# and all are run even if one fails.
+APART = tests/app tests/core tests/local/test_cluster.py tests/local/test_engine.py tests/local/test_supervision.py \
+	tests/local/test_kubernetes_binary.py tests/local/test_images.py tests/services/test_images.py \
+	tests/services/test_trial.py
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
+
+.PHONY: help run stop clean status test lint types contracts tests tests-on-the-platform tests-apart format lock
+ifndef PARTS
 .NOTPARALLEL:
+endif
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,7 +31,9 @@ clean: ## stop, and delete volumes, state and images of this project
 status: ## what runs, and what is live
 	@$(PLATFORM) status $(ARGS)
 
-test: lint types contracts tests ## all of the following four
+test: ## lint, types, contracts and all tests, as far as they can side by side
+	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
+	$(SIDE_BY_SIDE) tests-on-the-platform tests-apart lint types contracts
 
 lint: ## ruff: rules and format
 	@$(READY_TO_TEST) ruff check .
@@ -33,9 +45,19 @@ types: ## mypy, strict
 contracts: ## import-linter: who may import whom
 	@$(READY_TO_TEST) lint-imports
 
-tests: ## pytest: unit, service, flow and end-to-end tests
-	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
+tests: ## pytest: unit, service, flow and end-to-end tests; with ARGS in one go, with those
+	@$(READY_TO_TEST) python -m deployments.local build
+ifdef ARGS
 	@$(READY_TO_TEST) python -m pytest $(ARGS)
+else
+	$(SIDE_BY_SIDE) tests-on-the-platform tests-apart
+endif
+
+tests-on-the-platform: # what they print is seen at once (+), not when they end
+	+@$(READY_TO_TEST) python -m pytest $(APART:%=--ignore=%) $(DURATIONS)
+
+tests-apart:
+	@$(READY_TO_TEST) python -m pytest $(APART) $(DURATIONS)
 
 format: ## let ruff put the code in shape
 	@$(READY_TO_TEST) ruff check --fix .

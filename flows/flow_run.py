@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import cast
 from uuid import UUID
 
@@ -27,24 +27,35 @@ LATEST = "slipway-latest"
 """The global concurrency limit of 1 under which `latest` moves: a registry can't compare and set."""
 
 LOCK_TIMEOUT = 300
+ASK_FOR = 5
+"""Seconds after which a slot is asked for anew: until then a cancelled process does not end."""
 
 
 @contextmanager
 def one_at_a_time(limit: str) -> Iterator[None]:
     """Hold the only slot of a global concurrency limit; `SettingsError` where there is no such limit."""
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    with ExitStack() as held:
+        while not _took(limit, held):
+            if time.monotonic() > deadline:
+                raise ClaimedByAnother(
+                    f"Another run has held the concurrency limit {limit!r} for {LOCK_TIMEOUT} s.",
+                    "See at Concurrency in the Prefect UI who holds it, and run this again.",
+                )
+        yield
+
+
+def _took(limit: str, held: ExitStack) -> bool:
     try:
-        with concurrency(limit, timeout_seconds=LOCK_TIMEOUT, strict=True):
-            yield
+        held.enter_context(concurrency(limit, timeout_seconds=ASK_FOR, strict=True))
     except AcquireConcurrencySlotTimeoutError:
-        raise ClaimedByAnother(
-            f"Another run has held the concurrency limit {limit!r} for {LOCK_TIMEOUT} s.",
-            "See at Concurrency in the Prefect UI who holds it, and run this again.",
-        ) from None
+        return False
     except ConcurrencySlotAcquisitionError as error:
         raise SettingsError(
             f"Prefect gives no slot of the concurrency limit {limit!r}: {error}.",
             f"Create it: prefect gcl create {limit} --limit 1",
         ) from None
+    return True
 
 
 class OneLine(logging.Filter):

@@ -13,7 +13,7 @@ from typing import Literal
 from flows import settings as configuration
 from flows.blocks import blob_store, engine_url, registry_credentials, secret
 from flows.core.manifest import Manifest, parse
-from flows.services import command
+from flows.services import command, interruptible
 from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.edge import Edge
@@ -146,6 +146,7 @@ def opened(run_id: str, say: Say, progress: Callable[[str], Progress]) -> Iterat
         yield run
     finally:
         command.end_all()
+        interruptible.give_up_all()
         shutil.rmtree(run.workspace, ignore_errors=True)
 
 

@@ -50,6 +50,10 @@ class ClaimedByAnother(TransientError):
     """Another run holds what only one may have at a time."""
 
 
+class RunEnded(PermanentError):
+    """The run that asked is over, as after a cancel; what it still waited for was given up."""
+
+
 class CredentialsRefused(PermanentError):
     """An outside system does not accept who we say we are."""
 

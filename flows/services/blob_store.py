@@ -25,6 +25,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore
 
 from flows.core.errors import CredentialsRefused, ModelNotFound, SettingsError, SlipwayError, StoreUnavailable
+from flows.services import interruptible
 
 IN_FLIGHT = 4
 """Parts on their way at a time, in 150 MB of memory: one would do on loopback, but not across a network."""
@@ -105,7 +106,11 @@ class BlobStore:
     def upload(self, path: str, content: Iterable[bytes]) -> None:
         """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
         with self._errors_told():
-            obstore.put(self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT)
+            interruptible.call(
+                lambda: obstore.put(
+                    self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT
+                )
+            )
 
     def download(self, blob: Blob) -> Iterator[memoryview]:
         """An object's content in order, while the next parts are on their way.
@@ -125,11 +130,11 @@ class BlobStore:
 
     def _part(self, blob: Blob, start: int) -> memoryview:
         end = min(start + self.part, blob.size)
+        wanted: obstore.GetOptions = {"range": (start, end), "if_match": blob.etag}
         with self._errors_told():
-            answer = obstore.get(
-                self.objects, blob.path, options={"range": (start, end), "if_match": blob.etag}
+            return interruptible.call(
+                lambda: memoryview(obstore.get(self.objects, blob.path, options=wanted).bytes())
             )
-            return memoryview(answer.bytes())
 
     @contextlib.contextmanager
     def _errors_told(self) -> Iterator[None]:

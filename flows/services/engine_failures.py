@@ -1,6 +1,12 @@
-"""What the docker command says when it fails, by whose move it is: read from its last line."""
+"""Why the container engine failed, by whose move it is: docker's last line says so, or its SDK's error."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from docker.errors import APIError
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from flows.core.errors import (
     BuildFailed,
@@ -22,6 +28,19 @@ PASSING = re.compile(
     r"|no such host|internal server error|unavailable",
     re.IGNORECASE,
 )
+BROKEN_OFF = (RequestException, HTTPError, ConnectionError, TimeoutError)
+"""A connection lost in the middle of an SDK's call: which of them depends on how far the answer had come."""
+
+
+@contextmanager
+def engine_errors_told() -> Iterator[None]:
+    """Around docker's SDK: `EngineUnavailable` where the line broke, `PermanentError` where it refused."""
+    try:
+        yield
+    except APIError as answer:  # of requests' kind too, but the engine did answer
+        raise PermanentError(f"The container engine refused: {answer.explanation}.") from None
+    except BROKEN_OFF as error:
+        raise engine_unavailable(error) from None
 
 
 def build_failure(failure: CommandFailed, credentials: Credentials | None) -> SlipwayError:

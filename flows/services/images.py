@@ -15,13 +15,15 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
-from flows.core.errors import (
-    CommandFailed,
-    PermanentError,
-)
+from flows.core.errors import CommandFailed, PermanentError
 from flows.services.command import LAST_LINES, Command, Say, run
 from flows.services.engine_cli import docker_command
-from flows.services.engine_failures import build_failure, engine_unavailable, push_failure
+from flows.services.engine_failures import (
+    build_failure,
+    engine_errors_told,
+    engine_unavailable,
+    push_failure,
+)
 from flows.services.registry import Credentials
 
 RUN_LABEL = "dev.slipway.run"
@@ -86,6 +88,7 @@ class Engine:
                 raise build_failure(failure, self.credentials) from None
             return id_file.read_text()
 
+    @engine_errors_told()
     def tag(self, image: str, tag: str) -> None:
         """Let the tag name the image of that id."""
         repository, _, name = tag.rpartition(":")
@@ -100,6 +103,7 @@ class Engine:
             except CommandFailed as failure:
                 raise push_failure(failure, self.credentials) from None
 
+    @engine_errors_told()
     def start(self, image: str, role: str, **options: Any) -> Container:
         """Start a container that is labelled with the run's id; the caller removes it.
 
@@ -114,6 +118,7 @@ class Engine:
                 f"The engine can't start a container of {image}: {error.explanation}"
             ) from None
 
+    @engine_errors_told()
     def remove_containers(self) -> None:
         """Remove every container that this run started and nobody removed, as after a cancel."""
         for container in self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.run}"}):

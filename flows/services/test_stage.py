@@ -6,10 +6,12 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 from docker.models.containers import Container
+from requests.exceptions import RequestException
 
 from flows.services.command import Say
+from flows.services.engine_failures import engine_errors_told
 from flows.services.images import CALL_TIMEOUT, Engine, last_lines, removed_at_the_end
 
 __test__ = False
@@ -26,14 +28,18 @@ class TestRun:
     log: str
 
 
+@engine_errors_told()
 def run(engine: Engine, image: str, timeout: float, say: Say) -> TestRun:
-    """Run the test stage and copy its report out, whatever its exit status; `timeout` in seconds."""
+    """Run the test stage and copy its report out, whatever its exit status; `timeout` in seconds.
+
+    `EngineUnavailable` where the engine breaks off.
+    """
     with removed_at_the_end(engine.start(image, "tests")) as container:
         expired = threading.Event()
 
         def expire() -> None:
             expired.set()
-            with suppress(APIError):
+            with suppress(RequestException):  # ended already; or the engine is away, which the reader notices
                 container.kill()
 
         timer = threading.Timer(timeout, expire)

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import requests
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from flows.core.capsule import Capsule
@@ -12,6 +13,7 @@ from flows.core.manifest import Manifest
 from flows.services import probe
 from flows.services.command import Say
 from flows.services.edge import Edge
+from flows.services.engine_failures import engine_errors_told
 from flows.services.images import Engine, last_lines, removed_at_the_end
 
 POLL = 0.1
@@ -43,10 +45,12 @@ class Trial:
     stopped_after: float
 
 
+@engine_errors_told()
 def try_out(engine: Engine, image: str, expected: Expected, limits: Limits, say: Say) -> Trial:
     """Run the image as the cluster will: not root, read-only root, no capabilities.
 
     `TrialFailed` says what it did wrong, with its last 50 log lines. The container is gone afterwards.
+    `EngineUnavailable` where the engine breaks off.
     """
     container = engine.start(
         image,
@@ -105,10 +109,14 @@ def _check_version(edge: Edge, expected: Expected) -> None:
 
 def _stop(container: Container, limit: float) -> float:
     started = time.monotonic()
-    container.kill("SIGTERM")
     try:
+        container.kill("SIGTERM")
         code = container.wait(timeout=limit)["StatusCode"]
+    except APIError as answer:
+        raise _failed(f"The container could not be told to stop: {answer.explanation}.", container) from None
     except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
+        if time.monotonic() - started < limit:  # the same error, but it is the connection that broke
+            raise
         raise _failed(f"The container did not stop within {limit:.0f} s of SIGTERM.", container) from None
     if code != 0:
         raise _failed(f"Told to stop, the container ended with exit code {code} instead of 0.", container)

@@ -27,7 +27,7 @@ from flows.release import release
 from flows.services.images import RUN_LABEL
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
-from flows.services.registry import Registry
+from flows.services.registry import ATTACHED, Registry
 from tests.platform_under_test import PlatformUnderTest
 
 TEAM_APP = Path(__file__).parent / "team_app"
@@ -87,6 +87,10 @@ class Line:
             trust_env=False,
         )
         return list(answer.json().get("tags") or [])
+
+    def image_tags(self) -> list[str]:
+        """Those of images; a model's manifest is kept before the image that it belongs to is pushed."""
+        return [tag for tag in self.tags() if not tag.endswith(ATTACHED)]
 
     @property
     def latest(self) -> Pointer | None:

@@ -1,18 +1,33 @@
 """A run that is cancelled through the server, at each stage that takes long: nothing of it is left."""
 
+import random
 import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import psutil
 import pytest
+from onnx import numpy_helper
+from prefect.concurrency.sync import concurrency
+from prefect_azure import AzureBlobStorageCredentials
 
 from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
+from flows import settings
+from flows.flow_run import LATEST
 from flows.services.images import RUN_LABEL
-from tests.flows.conftest import Line
+from flows.services.model_check import describe
+from tests.flows.conftest import MODELS, Line
+from tests.stand_ins.unreliable_network import UnreliableLine, stalling_line
 
 PATIENCE = 60
+GRACE = 30
+"""Seconds after which Prefect's worker ends a cancelled run by force."""
+BALLAST = 2 << 20
+"""Bytes of whatever is on its way when the line stalls, after a quarter of them."""
 
 
 def start(line: Line, deployment: str, **parameters: Any) -> FlowRun:
@@ -37,6 +52,50 @@ def processes(run: FlowRun) -> list[str]:
     return [" ".join(command) for command in commands if any(workspace in word for word in command)]
 
 
+def cancel_once_stalled(line: Line, run: FlowRun, network: UnreliableLine) -> None:
+    assert network.spent.wait(PATIENCE), line.platform.log(run)
+    cancel_and_see_it_gone(line, run)
+
+
+def cancel_and_see_it_gone(line: Line, run: FlowRun) -> None:
+    asked = time.monotonic()
+    ended = cancel(line, run)
+    assert time.monotonic() - asked < GRACE
+    assert ended.state == "CANCELLED"
+    wait_until(lambda: not processes(run), 10, "processes are left")
+    assert containers(run) == []
+
+
+def through(network: UnreliableLine, line: Line) -> None:
+    """Let the line's runs reach the blob store through that network."""
+    direct = AzureBlobStorageCredentials.load(settings.load().model.credentials)
+    assert isinstance(direct, AzureBlobStorageCredentials)
+    assert direct.connection_string is not None
+    port = line.platform.instance.ports.blob_store_port
+    diverted = direct.connection_string.get_secret_value().replace(f":{port}", f":{network.port}")
+    AzureBlobStorageCredentials(connection_string=diverted).save(line.model)
+    line.environment["SLIPWAY_MODEL__CREDENTIALS"] = line.model
+
+
+def large_model(folder: Path) -> Path:
+    """The digits' model with weights that nothing uses."""
+    folder = folder / "large"
+    folder.mkdir(exist_ok=True)
+    model = onnx.load(MODELS / "digits" / "model.onnx")
+    unused = np.frombuffer(random.Random(0).randbytes(BALLAST), np.uint8)
+    model.graph.initializer.append(numpy_helper.from_array(unused, "unused"))
+    onnx.save(model, folder / "model.onnx")
+    (folder / "manifest.json").write_bytes((MODELS / "digits" / "manifest.json").read_bytes())
+    return folder
+
+
+def publish_large(line: Line, folder: Path) -> str:
+    """The version."""
+    file = large_model(folder) / "model.onnx"
+    described = describe(file, file.with_name("manifest.json"), name=line.model, version="1.1.0")
+    return line.models.publish(file, described).model.version
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reached"),
     [
@@ -53,12 +112,60 @@ def test_a_cancelled_ci_run_leaves_no_process_no_container_and_no_image(
     line.commit(**behaviour)
     run = start(line, "ci/commit")
     wait_until(lambda: reached in line.platform.log(run), PATIENCE, f"the run has not logged {reached!r}")
-    ended = cancel(line, run)
-    assert ended.state == "CANCELLED"
-    wait_until(lambda: not processes(run), 10, "processes are left")
-    assert containers(run) == []
+    cancel_and_see_it_gone(line, run)
     assert line.tags() == []
     assert line.latest is None
+
+
+def test_cancelled_during_the_push_nothing_of_the_image_is_in_the_registry(line: Line) -> None:
+    line.commit(ballast=random.randbytes(BALLAST).hex())
+    port = line.platform.instance.ports.registry_port
+    with stalling_line(port, up=BALLAST // 4) as network:
+        line.environment["SLIPWAY_REGISTRY__ADDRESS"] = f"localhost:{network.port}"
+        run = start(line, "ci/commit")
+        cancel_once_stalled(line, run, network)
+    assert "Pushed" not in line.platform.log(run)
+    assert line.image_tags() == []
+    assert line.latest is None
+
+
+def test_cancelled_while_the_model_is_fetched_nothing_is_built_and_the_fetch_can_be_repeated(
+    line: Line, tmp_path: Path
+) -> None:
+    publish_large(line, tmp_path)
+    with stalling_line(line.platform.instance.ports.blob_store_port, down=BALLAST // 4) as network:
+        through(network, line)
+        run = start(line, "ci/commit")
+        cancel_once_stalled(line, run, network)
+    assert line.tags() == []
+    assert line.latest is None
+    assert line.ci().succeeded
+
+
+def test_cancelled_during_the_upload_no_version_is_visible_and_publishing_can_be_repeated(
+    line: Line, tmp_path: Path
+) -> None:
+    folder = large_model(tmp_path)
+    with stalling_line(line.platform.instance.ports.blob_store_port, up=BALLAST // 4) as network:
+        through(network, line)
+        parameters = {"file": str(folder), "name": line.model, "version": "1.1.0"}
+        run = start(line, "publish-model/on-demand", **parameters)
+        cancel_once_stalled(line, run, network)
+    assert line.models.versions(line.model) == ["1.0.0"]
+    assert line.models.newest(line.model).version == "1.0.0"
+    assert publish_large(line, tmp_path) == line.models.newest(line.model).version
+
+
+def test_cancelled_while_another_run_moves_latest_it_stays_and_the_limit_is_free_again(
+    line: Line, prefect_of_the_platform: None
+) -> None:
+    with concurrency(LATEST, strict=True):
+        run = start(line, "ci/commit")
+        decided = "Move latest: there was no latest image yet"
+        wait_until(lambda: decided in line.platform.log(run), PATIENCE, f"the run has not logged {decided!r}")
+        cancel_and_see_it_gone(line, run)
+        assert line.latest is None
+    assert "latest moved" in line.ci().message
 
 
 def test_a_cancelled_release_ends_within_the_grace_that_prefect_gives(line: Line) -> None:
@@ -68,7 +175,4 @@ def test_a_cancelled_release_ends_within_the_grace_that_prefect_gives(line: Line
     run = start(line, "release/on-demand", image="latest")
     reached = "new replicas ready"
     wait_until(lambda: reached in line.platform.log(run), PATIENCE, f"the run has not logged {reached!r}")
-    asked = time.monotonic()
-    ended = cancel(line, run)
-    assert ended.state == "CANCELLED"
-    assert time.monotonic() - asked < 30
+    cancel_and_see_it_gone(line, run)

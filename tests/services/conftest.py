@@ -1,7 +1,9 @@
-"""Real blob stores: Azurite, moto's S3 server, a folder; each test has a container of its own."""
+"""Real blob stores (Azurite, moto's S3 server, a folder), a container for each test; a real engine."""
 
+import json
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +12,16 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from moto.server import ThreadedMotoServer
 
+from deployments.local import images as platform_images
 from deployments.local.blob_store import BlobStoreAccess
+from deployments.local.engine import connect
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
+from flows.services.images import Build, Engine
+
+TESTS = Path(__file__).parent.parent
+TEAM_APP = TESTS / "flows" / "team_app"
+DIGITS = TESTS / "app" / "models" / "digits"
 
 # Bytes of a part: small, so that a file of several parts is.
 SMALL = 1 << 20
@@ -75,3 +84,43 @@ def blobs(request: pytest.FixtureRequest) -> BlobStore:
     store = request.getfixturevalue(request.param)
     assert isinstance(store, BlobStore)
     return store
+
+
+Context = Callable[..., Path]
+"""Lays the smallest app out, by name, with this behaviour."""
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """The machine's container engine, for a run that leaves nothing behind."""
+    engine = Engine(None, uuid.uuid4().hex)
+    yield engine
+    engine.remove_containers()
+
+
+@pytest.fixture(scope="session")
+def base_image() -> str:
+    """What the smallest app stands on."""
+    return platform_images.ensure(connect(), "base", print)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """Lays out the smallest app with the digits' manifest; it never opens the model itself."""
+
+    def lay_out(name: str = "context", **behaviour: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(TEAM_APP, folder)
+        content = {"app": "good", "where": "", "tests": "pass", **behaviour}
+        (folder / "behaviour.json").write_text(json.dumps(content))
+        (folder / "model").mkdir()
+        shutil.copy(DIGITS / "manifest.json", folder / "model")
+        return folder
+
+    return lay_out
+
+
+def build(folder: Path, base_image: str, target: str | None = None, **arguments: str) -> Build:
+    """The image of what was laid out."""
+    tag = f"slipway-test:{folder.name}"
+    return Build(folder, "Dockerfile", tag, target, {"BASE_IMAGE": base_image, **arguments})

@@ -1,60 +1,48 @@
 """Building, the test stage and the trial, on the real engine, with the smallest app."""
 
-import json
+import os
 import shutil
+import subprocess
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from deployments.local import images as platform_images
 from deployments.local.engine import connect
-from flows.core.errors import BuildFailed, EngineUnavailable
+from flows.core.errors import BuildFailed, EngineUnavailable, PermanentError
 from flows.services import test_stage
 from flows.services.command import silent
-from flows.services.images import Build, Engine
+from flows.services.engine_cli import docker_command
+from flows.services.images import Engine
+from flows.settings import CHECKOUT
+from tests.services.conftest import DIGITS, Context, build
+from tests.stand_ins.unreliable_network import breaking_line
 
-TEAM_APP = Path(__file__).parent.parent / "flows" / "team_app"
-
-Context = Callable[..., Path]
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine(None, uuid.uuid4().hex)
-    yield engine
-    engine.remove_containers()
+DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
-@pytest.fixture(scope="session")
-def base_image() -> str:
-    return platform_images.ensure(connect(), "base", print)
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Context:
-    """Lays out the app with this behaviour, and a model that nobody loads."""
-
-    def lay_out(name: str = "context", **behaviour: str) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(TEAM_APP, folder)
-        content = {"app": "good", "where": "", "tests": "pass", **behaviour}
-        (folder / "behaviour.json").write_text(json.dumps(content))
-        (folder / "model").mkdir()
-        (folder / "model" / "manifest.json").write_text("{}")
-        return folder
-
-    return lay_out
-
-
-def build(folder: Path, base_image: str, target: str | None = None) -> Build:
-    return Build(folder, "Dockerfile", f"slipway-test:{folder.name}", target, {"BASE_IMAGE": base_image})
+def layers_built_anew(folder: Path, base_image: str) -> list[str]:
+    """The layers' digests of an image that nothing of an earlier build went into."""
+    id_file = folder.with_suffix(".id")
+    secrets = {"ca_bundle": Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))}
+    *command, context = build(folder, base_image).command(docker_command(), secrets, id_file)
+    subprocess.run([*command, "--no-cache", context], env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=True)
+    layers: list[str] = connect().images.get(id_file.read_text()).attrs["RootFS"]["Layers"]
+    return layers
 
 
 def test_the_same_context_is_the_same_image(engine: Engine, context: Context, base_image: str) -> None:
     same = build(context(), base_image)
     assert engine.build(same, silent) == engine.build(same, silent)
+
+
+def test_our_app_built_twice_from_nothing_has_the_same_layers(tmp_path: Path, base_image: str) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(CHECKOUT / "app", first / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(DIGITS, first / "model")
+    shutil.copy(CHECKOUT / "Dockerfile", first)
+    second = shutil.copytree(first, tmp_path / "second")
+    assert layers_built_anew(first, base_image) == layers_built_anew(second, base_image)
 
 
 def test_the_builders_lines_are_told(engine: Engine, context: Context, base_image: str) -> None:
@@ -109,3 +97,35 @@ def test_an_engine_that_does_not_answer_is_worth_another_try(context: Context, b
         nobody.start(base_image, "any")
     with pytest.raises(EngineUnavailable, match="does not answer"):
         nobody.build(build(context(), base_image), silent)
+
+
+def test_an_engine_that_breaks_off_during_the_tests_is_worth_another_try(
+    engine: Engine, context: Context, base_image: str
+) -> None:
+    image = engine.build(build(context(tests="hang"), base_image, "test"), silent)
+    with breaking_line(DOCKER_SOCKET) as network:
+        remote = Engine(f"tcp://127.0.0.1:{network.port}", engine.run)
+
+        def break_off(line: str) -> None:
+            assert line == "test_serves is waiting"
+            network.break_off()
+
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            test_stage.run(remote, image, 30, break_off)
+
+
+def test_an_engine_that_breaks_off_while_asked_is_worth_another_try(base_image: str) -> None:
+    with breaking_line(DOCKER_SOCKET, down=2000) as network:
+        remote = Engine(f"tcp://127.0.0.1:{network.port}", "run")
+
+        def ask_until_it_breaks() -> None:
+            while not network.spent.is_set():
+                remote.tag(base_image, "slipway-test:broken-off")
+
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            ask_until_it_breaks()
+
+
+def test_what_the_engine_refuses_is_told_in_its_words(engine: Engine) -> None:
+    with pytest.raises(PermanentError, match=r"refused: .*No such image: slipway-test:nobody-built-this"):
+        engine.tag("slipway-test:nobody-built-this", "slipway-test:any")

@@ -21,7 +21,7 @@ from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
 from flows.services.model_store import ModelStore, Published
 from tests.services import tiny_model
-from tests.stand_ins.unreliable_network import BreakingLine, breaking_line
+from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
 Candidate = tuple[Path, Manifest]
 
@@ -166,7 +166,7 @@ def test_a_publisher_that_broke_off_leaves_nothing_visible_and_is_finished_by_tr
         broken = _through(line, azurite, azure)
         with pytest.raises(StoreUnavailable):
             ModelStore(broken, tmp_path / "unused").publish(*candidate)
-        assert line.broken.is_set()
+        assert line.spent.is_set()
 
     assert azure_store.newest("tiny") == first[1].model
     assert azure_store.versions("tiny") == ["1.0.0"]
@@ -277,7 +277,7 @@ def test_a_download_that_is_cut_off_may_be_retried_and_leaves_no_file(
         broken = _through(line, azurite, azure)
         with pytest.raises(StoreUnavailable, match="can't be reached, or broke off"):
             ModelStore(broken, tmp_path / "cache").fetch(model)
-        assert line.broken.is_set()
+        assert line.spent.is_set()
 
     assert list((tmp_path / "cache").iterdir()) == []
     assert (azure_store.fetch(model) / "model.onnx").read_bytes() == content
@@ -337,7 +337,7 @@ def _port(connection_string: str) -> int:
     return urlsplit(endpoint).port or 80
 
 
-def _through(line: BreakingLine, connection_string: str, store: BlobStore) -> BlobStore:
+def _through(line: UnreliableLine, connection_string: str, store: BlobStore) -> BlobStore:
     """The same container of Azure, reached through a line."""
     rerouted = connection_string.replace(f":{_port(connection_string)}/", f":{line.port}/")
     container = store.place.split("'")[1]

@@ -85,6 +85,9 @@ def main():
     print("app is starting", flush=True)
     if BROKEN == "dies":
         sys.exit("the app has died as it was told to")
+    if BROKEN == "dies at length":
+        print(*(f"line {number} of 120" for number in range(1, 121)), sep="\n", flush=True)
+        sys.exit(1)
     if BROKEN == "hangs":
         time.sleep(3600)
     Handler.manifest = json.loads((Path(os.environ["MODEL_DIR"]) / "manifest.json").read_text())
