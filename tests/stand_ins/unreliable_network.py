@@ -23,8 +23,18 @@ class BreakingLine:
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def break_off(self) -> None:
+        """Reset every connection, and all that come, until the line is mended."""
+        self.broken.set()
+        for end in self._open:
+            _reset(end)
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self.broken.clear()
+
     def close(self) -> None:
-        self._break()
+        self.break_off()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -46,7 +56,7 @@ class BreakingLine:
             while chunk := source.recv(CHUNK):
                 sink.sendall(chunk)
                 if self._spent(direction, len(chunk)):
-                    self._break()
+                    self.break_off()
             sink.shutdown(socket.SHUT_WR)
 
     def _spent(self, direction: str, count: int) -> bool:
@@ -56,11 +66,6 @@ class BreakingLine:
                 return False
             self._budget[direction] = left - count
             return left <= count
-
-    def _break(self) -> None:
-        self.broken.set()
-        for end in self._open:
-            _reset(end)
 
 
 def _reset(end: socket.socket) -> None:
