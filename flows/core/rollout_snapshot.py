@@ -64,13 +64,13 @@ def new_replica_sets(snapshot: Snapshot) -> tuple[Object, ...]:
 def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
     """The pods of the revision that is being rolled out, those being deleted left out."""
     owners = _new_owners(snapshot)
-    return tuple(pod for pod in _unended(snapshot) if _owner(pod) in owners and not is_ending(pod))
+    return tuple(pod for pod in _present(snapshot) if _owner(pod) in owners and not is_ending(pod))
 
 
 def old_pods(snapshot: Snapshot) -> tuple[Object, ...]:
-    """The pods of other revisions, those being deleted too, until the last of their containers has ended."""
+    """The pods of other revisions, those being deleted too, until they are gone from the list."""
     owners = _new_owners(snapshot)
-    return tuple(pod for pod in _unended(snapshot) if _owner(pod) and _owner(pod) not in owners)
+    return tuple(pod for pod in _present(snapshot) if _owner(pod) and _owner(pod) not in owners)
 
 
 def events_about(things: Iterable[Object], events: Iterable[Object]) -> tuple[Object, ...]:
@@ -123,8 +123,8 @@ def _new_owners(snapshot: Snapshot) -> set[str]:
     return {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
 
 
-def _unended(snapshot: Snapshot) -> list[Object]:
-    return [pod for pod in snapshot.pods if pod.get("status", {}).get("phase") not in OVER]
+def _present(snapshot: Snapshot) -> list[Object]:
+    return [pod for pod in snapshot.pods if pod.get("status", {}).get("phase") not in OVER or is_ending(pod)]
 
 
 def _owner(pod: Object) -> str:

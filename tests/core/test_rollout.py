@@ -110,9 +110,10 @@ def test_what_a_ready_container_went_through_before_does_not_count(last: Json) -
     [
         ([pod(RUNNING, owner="old", ready=True)], "1 old replica still serving"),
         ([pod(RUNNING, owner="old", ending=True)] * 2, "2 old replicas still ending"),
+        ([pod(ended(137), owner="old", ending=True, phase="Failed")], "1 old replica still ending"),
         ([pod(RUNNING, owner="of a ReplicaSet that is gone", ending=True)], "1 old replica still ending"),
     ],
-    ids=["serving", "ending", "orphaned"],
+    ids=["serving", "ending", "ended, but not gone", "orphaned"],
 )
 def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], told: str) -> None:
     assert judge(snapshot(READY, READY, *old, all_new=True)) == Progressing(
