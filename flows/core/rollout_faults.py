@@ -40,8 +40,11 @@ INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 PULL_DENIED = ("unauthorized", "denied", "forbidden", "no basic auth", "authentication required")
 PULL_MISSING = ("not found", "manifest unknown", "name unknown", "repository does not exist")
 OTHER_PLATFORM = "no match for platform"
-PASSING = ("timed out", "deadline exceeded", "failed to sync", "is reserved for", "connection refused")
-"""A node that is overloaded, or has just come back; it tries again by itself."""
+PASSING = (
+    *("timed out", "deadline exceeded", "failed to sync", "is reserved for", "connection refused"),
+    "status unknown for quota",
+)
+"""A node that is overloaded, or has just come back; a quota not yet counted: tried again by themselves."""
 
 CREATION_REFUSED = ("forbidden", "denied", "is invalid")
 """What quotas, admission policies and validation say; a webhook that does not answer is none of these."""
@@ -93,7 +96,9 @@ def _refused(replica_set: Object, snapshot: Snapshot) -> Failed | None:
     cause = f"no pod may be created: {said}"
     if "exceeded quota" in said:  # old pods count until they have ended
         return None if _room_may_come(snapshot) else Failed(cause, "", "configuration", ROOM_COMES_WITHIN)
-    return Failed(cause, "", "configuration") if _says(said, CREATION_REFUSED) else None
+    if _says(said, CREATION_REFUSED) and not _says(said, PASSING):
+        return Failed(cause, "", "configuration")
+    return None
 
 
 def _unschedulable(pod: Object, snapshot: Snapshot) -> Failed | None:

@@ -63,18 +63,14 @@ def new_replica_sets(snapshot: Snapshot) -> tuple[Object, ...]:
 
 def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
     """The pods of the revision that is being rolled out, those being deleted left out."""
-    owners = {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
-    return tuple(pod for pod in snapshot.pods if _owner(pod) in owners and not is_ending(pod))
+    owners = _new_owners(snapshot)
+    return tuple(pod for pod in _present(snapshot) if _owner(pod) in owners and not is_ending(pod))
 
 
 def old_pods(snapshot: Snapshot) -> tuple[Object, ...]:
-    """The pods of other revisions, those being deleted too, until the last of their containers has ended."""
-    owners = {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
-    return tuple(
-        pod
-        for pod in snapshot.pods
-        if _owner(pod) and _owner(pod) not in owners and pod.get("status", {}).get("phase") not in OVER
-    )
+    """The pods of other revisions, those being deleted too, until they are gone from the list."""
+    owners = _new_owners(snapshot)
+    return tuple(pod for pod in _present(snapshot) if _owner(pod) and _owner(pod) not in owners)
 
 
 def events_about(things: Iterable[Object], events: Iterable[Object]) -> tuple[Object, ...]:
@@ -121,6 +117,14 @@ def _container(entry: Object, pod: Object, *, runs_once: bool) -> Container:
         memory_limit=str(limits[0].get("memory", "")) if limits else "",
         runs_once=runs_once,
     )
+
+
+def _new_owners(snapshot: Snapshot) -> set[str]:
+    return {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
+
+
+def _present(snapshot: Snapshot) -> list[Object]:
+    return [pod for pod in snapshot.pods if pod.get("status", {}).get("phase") not in OVER or is_ending(pod)]
 
 
 def _owner(pod: Object) -> str:

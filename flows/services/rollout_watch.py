@@ -13,6 +13,9 @@ from flows.services.command import LAST_LINES, Say
 POLL = 0.3
 QUOTED_LINES = 3
 QUOTED_CHARACTERS = 300
+LOG_IS_GONE = "unable to retrieve container logs for "
+"""What a node answers, with status 200, for a container it has removed: it keeps one ended one."""
+
 AWAY = "the API server does not answer; still waiting"
 REMEDY = {
     "image": "Correct the application or its image, and release the next one.",
@@ -101,7 +104,7 @@ def restarts(cluster: Cluster) -> dict[str, int]:
 def _failure(cluster: Cluster, snapshot: Snapshot, failed: Failed) -> RolloutFailed:
     where = f" (pod {failed.pod})" if failed.pod else ""
     return RolloutFailed(
-        f"The rollout can't succeed: {failed.cause}{where}.{_last_words(cluster, failed.pod)}",
+        f"The rollout can't succeed: {failed.cause.rstrip('.')}{where}.{_last_words(cluster, failed.pod)}",
         REMEDY[failed.fault],
         details=explain(cluster, snapshot),
         fault=failed.fault,
@@ -124,11 +127,12 @@ def _last_words(cluster: Cluster, pod: str) -> str:
     except ClusterUnavailable:
         return ""
     lines = [line.strip() for line in log.splitlines() if line.strip()][-QUOTED_LINES:]
-    return f" Its last lines: {' / '.join(lines)[-QUOTED_CHARACTERS:]}" if lines else ""
+    return f" Its last lines: {' / '.join(lines)[-QUOTED_CHARACTERS:]}." if lines else ""
 
 
 def _log(cluster: Cluster, pod: str, *, previous: bool) -> str:
-    return cluster.log(pod, lines=LAST_LINES, previous=previous)
+    log = cluster.log(pod, lines=LAST_LINES, previous=previous)
+    return "" if log.startswith(LOG_IS_GONE) else log
 
 
 def _story(cluster: Cluster, pod: Object, events: tuple[Object, ...]) -> str:

@@ -110,9 +110,10 @@ def test_what_a_ready_container_went_through_before_does_not_count(last: Json) -
     [
         ([pod(RUNNING, owner="old", ready=True)], "1 old replica still serving"),
         ([pod(RUNNING, owner="old", ending=True)] * 2, "2 old replicas still ending"),
+        ([pod(ended(137), owner="old", ending=True, phase="Failed")], "1 old replica still ending"),
         ([pod(RUNNING, owner="of a ReplicaSet that is gone", ending=True)], "1 old replica still ending"),
     ],
-    ids=["serving", "ending", "orphaned"],
+    ids=["serving", "ending", "ended, but not gone", "orphaned"],
 )
 def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], told: str) -> None:
     assert judge(snapshot(READY, READY, *old, all_new=True)) == Progressing(
@@ -120,9 +121,12 @@ def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], told: str) -> 
     )
 
 
-def test_an_evicted_old_pod_that_only_stays_on_the_list_is_no_old_pod() -> None:
-    evicted = pod(owner="old", phase="Failed")
-    assert judge(snapshot(READY, READY, evicted, all_new=True)) == Done(2)
+@pytest.mark.parametrize("owner", ["old", "new"])
+def test_an_evicted_pod_that_only_stays_on_the_list_does_not_count(owner: str) -> None:
+    evicted = pod(owner=owner, phase="Failed")
+    seen = snapshot(READY, READY, evicted, all_new=True)
+    assert judge(seen) == Done(2)
+    assert new_pods(seen) == (READY, READY)
 
 
 def test_a_change_the_controller_has_not_seen_is_never_done() -> None:
@@ -351,9 +355,17 @@ def test_a_pod_that_may_not_be_created_is_the_configurations_fault(said: str, pa
     assert judge(snapshot(refusal=said)) == failed
 
 
-def test_a_webhook_that_does_not_answer_may_pass() -> None:
-    said = 'Internal error occurred: failed calling webhook "policy.example": connection refused'
-    assert judge(snapshot(refusal=said)) == Progressing(f"0 of 2 new replicas ready; {said}", "configuration")
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Internal error occurred: failed calling webhook "policy.example": connection refused',
+        'pods "new-pod" is forbidden: status unknown for quota: small, resources: pods',
+    ],
+    ids=["webhook away", "quota not counted yet"],
+)
+def test_a_pod_whose_creation_was_not_decided_may_pass(said: str) -> None:
+    verdict = Progressing(f"0 of 2 new replicas ready; {said}", "configuration")
+    assert judge(snapshot(refusal=said)) == verdict
 
 
 def test_a_missing_volume_is_told_though_only_an_event_says_it() -> None:

@@ -32,11 +32,15 @@ class UnreliableLine:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def break_off(self) -> None:
-        """Reset every connection, and each that comes."""
+        """Reset every connection, and each that comes until the line is mended."""
         self.spent.set()
         self._closed.set()
         for end in self._open:
             _reset(end)
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self.spent.clear()
 
     def close(self) -> None:
         self.break_off()
