@@ -1,20 +1,21 @@
 """Users notice nothing: through the edge, on a cluster of its own, with the manifests that are released."""
 
 import json
-import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.query
 import httpx
 import pytest
 import yaml
 
 from deployments.local import cluster as embedded
-from deployments.local import dns, edge, images, kubernetes_binary
+from deployments.local import dns_server, edge, images, kubernetes_binary
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.polling import wait_until
 from flows.core.image import Image
@@ -31,6 +32,7 @@ PULL_SECRET = "slipway-registry"
 REPLICAS = 3
 SMALL_SERVER = Path(__file__).with_name("small_server.py").read_text()
 PICTURE = b"0" * 1000
+Ask = Callable[..., dns.message.Message]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _condition(pod: dict[str, Any], kind: str) -> dict[str, str]:
 def served(cluster: Cluster) -> Cluster:
     """The cluster with its edge and its DNS server; nothing is released."""
     client, instance = cluster.client, cluster.instance
-    dns.up(client, instance, images.ensure(client, images.DNS, print), print)
+    dns_server.up(client, instance, images.ensure(client, images.DNS, print), print)
     edge.up(client, instance, images.ensure(client, images.EDGE, print), load_as(WrittenSettings), print)
     return cluster
 
@@ -138,15 +140,11 @@ def test_before_a_release_the_edge_says_that_nothing_is_ready(served: Cluster) -
         assert (answer.status_code, answer.text) == (503, "No replica is ready to answer.\n")
 
 
-@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
-def test_every_name_of_the_domain_is_this_machine(served: Cluster, kind: socket.SocketKind) -> None:
-    question = dns.question("staging.slipway.test")
-    with socket.socket(socket.AF_INET, kind) as client:
-        client.connect(("127.0.0.1", served.instance.ports.dns_port))
-        is_stream = kind == socket.SOCK_STREAM
-        client.sendall(len(question).to_bytes(2, "big") + question if is_stream else question)
-        answer = client.recv(512)
-    assert socket.inet_ntoa(answer[-4:]) == "127.0.0.1"
+@pytest.mark.parametrize("ask", [dns.query.udp, dns.query.tcp])
+def test_every_name_of_the_domain_is_this_machine(served: Cluster, ask: Ask) -> None:
+    question = dns.message.make_query("staging.slipway.test", "A")
+    answer = ask(question, "127.0.0.1", port=served.instance.ports.dns_port, timeout=5)
+    assert [str(record) for found in answer.answer for record in found] == ["127.0.0.1"]
 
 
 def test_the_environments_answer_side_by_side_with_all_their_replicas(
