@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from deployments.local import cluster as embedded
-from deployments.local import dns_server, edge, images, kubernetes_binary
+from deployments.local import dns_server, edge, engine, images, kubernetes_binary
+from deployments.local.engine import Container
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.polling import wait_until
 from flows.core.image import Image
@@ -75,10 +76,14 @@ def _condition(pod: dict[str, Any], kind: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def served(cluster: Cluster) -> Cluster:
     """The cluster with its edge and its DNS server; nothing is released."""
+    _serve(cluster)
+    return cluster
+
+
+def _serve(cluster: Cluster) -> None:
     client, instance = cluster.client, cluster.instance
     dns_server.up(client, instance, images.ensure(client, images.DNS, print), print)
     edge.up(client, instance, images.ensure(client, images.EDGE, print), load_as(WrittenSettings), print)
-    return cluster
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +165,13 @@ def test_the_environments_answer_side_by_side_with_all_their_replicas(
         assert seen.failed == 0, str(seen)
 
 
+def test_a_killed_edge_and_dns_server_come_back(production: Environment) -> None:
+    for role in (edge.ROLE, dns_server.ROLE):
+        production.cluster.container(role).kill()
+    _serve(production.cluster)
+    wait_until(lambda: httpx.get(production.url, trust_env=False).is_success, 10, "No answer")
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/Metrics?name=x"])
 def test_metrics_are_closed_to_users(production: Environment, path: str) -> None:
     answer = httpx.get(f"{production.url}{path}", trust_env=False)
@@ -185,12 +197,12 @@ def test_a_drain_fails_no_request(production: Environment) -> None:
 
 
 @pytest.mark.usefixtures("whole")
-def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
+def test_a_node_may_die_and_return_at_another_address_without_a_failed_get(
     production: Environment,
 ) -> None:
     production.update()
     assert set(production.ready_pods().values()) == {"control-plane", "worker"}
-    worker = production.cluster.container("worker")
+    worker, before = production.cluster.container("worker"), production.cluster.address("worker")
     with (
         load(production.url, rate=60) as seen,
         load(f"{production.url}/slow", rate=30) as slow,
@@ -208,6 +220,7 @@ def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
     print(f"Death of the worker: {seen}; slow ones: {slow}; POST: {posted}; replaced after {replaced:.1f} s")
     assert seen.failed == slow.failed == 0
 
+    _take_the_address(production.cluster)
     with load(production.url) as seen:
         worker.start()
         wait_until(lambda: _is_ready(production.cluster, "worker"), 60, "The worker is not ready")
@@ -217,3 +230,13 @@ def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
     print(f"Return of the worker: {seen}")
     assert on_worker
     assert seen.failed == 0
+    assert production.cluster.address("worker") != before
+
+
+def _take_the_address(cluster: Cluster) -> None:
+    """A container that is given the address of the node that does not run."""
+    image = images.ensure(cluster.client, images.BASE, print)
+    stays = ("sleep", "infinity")
+    engine.ensure_container(
+        cluster.client, cluster.instance, Container(role="other", image=image, command=stays)
+    )
