@@ -11,7 +11,7 @@ from deployments.local import (
     blob_store,
     blocks,
     cluster,
-    dns,
+    dns_server,
     docker_daemon,
     edge,
     images,
@@ -93,7 +93,7 @@ class BringUp:
             return _nothing()
         binary, image = self._kubernetes(), self._image("node")
         nodes = self.steps.start("Kubernetes cluster", cluster.up, self.client, self.instance, binary, image)
-        names = self.steps.start("DNS server", dns.up, self.client, self.instance, self._image("dns"))
+        names = self.steps.start("DNS server", dns_server.up, self.client, self.instance, self._image("dns"))
         return self.steps.start("Edge", self._up_edge, self._image("edge"), binary, nodes, names)
 
     def _kubernetes(self) -> Future[Path]:

@@ -8,7 +8,7 @@ from functools import partial
 import docker
 import httpx
 
-from deployments.local import dns
+from deployments.local import dns_server
 from deployments.local.engine import Container, ensure_container
 from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
@@ -59,7 +59,7 @@ def port(instance: Instance, environment: str) -> int:
 
 def public_url(instance: Instance, environment: str) -> str:
     """The environment's address by name, for whoever asks the platform's DNS server."""
-    return f"http://{environment}.{dns.DOMAIN}:{port(instance, environment)}"
+    return f"http://{environment}.{dns_server.DOMAIN}:{port(instance, environment)}"
 
 
 def browser_url(instance: Instance, settings: Settings, environment: str) -> str:
@@ -67,7 +67,7 @@ def browser_url(instance: Instance, settings: Settings, environment: str) -> str
     wanted = settings.environment(environment)
     if wanted.context != EMBEDDED:
         return wanted.public_url
-    return f"http://{dns.EDGE}:{port(instance, environment)}"
+    return f"http://{dns_server.EDGE}:{port(instance, environment)}"
 
 
 def _answers(outside: int) -> bool:

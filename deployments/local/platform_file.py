@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from deployments.local import dns, edge
+from deployments.local import dns_server, edge
 from deployments.local.instance import Instance
 from deployments.local.prefect_server import client_settings
 from flows.settings import CHECKOUT, Settings, config_file
@@ -78,8 +78,8 @@ def add_cluster(instance: Instance, written: WrittenSettings, kubeconfig: Path, 
         name: {
             "kubeconfig": str(kubeconfig),
             "public_url": edge.public_url(instance, name),
-            "resolver": dns.address(instance),
-            "load_balancer": [dns.EDGE],
+            "resolver": dns_server.address(instance),
+            "load_balancer": [dns_server.EDGE],
         }
         for name in edge.served(written)
     }

@@ -8,7 +8,7 @@ from docker.errors import DockerException
 from rich.console import Console
 from rich.table import Table
 
-from deployments.local import dns, edge, live, supervision
+from deployments.local import dns_server, edge, live, supervision
 from deployments.local.engine import connect, list_containers
 from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
@@ -80,7 +80,7 @@ def _parts(instance: Instance, status: Status) -> list[tuple[str, str, str]]:
         "blob-store": f"127.0.0.1:{instance.ports.blob_store_port}",
         "control-plane": f"127.0.0.1:{instance.ports.kubernetes_port}",
         "edge": ", ".join(f"{name} {url}" for name, url in status.addresses.items()),
-        "dns": f"{dns.address(instance)}, for *.{dns.DOMAIN}",
+        "dns": f"{dns_server.address(instance)}, for *.{dns_server.DOMAIN}",
         "prefect-server": status.prefect_url,
     }
     states = [(p.name, f"{p.state.lower()}, {p.description}") for p in supervision.states(instance)]

@@ -1,20 +1,22 @@
 """Users notice nothing: through the edge, on a cluster of its own, with the manifests that are released."""
 
 import json
-import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.query
 import httpx
 import pytest
 import yaml
 
 from deployments.local import cluster as embedded
-from deployments.local import dns, edge, images, kubernetes_binary
+from deployments.local import dns_server, edge, engine, images, kubernetes_binary
+from deployments.local.engine import Container
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.polling import wait_until
 from flows.core.image import Image
@@ -31,6 +33,7 @@ PULL_SECRET = "slipway-registry"
 REPLICAS = 3
 SMALL_SERVER = Path(__file__).with_name("small_server.py").read_text()
 PICTURE = b"0" * 1000
+Ask = Callable[..., dns.message.Message]
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,14 @@ def _condition(pod: dict[str, Any], kind: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def served(cluster: Cluster) -> Cluster:
     """The cluster with its edge and its DNS server; nothing is released."""
-    client, instance = cluster.client, cluster.instance
-    dns.up(client, instance, images.ensure(client, images.DNS, print), print)
-    edge.up(client, instance, images.ensure(client, images.EDGE, print), load_as(WrittenSettings), print)
+    _serve(cluster)
     return cluster
+
+
+def _serve(cluster: Cluster) -> None:
+    client, instance = cluster.client, cluster.instance
+    dns_server.up(client, instance, images.ensure(client, images.DNS, print), print)
+    edge.up(client, instance, images.ensure(client, images.EDGE, print), load_as(WrittenSettings), print)
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +145,11 @@ def test_before_a_release_the_edge_says_that_nothing_is_ready(served: Cluster) -
         assert (answer.status_code, answer.text) == (503, "No replica is ready to answer.\n")
 
 
-@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["UDP", "TCP"])
-def test_every_name_of_the_domain_is_this_machine(served: Cluster, kind: socket.SocketKind) -> None:
-    question = dns.question("staging.slipway.test")
-    with socket.socket(socket.AF_INET, kind) as client:
-        client.connect(("127.0.0.1", served.instance.ports.dns_port))
-        is_stream = kind == socket.SOCK_STREAM
-        client.sendall(len(question).to_bytes(2, "big") + question if is_stream else question)
-        answer = client.recv(512)
-    assert socket.inet_ntoa(answer[-4:]) == "127.0.0.1"
+@pytest.mark.parametrize("ask", [dns.query.udp, dns.query.tcp])
+def test_every_name_of_the_domain_is_this_machine(served: Cluster, ask: Ask) -> None:
+    question = dns.message.make_query("staging.slipway.test", "A")
+    answer = ask(question, "127.0.0.1", port=served.instance.ports.dns_port, timeout=5)
+    assert [str(record) for found in answer.answer for record in found] == ["127.0.0.1"]
 
 
 def test_the_environments_answer_side_by_side_with_all_their_replicas(
@@ -160,6 +163,13 @@ def test_the_environments_answer_side_by_side_with_all_their_replicas(
             wait_until(partial(_all_answered, seen, pods), 30, f"A replica in {environment.name} is silent")
         assert set(seen.pods) == set(pods)
         assert seen.failed == 0, str(seen)
+
+
+def test_a_killed_edge_and_dns_server_come_back(production: Environment) -> None:
+    for role in (edge.ROLE, dns_server.ROLE):
+        production.cluster.container(role).kill()
+    _serve(production.cluster)
+    wait_until(lambda: httpx.get(production.url, trust_env=False).is_success, 10, "No answer")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/Metrics?name=x"])
@@ -187,12 +197,12 @@ def test_a_drain_fails_no_request(production: Environment) -> None:
 
 
 @pytest.mark.usefixtures("whole")
-def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
+def test_a_node_may_die_and_return_at_another_address_without_a_failed_get(
     production: Environment,
 ) -> None:
     production.update()
     assert set(production.ready_pods().values()) == {"control-plane", "worker"}
-    worker = production.cluster.container("worker")
+    worker, before = production.cluster.container("worker"), production.cluster.address("worker")
     with (
         load(production.url, rate=60) as seen,
         load(f"{production.url}/slow", rate=30) as slow,
@@ -210,6 +220,7 @@ def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
     print(f"Death of the worker: {seen}; slow ones: {slow}; POST: {posted}; replaced after {replaced:.1f} s")
     assert seen.failed == slow.failed == 0
 
+    _take_the_address(production.cluster)
     with load(production.url) as seen:
         worker.start()
         wait_until(lambda: _is_ready(production.cluster, "worker"), 60, "The worker is not ready")
@@ -219,3 +230,13 @@ def test_the_sudden_death_of_a_node_fails_no_get_and_its_replicas_are_replaced(
     print(f"Return of the worker: {seen}")
     assert on_worker
     assert seen.failed == 0
+    assert production.cluster.address("worker") != before
+
+
+def _take_the_address(cluster: Cluster) -> None:
+    """A container that is given the address of the node that does not run."""
+    image = images.ensure(cluster.client, images.BASE, print)
+    stays = ("sleep", "infinity")
+    engine.ensure_container(
+        cluster.client, cluster.instance, Container(role="other", image=image, command=stays)
+    )

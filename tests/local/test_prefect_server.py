@@ -17,6 +17,7 @@ from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from flows.settings import CHECKOUT
 from tests.conftest import BringUpParts
+from tests.local.test_deployments_file import DEPLOYMENTS, flow_of
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,7 @@ def test_the_nightly_release_gets_its_runs_scheduled(
 
 
 def test_every_deployment_of_the_file_is_registered(deployments: dict[str, str]) -> None:
-    assert set(deployments) == {
-        "ci/commit",
-        "publish-model/on-demand",
-        "release/nightly",
-        "release/on-demand",
-    }
+    assert set(deployments) == {f"{flow_of(wanted).name}/{wanted['name']}" for wanted in DEPLOYMENTS}
 
 
 def test_registering_again_does_nothing_until_something_changes(
