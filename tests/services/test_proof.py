@@ -11,6 +11,7 @@ from flows.core import manifest as manifests
 from flows.core.errors import ProofFailed
 from flows.core.manifest import Manifest
 from flows.services import probe, proof
+from flows.services import replicas as asking
 from flows.services.edge import Edge
 from flows.services.proof import Latency, Proof
 from tests.app.server import Server
@@ -71,7 +72,7 @@ def digits() -> Manifest:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "DEADLINE", 1.5)
+    monkeypatch.setattr(asking, "DEADLINE", 1.5)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_good_replicas_are_proven_each_by_every_example(edge: Edge, digits: Mani
     proven = prove(edge, digits, outgoing=outgoing)
     assert proven.examples == len(digits.examples)
     assert proven.latency.requests >= len(PODS) * len(digits.examples)
-    assert proven.requests >= proof.IN_A_ROW * len(PODS) + proven.latency.requests
+    assert proven.requests >= asking.IN_A_ROW * len(PODS) + proven.latency.requests
     assert proven.outgoing == outgoing
     assert outgoing.requests == 2 * len(digits.examples)
     assert f"each of {proven.examples} examples right, in {proven.requests} requests" in str(proven)
@@ -157,11 +158,31 @@ def test_replicas_that_crash_when_they_score_are_the_images_fault(
     assert raised.value.fault == "image"
 
 
+def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_nobody_answers(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.close()
+    counts = iter([{"app-1": 1, "app-2": 0}, {"app-1": 1, "app-2": 0}])
+    with pytest.raises(ProofFailed, match="app-2 restarted while it was asked") as raised:
+        proof.prove(
+            edge,
+            PODS,
+            CAPSULE,
+            digits,
+            outgoing=None,
+            slower_than=3,
+            say=print,
+            alive=lambda: None,
+            restarts=lambda: next(counts, {"app-1": 1, "app-2": 1}),
+        )
+    assert (raised.value.fault, raised.value.pod) == ("image", "app-2")
+
+
 def test_an_old_replica_that_still_answers_at_first_is_waited_out(
     servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
 ) -> None:
     balancer.leaving += [servers["another"].port] * 5
-    assert prove(edge, digits).requests > 5 + proof.IN_A_ROW * len(PODS)
+    assert prove(edge, digits).requests > 5 + asking.IN_A_ROW * len(PODS)
 
 
 def test_an_old_replica_that_does_not_go_away_is_no_images_fault(
@@ -194,7 +215,7 @@ def test_an_edge_that_is_down_is_no_images_fault(
 def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
     balancer: LoadBalancer, edge: Edge, digits: Manifest
 ) -> None:
-    asked = iter(range(proof.IN_A_ROW * len(PODS)))
+    asked = iter(range(asking.IN_A_ROW * len(PODS)))
 
     def goes_down() -> None:
         if next(asked, None) is None:
