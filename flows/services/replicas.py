@@ -48,7 +48,7 @@ def restarted_since(restarts: Callable[[], Mapping[str, int]]) -> Callable[[], N
             now = restarts()
         except TransientError:  # the cluster is away for the moment; the requests go on telling
             return
-        if again := sorted(pod for pod, count in now.items() if count > before.get(pod, count)):
+        if again := sorted(pod for pod, count in now.items() if count > before.get(pod, 0)):
             raise ProofFailed(f"{', '.join(again)} restarted while it was asked.", pod=again[0])
 
     return settle

@@ -74,6 +74,7 @@ def soak(
     """
     watch: _Watch | None = None
     started = last = time.monotonic()
+    away = False
     while True:
         alive()
         now = time.monotonic()
@@ -82,9 +83,11 @@ def soak(
         except TransientError as error:
             if now - last > PATIENCE:
                 raise
-            say(f"The cluster has not been seen for {now - last:.0f} s. {error}")
+            if not away:
+                say(f"Watching waits for the cluster. {error}")
+            away = True
         else:
-            last = now
+            last, away = now, False
             if watch is None:
                 watch, started = _Watch(restarted, say), now
             result = watch.seen(now - started, restarted, {pod: _read(read, pod) for pod in pods})
@@ -116,9 +119,9 @@ class _Watch:
                 self.unread.add(pod)
                 self.say(f"{pod} tells no metrics, so its answers are not counted: {read}")
         restarted = {
-            pod: count - self.restarts.get(pod, count)
+            pod: more
             for pod, count in restarts.items()
-            if count > self.restarts.get(pod, count)
+            if (more := count - self.restarts.get(pod, 0)) > 0  # one that came since starts from none
         }
         both = [(self.first[pod], latest) for pod, latest in self.latest.items()]
         result = Soak(

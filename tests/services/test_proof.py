@@ -131,6 +131,15 @@ def test_a_plain_url_is_an_edge_too(servers: Mapping[str, Server], digits: Manif
     assert probe.check_examples(edge, digits) == len(digits.examples)
 
 
+def test_an_address_of_the_load_balancer_that_does_not_answer_is_passed_over(
+    servers: Mapping[str, Server], balancer: LoadBalancer, digits: Manifest
+) -> None:
+    with dns_server(f"--host-record={APP},127.0.0.1,::1", f"--host-record={APP},127.0.0.8") as address:
+        edge = Edge(f"http://{APP}:{balancer.port}", address)
+        assert edge.resolve() == ("127.0.0.1", "127.0.0.8", "::1")
+        assert prove(edge, digits).examples == len(digits.examples)
+
+
 @pytest.mark.parametrize(
     ("third", "told"),
     [
@@ -237,6 +246,14 @@ def test_replicas_slower_than_the_release_before_are_told_with_both_times(
         prove(edge, digits, "slow", outgoing=outgoing)
     slowly = Latency(median=200, slowest=200, requests=3)
     assert prove(edge, digits, "slow", outgoing=slowly).latency.median > 300  # less than three times as long
+
+
+def test_one_slow_replica_of_three_shows_as_the_slowest_answer(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[2] = servers["slow"].port
+    latency = prove(edge, digits, "app-1", "app-2", "slow").latency
+    assert latency.median < 300 < latency.slowest
 
 
 def test_three_times_nothing_is_not_too_slow(edge: Edge, digits: Manifest) -> None:

@@ -113,6 +113,12 @@ def test_a_restart_fails_the_release_and_names_the_pod(read: Callable[[str], str
     assert users.looks == 3
 
 
+def test_a_pod_that_came_since_has_restarted_from_none(read: Callable[[str], str]) -> None:
+    users = Users()
+    with pytest.raises(ProofFailed, match=r"^app-3 restarted"):
+        soak(read, users, lambda: {GOOD: 2} | ({"app-3": 1} if users.looks > 2 else {}))
+
+
 @pytest.mark.parametrize("text", ["", "<html>", "404"])
 def test_a_pod_without_metrics_is_told_once_and_does_not_fail(read: Callable[[str], str], text: str) -> None:
     def partly(pod: str) -> str:
@@ -141,15 +147,18 @@ def test_a_pod_that_can_not_be_read_at_times_counts_with_what_it_said_last(
     assert (watched.requests, watched.unread) == (ENOUGH, ())
 
 
-def test_a_cluster_that_is_away_for_a_while_is_waited_for(read: Callable[[str], str]) -> None:
-    users = Users()
+def test_a_cluster_that_is_away_for_a_while_is_waited_for_and_told_once(read: Callable[[str], str]) -> None:
+    users, said = Users(), list[str]()
 
     def away_at_times() -> Mapping[str, int]:
         if users.looks in {1, 4, 5}:
             raise ClusterUnavailable("The API server is away.")
         return {}
 
-    assert soak(read, users, away_at_times).seconds >= SECONDS
+    assert soak(read, users, away_at_times, said.append).seconds >= SECONDS
+    assert [line for line in said if "away" in line] == [
+        "Watching waits for the cluster. The API server is away."
+    ] * 2
 
 
 def test_a_cluster_that_stays_away_ends_it(
