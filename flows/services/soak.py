@@ -58,15 +58,6 @@ class _Counts:
     errors: int = 0
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """One look at all replicas."""
-
-    counts: Mapping[str, _Counts]
-    restarts: Mapping[str, int]
-    unread: Mapping[str, str] = field(default_factory=dict)
-
-
 def soak(
     read: Callable[[str], str],
     restarts: Callable[[], Mapping[str, int]],
@@ -78,45 +69,83 @@ def soak(
 ) -> Soak:
     """Watch `pods` for so many seconds; `ProofFailed` at the first restart, or with too many 5xx.
 
-    `read` gives a pod's metrics as Prometheus' text: its `PermanentError` is told and does not fail the
-    release; a `TransientError` of either is waited out for two minutes. `alive` is called at each look.
+    `read` gives a pod's metrics as Prometheus' text: "" and errors are told and don't fail the release. That
+    `restarts` can't reach the cluster is waited out for two minutes. `alive` is called at each look.
     """
-    first: _Seen | None = None
+    watch: _Watch | None = None
     started = last = time.monotonic()
+    away = False
     while True:
         alive()
         now = time.monotonic()
         try:
-            seen = _look(read, restarts, pods)
+            restarted = restarts()
         except TransientError as error:
             if now - last > PATIENCE:
                 raise
-            say(f"Not seen for {now - last:.0f} s: {error}")
+            if not away:
+                say(f"Watching waits for the cluster. {error}")
+            away = True
         else:
-            last = now
-            if first is None:
-                first, started = seen, now
-                for pod, why in seen.unread.items():
-                    say(f"{pod} tells no metrics, so its answers are not counted: {why}")
-            result = _compared(first, seen, now - started)
-            _require_good(result, first, seen)
+            last, away = now, False
+            if watch is None:
+                watch, started = _Watch(restarted, say), now
+            result = watch.seen(now - started, restarted, {pod: _read(read, pod) for pod in pods})
             if now - started >= seconds:
                 say(f"Watched: {result}.")
                 return result
         time.sleep(POLL)
 
 
-def _look(
-    read: Callable[[str], str], restarts: Callable[[], Mapping[str, int]], pods: tuple[str, ...]
-) -> _Seen:
-    counts: dict[str, _Counts] = {}
-    unread: dict[str, str] = {}
-    for pod in pods:
-        try:
-            counts[pod] = _counted(read(pod))
-        except (PermanentError, ValueError) as error:
-            unread[pod] = str(error)
-    return _Seen(counts, restarts(), unread)
+@dataclass(frozen=True)
+class _Watch:
+    """What all looks together tell; a pod's counts are the last that could be read."""
+
+    restarts: Mapping[str, int]
+    say: Say
+    first: dict[str, _Counts] = field(default_factory=dict)
+    latest: dict[str, _Counts] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+
+    def seen(
+        self, seconds: float, restarts: Mapping[str, int], counts: Mapping[str, "_Counts | str"]
+    ) -> Soak:
+        """The result so far; `ProofFailed` where that is enough."""
+        for pod, read in counts.items():
+            if isinstance(read, _Counts):
+                self.first.setdefault(pod, read)
+                self.latest[pod] = read
+            elif pod not in self.unread:
+                self.unread.add(pod)
+                self.say(f"{pod} tells no metrics, so its answers are not counted: {read}")
+        restarted = {
+            pod: more
+            for pod, count in restarts.items()
+            if (more := count - self.restarts.get(pod, 0)) > 0  # one that came since starts from none
+        }
+        both = [(self.first[pod], latest) for pod, latest in self.latest.items()]
+        result = Soak(
+            seconds,
+            requests=sum(max(0, latest.requests - first.requests) for first, latest in both),
+            errors=sum(max(0, latest.errors - first.errors) for first, latest in both),
+            restarts=sum(restarted.values()),
+            errors_before=sum(first.errors for first in self.first.values()),
+            unread=tuple(sorted(self.unread - self.latest.keys())),
+        )
+        if restarted:
+            raise ProofFailed(f"{', '.join(sorted(restarted))} restarted while it was watched: {result}.")
+        if result.requests >= ENOUGH and result.errors > max(1.0, ALLOWED * result.requests):
+            raise ProofFailed(f"Too many requests were answered with 5xx: {result}.")
+        return result
+
+
+def _read(read: Callable[[str], str], pod: str) -> "_Counts | str":
+    """What the pod has counted, or why that is not known."""
+    try:
+        text = read(pod)
+        return _counted(text) if text else "it has no /metrics, or is gone."
+    except (PermanentError, TransientError, ValueError) as error:
+        return str(error)
 
 
 def _counted(text: str) -> _Counts:
@@ -128,27 +157,3 @@ def _counted(text: str) -> _Counts:
                 requests += sample.value
                 errors += sample.value if sample.labels.get("status", "").startswith("5") else 0
     return _Counts(int(requests), int(errors))
-
-
-def _compared(first: _Seen, now: _Seen, seconds: float) -> Soak:
-    both = [(first.counts[pod], counts) for pod, counts in now.counts.items() if pod in first.counts]
-    return Soak(
-        seconds,
-        requests=sum(max(0, later.requests - before.requests) for before, later in both),
-        errors=sum(max(0, later.errors - before.errors) for before, later in both),
-        restarts=sum(_restarted(first, now).values()),
-        errors_before=sum(counts.errors for counts in first.counts.values()),
-        unread=tuple(now.unread),
-    )
-
-
-def _restarted(first: _Seen, now: _Seen) -> dict[str, int]:
-    more = {pod: count - first.restarts.get(pod, count) for pod, count in now.restarts.items()}
-    return {pod: count for pod, count in more.items() if count > 0}
-
-
-def _require_good(result: Soak, first: _Seen, now: _Seen) -> None:
-    if restarted := _restarted(first, now):
-        raise ProofFailed(f"{', '.join(sorted(restarted))} restarted while it was watched: {result}.")
-    if result.requests >= ENOUGH and result.errors > max(1.0, ALLOWED * result.requests):
-        raise ProofFailed(f"Too many requests were answered with 5xx: {result}.")

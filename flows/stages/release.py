@@ -135,15 +135,17 @@ def watch_rollout(run: Run, here: Turn) -> Done:
 def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None) -> Proof:
     """Ask every replica its version and the model's examples, through the public URL."""
     wanted = run.settings.environment(here.environment)
+    cluster = run.cluster(here.environment)
     return proof.prove(
         run.edge(here.environment),
-        rollout_watch.new_pod_names(run.cluster(here.environment)),
+        rollout_watch.new_pod_names(cluster),
         record.capsule,
         run.model_manifest(record.capsule),
         outgoing=outgoing,
         slower_than=wanted.slower_than,
         say=run.say,
         alive=here.held.check,
+        restarts=lambda: rollout_watch.restarts(cluster),
     )
 
 

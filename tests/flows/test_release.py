@@ -76,7 +76,6 @@ def test_an_image_that_is_not_there_says_so(built: Line) -> None:
 def test_an_image_that_is_only_good_in_the_trial_fails_with_what_explains_it(
     line: Line, monkeypatch: pytest.MonkeyPatch, app: str, told: str
 ) -> None:
-    monkeypatch.setattr("flows.services.proof.DEADLINE", 5)
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__ROLLOUT_TIMEOUT", "12")
     line.commit(app=app, where="cluster")
     line.ci()

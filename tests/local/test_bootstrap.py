@@ -59,6 +59,12 @@ def test_missing_packages_are_named_where_they_cannot_be_installed(bare_machine:
     assert not (bare_machine / ".venv").exists()
 
 
+def test_what_only_the_tests_need_is_named_for_them_alone(bare_machine: Path) -> None:
+    path = str(bare_machine.parent / "bin")
+    assert "dnsmasq-base" in call(bare_machine, path, "--tests", "true").stderr
+    assert "dnsmasq-base" not in call(bare_machine, path, "true").stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="plays a user without rights, which only root can")
 def test_a_user_without_sudo_is_told_the_command(bare_machine: Path) -> None:
     path = bare_machine.parent / "bin"

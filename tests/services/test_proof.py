@@ -11,6 +11,7 @@ from flows.core import manifest as manifests
 from flows.core.errors import ProofFailed
 from flows.core.manifest import Manifest
 from flows.services import probe, proof
+from flows.services import replicas as asking
 from flows.services.edge import Edge
 from flows.services.proof import Latency, Proof
 from tests.app.server import Server
@@ -71,7 +72,7 @@ def digits() -> Manifest:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "DEADLINE", 1.5)
+    monkeypatch.setattr(asking, "DEADLINE", 1.5)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_good_replicas_are_proven_each_by_every_example(edge: Edge, digits: Mani
     proven = prove(edge, digits, outgoing=outgoing)
     assert proven.examples == len(digits.examples)
     assert proven.latency.requests >= len(PODS) * len(digits.examples)
-    assert proven.requests >= proof.IN_A_ROW * len(PODS) + proven.latency.requests
+    assert proven.requests >= asking.IN_A_ROW * len(PODS) + proven.latency.requests
     assert proven.outgoing == outgoing
     assert outgoing.requests == 2 * len(digits.examples)
     assert f"each of {proven.examples} examples right, in {proven.requests} requests" in str(proven)
@@ -130,6 +131,15 @@ def test_a_plain_url_is_an_edge_too(servers: Mapping[str, Server], digits: Manif
     assert probe.check_examples(edge, digits) == len(digits.examples)
 
 
+def test_an_address_of_the_load_balancer_that_does_not_answer_is_passed_over(
+    servers: Mapping[str, Server], balancer: LoadBalancer, digits: Manifest
+) -> None:
+    with dns_server(f"--host-record={APP},127.0.0.1,::1", f"--host-record={APP},127.0.0.8") as address:
+        edge = Edge(f"http://{APP}:{balancer.port}", address)
+        assert edge.resolve() == ("127.0.0.1", "127.0.0.8", "::1")
+        assert prove(edge, digits).examples == len(digits.examples)
+
+
 @pytest.mark.parametrize(
     ("third", "told"),
     [
@@ -157,11 +167,31 @@ def test_replicas_that_crash_when_they_score_are_the_images_fault(
     assert raised.value.fault == "image"
 
 
+def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_nobody_answers(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.close()
+    counts = iter([{"app-1": 1, "app-2": 0}, {"app-1": 1, "app-2": 0}])
+    with pytest.raises(ProofFailed, match="app-2 restarted while it was asked") as raised:
+        proof.prove(
+            edge,
+            PODS,
+            CAPSULE,
+            digits,
+            outgoing=None,
+            slower_than=3,
+            say=print,
+            alive=lambda: None,
+            restarts=lambda: next(counts, {"app-1": 1, "app-2": 1}),
+        )
+    assert (raised.value.fault, raised.value.pod) == ("image", "app-2")
+
+
 def test_an_old_replica_that_still_answers_at_first_is_waited_out(
     servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
 ) -> None:
     balancer.leaving += [servers["another"].port] * 5
-    assert prove(edge, digits).requests > 5 + proof.IN_A_ROW * len(PODS)
+    assert prove(edge, digits).requests > 5 + asking.IN_A_ROW * len(PODS)
 
 
 def test_an_old_replica_that_does_not_go_away_is_no_images_fault(
@@ -194,7 +224,7 @@ def test_an_edge_that_is_down_is_no_images_fault(
 def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
     balancer: LoadBalancer, edge: Edge, digits: Manifest
 ) -> None:
-    asked = iter(range(proof.IN_A_ROW * len(PODS)))
+    asked = iter(range(asking.IN_A_ROW * len(PODS)))
 
     def goes_down() -> None:
         if next(asked, None) is None:
@@ -216,6 +246,14 @@ def test_replicas_slower_than_the_release_before_are_told_with_both_times(
         prove(edge, digits, "slow", outgoing=outgoing)
     slowly = Latency(median=200, slowest=200, requests=3)
     assert prove(edge, digits, "slow", outgoing=slowly).latency.median > 300  # less than three times as long
+
+
+def test_one_slow_replica_of_three_shows_as_the_slowest_answer(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[2] = servers["slow"].port
+    latency = prove(edge, digits, "app-1", "app-2", "slow").latency
+    assert latency.median < 300 < latency.slowest
 
 
 def test_three_times_nothing_is_not_too_slow(edge: Edge, digits: Manifest) -> None:

@@ -113,34 +113,52 @@ def test_a_restart_fails_the_release_and_names_the_pod(read: Callable[[str], str
     assert users.looks == 3
 
 
-def test_a_pod_without_metrics_is_told_once_and_does_not_fail(read: Callable[[str], str]) -> None:
+def test_a_pod_that_came_since_has_restarted_from_none(read: Callable[[str], str]) -> None:
+    users = Users()
+    with pytest.raises(ProofFailed, match=r"^app-3 restarted"):
+        soak(read, users, lambda: {GOOD: 2} | ({"app-3": 1} if users.looks > 2 else {}))
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "404"])
+def test_a_pod_without_metrics_is_told_once_and_does_not_fail(read: Callable[[str], str], text: str) -> None:
     def partly(pod: str) -> str:
-        if pod == FAILING:
+        if pod == FAILING and text == "404":
             raise ManifestsRejected("404: not found.")
-        return read(pod)
+        return text if pod == FAILING else read(pod)
 
     said: list[str] = []
     watched = soak(partly, Users(), say=said.append)
     assert watched.unread == (FAILING,)
     assert f"no metrics of {FAILING}" in str(watched)
-    assert [line for line in said if "404: not found." in line] == [
-        f"{FAILING} tells no metrics, so its answers are not counted: 404: not found."
-    ]
+    assert len([line for line in said if f"{FAILING} tells no metrics" in line]) == 1
 
 
-def test_what_is_not_prometheus_text_is_no_metrics() -> None:
-    assert soak(lambda _: "<html>", Users()).unread == (GOOD, FAILING)
+def test_a_pod_that_can_not_be_read_at_times_counts_with_what_it_said_last(
+    servers: Mapping[str, Server], read: Callable[[str], str]
+) -> None:
+    users = Users(*asks(servers[GOOD], "/", ENOUGH))
 
-
-def test_a_cluster_that_is_away_for_a_while_is_waited_for(read: Callable[[str], str]) -> None:
-    users = Users()
-
-    def away_at_times(pod: str) -> str:
-        if users.looks in {1, 4, 5}:
-            raise ClusterUnavailable("The API server is away.")
+    def at_times(pod: str) -> str:
+        if users.looks % 2 == 0 or users.looks > 5:
+            raise ClusterUnavailable("The pod is not reached.")
         return read(pod)
 
-    assert soak(away_at_times, users).seconds >= SECONDS
+    watched = soak(at_times, users)
+    assert (watched.requests, watched.unread) == (ENOUGH, ())
+
+
+def test_a_cluster_that_is_away_for_a_while_is_waited_for_and_told_once(read: Callable[[str], str]) -> None:
+    users, said = Users(), list[str]()
+
+    def away_at_times() -> Mapping[str, int]:
+        if users.looks in {1, 4, 5}:
+            raise ClusterUnavailable("The API server is away.")
+        return {}
+
+    assert soak(read, users, away_at_times, said.append).seconds >= SECONDS
+    assert [line for line in said if "away" in line] == [
+        "Watching waits for the cluster. The API server is away."
+    ] * 2
 
 
 def test_a_cluster_that_stays_away_ends_it(
@@ -148,11 +166,11 @@ def test_a_cluster_that_stays_away_ends_it(
 ) -> None:
     monkeypatch.setattr(soaking, "PATIENCE", 0.2)
 
-    def away(pod: str) -> str:
+    def away() -> Mapping[str, int]:
         raise ClusterUnavailable("The API server is away.")
 
     with pytest.raises(ClusterUnavailable):
-        soak(away, Users())
+        soak(read, Users(), away)
 
 
 def test_no_time_to_watch_is_a_single_look(read: Callable[[str], str], tmp_path: Path) -> None:
