@@ -1,4 +1,7 @@
-"""Real blob stores: Azurite, moto's S3 server, a folder; each test has a container of its own."""
+"""Real blob stores: Azurite, moto's S3 server, a folder; each test has a container of its own.
+
+And a real cluster, of which each test has a namespace of its own.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -11,8 +14,11 @@ from azure.storage.blob import BlobServiceClient
 from moto.server import ThreadedMotoServer
 
 from deployments.local.blob_store import BlobStoreAccess
+from deployments.local.registry import RegistryAccess
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
+from flows.services.registry import Credentials
+from tests.services.a_namespace import Namespace, prepared_namespace
 
 # Bytes of a part: small, so that a file of several parts is.
 SMALL = 1 << 20
@@ -75,3 +81,11 @@ def blobs(request: pytest.FixtureRequest) -> BlobStore:
     store = request.getfixturevalue(request.param)
     assert isinstance(store, BlobStore)
     return store
+
+
+@pytest.fixture
+def namespace(cluster: Path, registry: RegistryAccess, tmp_path: Path) -> Iterator[Namespace]:
+    """A namespace prepared for releases, with the way into the registry."""
+    login = Credentials(registry.address, registry.username, registry.password)
+    with prepared_namespace(cluster, tmp_path, login) as found:
+        yield found
