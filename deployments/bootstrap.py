@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> int:
         for environment in arguments or list(wanted.environments):
             prepare(wanted, environment, print)
     except SlipwayError as error:
-        print(error, error.details, file=sys.stderr, sep="\n")
+        print(f"{error}\n{error.details}".strip(), file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
     return 0
 

@@ -83,7 +83,8 @@ class Cluster:
         except FenceLost:
             return
         raise not_prepared(
-            f"The cluster {self.context!r} does not fence what this account writes to {self.namespace!r}."
+            f"The cluster {self.context!r} does not fence what this account writes to {self.namespace!r}: "
+            "the Lease or the admission policy is missing, or the account is another."
         )
 
     def found(self) -> Object | None:

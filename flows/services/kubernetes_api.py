@@ -37,7 +37,6 @@ FENCE_POLICY = "slipway-fence-"
 """What the name of the admission policy begins with that refuses a run which lost its Lease."""
 
 BEHIND_THE_FENCE = re.compile(rf"ValidatingAdmissionPolicy '{FENCE_POLICY}[^']*'.*denied request", re.DOTALL)
-NO_LEASE = "no params found for policy binding"
 
 Timeout = tuple[float, float]
 
@@ -112,10 +111,8 @@ class KubernetesApi:
             "Check the account's rights; an administrator renews them: python -m deployments.bootstrap",
         )
 
-    def fenced(self, said: str) -> SlipwayError | None:
+    def fenced(self, said: str) -> FenceLost | None:
         """The error that the fence's refusal means, or None where it was not the fence."""
-        if NO_LEASE in said:
-            return not_prepared(f"The cluster {self.context!r} lacks the Lease that releases are fenced by.")
         if BEHIND_THE_FENCE.search(said):
             return FenceLost(
                 "Another run has taken over: the cluster refuses what this one writes.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.core.errors import ChangedMeanwhile, FenceLost, LockedByAnother, SlipwayError
+from flows.core.errors import ChangedMeanwhile, ClusterNotPrepared, FenceLost, LockedByAnother, SlipwayError
 from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.kubernetes_api import not_prepared
@@ -55,7 +55,7 @@ class Held:
             self._renew()
         if self._lost.is_set():
             raise FenceLost(
-                f"Another run has taken over {self.cluster.namespace}.",
+                f"Another run has taken over {self.cluster.namespace}, or its Lease was deleted.",
                 "Nothing needs to be done; the other run goes on from where this one stopped.",
             )
 
@@ -88,15 +88,17 @@ class Held:
 
     def _write(self, changes: dict[str, Any]) -> None:
         """Put the changes into the Lease as long as it is ours, whoever else has touched it."""
-        lease: dict[str, Any] | None = self._lease
-        while lease is not None and _is_held(lease, self.holder, self._transitions):
-            try:
-                written = _replace(self.cluster, lease, changes, self._duration / 3)
-            except ChangedMeanwhile:
-                lease = _read(self.cluster)
-                continue
-            self._lease = written
-            return
+        lease = self._lease
+        try:
+            while _is_held(lease, self.holder, self._transitions):
+                try:
+                    self._lease = _replace(self.cluster, lease, changes, self._duration / 3)
+                except ChangedMeanwhile:
+                    lease = _read(self.cluster)
+                else:
+                    return
+        except ClusterNotPrepared:
+            pass  # somebody deleted it, and the fence with it
         self._lost.set()
 
 

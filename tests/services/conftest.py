@@ -1,4 +1,5 @@
-"""Real blob stores (Azurite, moto's S3 server, a folder), a container for each test; a real engine."""
+"""Real blob stores (Azurite, moto's S3 server, a folder), a real engine, a real cluster; what each test uses of
+them is its own."""
 
 import json
 import shutil
@@ -15,9 +16,12 @@ from moto.server import ThreadedMotoServer
 from deployments.local import images as platform_images
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.engine import connect
+from deployments.local.registry import RegistryAccess
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
 from flows.services.images import Build, Engine
+from flows.services.registry import Credentials
+from tests.services.a_namespace import Namespace, prepared_namespace
 
 TESTS = Path(__file__).parent.parent
 TEAM_APP = TESTS / "flows" / "team_app"
@@ -124,3 +128,11 @@ def build(folder: Path, base_image: str, target: str | None = None, **arguments:
     """The image of what was laid out."""
     tag = f"slipway-test:{folder.name}"
     return Build(folder, "Dockerfile", tag, target, {"BASE_IMAGE": base_image, **arguments})
+
+
+@pytest.fixture
+def namespace(cluster: Path, registry: RegistryAccess, tmp_path: Path) -> Iterator[Namespace]:
+    """A namespace prepared for releases, with the way into the registry."""
+    login = Credentials(registry.address, registry.username, registry.password)
+    with prepared_namespace(cluster, tmp_path, login) as found:
+        yield found

@@ -1,0 +1,66 @@
+"""A namespace of the test cluster that an administrator has prepared, and both ways into it."""
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deployments import bootstrap
+from deployments.local import kubernetes_binary
+from flows.services import kubeconfig
+from flows.services.cluster import Cluster
+from flows.services.registry import Credentials
+from flows.settings import EMBEDDED
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """`account` is what releases have; `admin` may do anything."""
+
+    admin: Cluster
+    account: Cluster
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl says to the administrator."""
+        admin = self.admin
+        access = (f"--kubeconfig={admin.kubeconfig}", f"--namespace={admin.namespace}")
+        done = subprocess.run(
+            [admin.program, *access, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=60
+        )
+        return done.stdout
+
+    def data(self, name: str) -> dict[str, str] | None:
+        """What a ConfigMap holds; None where there is none."""
+        found = self.admin.api.get(self.admin.path("api/v1", "configmaps", name))
+        return found.get("data", {}) if found else None
+
+
+@contextmanager
+def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -> Iterator[Namespace]:
+    """A new one; it goes with all that was created for it."""
+    program = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    admin = Cluster(administrators, EMBEDDED, name, "web", program)
+    bootstrap.create(admin, login)
+    content, _ = bootstrap.account_kubeconfig(admin)
+    bootstrap.await_fence(admin, content)
+    file = folder / "account.kubeconfig"
+    kubeconfig.write_private(file, content)
+    found = Namespace(admin, replace(admin, kubeconfig=file))
+    try:
+        yield found
+    finally:
+        policies = [
+            f"{kind}/slipway-{what}-{name}"
+            for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy")
+            for what in ("fence", "secrets")
+        ]
+        found.kubectl("delete", "--wait=false", "--ignore-not-found", f"namespace/{name}", *policies)
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    """An object to apply."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}

@@ -1,0 +1,96 @@
+"""Records and notes on a real cluster, kept by the account that releases."""
+
+from dataclasses import replace
+
+import pytest
+
+from flows.core.errors import PermanentError, RecordTaken
+from flows.core.notes import Hold, Mark, Notes
+from flows.core.record import Record
+from flows.services import lease
+from flows.services.command import silent
+from flows.services.records import Records
+from tests.a_record import NOON, a_record, good, superseded
+from tests.services.a_namespace import Namespace
+
+
+@pytest.fixture
+def records(namespace: Namespace) -> Records:
+    """As the account sees them."""
+    return Records(namespace.account)
+
+
+def write(records: Records, *wanted: Record) -> None:
+    with lease.hold(records.cluster, "run", 0, silent) as held:
+        for record in wanted:
+            records.write(record, held.fence)
+
+
+def labels(namespace: Namespace) -> list[str]:
+    shown = "--output=jsonpath={range .items[*]}{.type} {.metadata.labels}{'\\n'}{end}"
+    selector = "--field-selector=type=slipway.dev/release.v1"
+    return namespace.kubectl("get", "secrets", selector, shown).splitlines()
+
+
+def test_a_new_environment_has_no_history_and_no_notes(records: Records) -> None:
+    assert records.history() == []
+    assert records.notes() == Notes()
+
+
+def test_records_are_read_as_they_were_written_the_newest_first(records: Records) -> None:
+    large = tuple({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{n}"}} for n in range(20))
+    wanted = [superseded(n) for n in range(8, 10)] + [good(10, objects=large), a_record(11)]
+    write(records, *wanted)
+    assert records.history() == wanted[::-1]
+
+
+def test_a_record_is_closed_in_place_and_its_labels_say_so(namespace: Namespace, records: Records) -> None:
+    write(records, a_record(7))
+    write(records, good(7))
+    assert records.history() == [good(7)]
+    (shown,) = labels(namespace)
+    assert shown.startswith("slipway.dev/release.v1 ")
+    for label in (
+        '"slipway.dev/number":"7"',
+        '"slipway.dev/verdict":"good"',
+        '"app.kubernetes.io/name":"web"',
+    ):
+        assert label in shown
+
+
+def test_a_number_that_is_taken_stays_the_others(records: Records) -> None:
+    write(records, a_record(1))
+    with pytest.raises(RecordTaken, match=r"Number 1 .* run run-1 released"):
+        write(records, a_record(1, run="run-of-another"))
+    assert records.history() == [a_record(1)]
+
+
+def test_ten_are_kept_and_always_the_live_one_and_the_last_good_one(records: Records) -> None:
+    failed = [a_record(n, verdict="bad") for n in range(4, 16)]
+    write(records, superseded(1), superseded(2), good(3), *failed)
+    with lease.hold(records.cluster, "run", 0, silent) as held:
+        records.prune(held.fence)
+        kept = [record.number for record in records.history()]
+        records.prune(held.fence)
+    assert kept == [*range(15, 5, -1), 3, 2]
+    assert [record.number for record in records.history()] == kept
+
+
+def test_another_apps_records_are_not_ours(records: Records) -> None:
+    write(records, a_record(1))
+    assert Records(replace(records.cluster, deployment="other")).history() == []
+
+
+def test_a_record_that_cannot_be_read_is_named(namespace: Namespace, records: Records) -> None:
+    write(records, a_record(1))
+    namespace.kubectl("patch", "secret", "slipway-release-1", '--patch={"data":{"release":"eHg="}}')
+    with pytest.raises(PermanentError, match="slipway-release-1 can't be read"):
+        records.history()
+
+
+def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Records) -> None:
+    held_back = Notes(Hold(NOON, "Ada", "rolled back"), (Mark("sha256:a", "crashed", NOON, "run-1"),))
+    with lease.hold(records.cluster, "run", 0, silent) as held:
+        for notes in (held_back, held_back.without_hold(), Notes()):
+            records.write_notes(notes, held.fence)
+            assert records.notes() == notes

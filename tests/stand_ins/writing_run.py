@@ -1,0 +1,71 @@
+"""A run in a process of its own that holds the Lease and writes without end, for tests to freeze or kill.
+
+Nothing but the server keeps it from writing: it never asks whether it still holds the Lease.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deployments.local.polling import wait_until
+from flows.core.errors import FenceLost
+from flows.core.notes import Hold, Notes
+from flows.services import lease
+from flows.services.cluster import Cluster
+from flows.services.records import Records
+from flows.settings import CHECKOUT
+
+LOST = 3
+"""Its exit status when the server let in no more of what it wrote."""
+
+
+@dataclass(frozen=True)
+class WritingRun:
+    """The process; what it writes is the reason of the environment's hold, counted up."""
+
+    process: subprocess.Popen[bytes]
+    cluster: Cluster
+    holder: str
+
+    def await_writes(self) -> None:
+        """Return when it has written."""
+
+        def has_written() -> bool:
+            hold = Records(self.cluster).notes().hold
+            return hold is not None and hold.by == self.holder
+
+        wait_until(has_written, 30, f"{self.holder} has not written")
+
+
+@contextmanager
+def writing_run(cluster: Cluster, holder: str, duration: int) -> Iterator[WritingRun]:
+    """Such a run, ended with the context."""
+    arguments = (str(cluster.kubeconfig), cluster.context, cluster.namespace, holder, str(duration))
+    process = subprocess.Popen([sys.executable, "-m", __name__, *arguments], cwd=CHECKOUT)
+    try:
+        yield WritingRun(process, cluster, holder)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main(kubeconfig: str, context: str, namespace: str, holder: str, duration: str) -> int:
+    """Write until the server refuses."""
+    cluster = Cluster(Path(kubeconfig), context, namespace, "web")
+    records = Records(cluster)
+    count = 0
+    try:
+        with lease.hold(cluster, holder, 0, print, duration=int(duration)) as held:
+            while True:
+                count += 1
+                records.write_notes(Notes(Hold(datetime.now(UTC), holder, str(count))), held.fence)
+    except FenceLost:
+        return LOST
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
