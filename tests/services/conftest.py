@@ -1,4 +1,4 @@
-"""Real blob stores (Azurite, moto's S3 server, a folder), a real engine, a real cluster; what each test uses of
+"""Real blob stores (Azurite, moto's S3 server, a folder), a real engine and cluster; what each test uses of
 them is its own."""
 
 import json

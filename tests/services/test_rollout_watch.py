@@ -25,7 +25,7 @@ from flows.services import rollout_watch
 from flows.services.cluster import Cluster
 from flows.services.command import silent
 from flows.settings import EMBEDDED
-from tests.stand_ins.unreliable_network import BreakingLine, breaking_line
+from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
 Json = dict[str, Any]
 LONG = 90.0
@@ -314,7 +314,7 @@ def _namespace(lab: Lab) -> Iterator[client.CoreV1Api]:
 
 
 @contextmanager
-def _line(lab: Lab, deployment: str, folder: Path) -> Iterator[tuple[BreakingLine, Cluster]]:
+def _line(lab: Lab, deployment: str, folder: Path) -> Iterator[tuple[UnreliableLine, Cluster]]:
     """A line to the API server that can be broken, and the cluster at its end."""
     config = yaml.safe_load(lab.kubeconfig.read_text())
     server = next(c["cluster"] for c in config["clusters"])
