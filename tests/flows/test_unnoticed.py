@@ -1,0 +1,56 @@
+"""Users of an environment notice no release: not a good one, not a bad one and its undoing, not a rollback."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.rollback import rollback
+from tests.flows.conftest import Ended, Line, new_line
+from tests.flows.environments import Place, behaving, manifests_with
+from tests.load import load
+from tests.platform_under_test import PlatformUnderTest
+
+STAGING = Place("staging")
+
+
+@pytest.fixture(scope="module")
+def line(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """A line with a release in staging, and another image to come."""
+    with pytest.MonkeyPatch.context() as variables:
+        made = new_line(platform, tmp_path_factory.mktemp("unnoticed") / "team", variables)
+        STAGING.empty()
+        assert made.ci().succeeded
+        assert made.release().succeeded
+        made.commit()
+        assert made.ci().succeeded
+        yield made
+        STAGING.empty()
+
+
+def test_no_request_fails_during_a_release(line: Line) -> None:
+    with load(f"{STAGING.url}/version") as seen:
+        run = line.release()
+    assert run.succeeded, run.message
+    assert seen.failed == 0, str(seen)
+    assert seen.total > 500
+
+
+@pytest.mark.parametrize("fault", ["dies", "another version"])
+def test_no_request_fails_during_a_bad_release_and_its_undoing(
+    line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
+) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving(fault))))
+    with load(f"{STAGING.url}/version") as seen:
+        run = line.release(force=True, reason="a test")
+    assert "is in force again" in run.message
+    assert seen.failed == 0, str(seen)
+
+
+def test_no_request_fails_during_a_rollback(line: Line) -> None:
+    with load(f"{STAGING.url}/version") as seen:
+        state = rollback(environment="staging", reason="a test", by="Ada", return_state=True)
+    assert Ended(line.platform, state).succeeded, state.message
+    assert seen.failed == 0, str(seen)
