@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flows.core import record as records
-from flows.core.errors import RolloutFailed
+from flows.core.errors import ImageNotFound, RolloutFailed
 from flows.core.notes import Hold, Mark
 from flows.core.record import Record
 from flows.core.release import Situation, Upstream, lifts_hold
@@ -60,7 +60,7 @@ def observe(run: Run, environment: str) -> Situation:
     kept = Records(cluster)
     situation = Situation(cluster.live(), tuple(kept.history()), kept.notes(), upstream)
     if (live := records.live(situation.history)) is not None:
-        run.model_manifest(live.capsule)  # at hand, should the release have to be undone without the registry
+        _have_at_hand(run, live)
     return situation
 
 
@@ -72,7 +72,7 @@ def check_edge(run: Run, environment: str) -> None:
 
 def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency | None:
     """How quickly what is live answers its model's examples; None where nothing is."""
-    if live is None:
+    if live is None or not _have_at_hand(run, live):
         return None
     latency = proof.measure(run.edge(environment), run.model_manifest(live.capsule), ROUNDS)
     run.say(f"The outgoing release answers an example in {latency}.")
@@ -229,6 +229,16 @@ def doubt(run: Run, here: Turn, record: Record, doubt: str) -> None:
     """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt."""
     if record.doubt != doubt:
         write(run, here, replace(record, doubt=doubt))
+
+
+def _have_at_hand(run: Run, live: Record) -> bool:
+    """Whether the model's manifest of what is live could be had while the registry is there."""
+    try:
+        run.model_manifest(live.capsule)
+    except ImageNotFound as missing:
+        run.say(f"{live} could not be proven again, should it have to be put back: {missing.happened}")
+        return False
+    return True
 
 
 def _because(record: Record) -> str:

@@ -12,7 +12,10 @@ import pytest
 from deployments.local import sample_model
 from flows.core.manifest import Manifest, parse
 from flows.settings import CHECKOUT
+from tests.flows.environments import Place
 from tests.platform_under_test import PlatformUnderTest
+
+STAGING, PRODUCTION = Place("staging"), Place("production")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,9 @@ def released(platform: PlatformUnderTest, sample: Path, head: str) -> None:
     built = platform.run("ci/commit")
     assert built.state == "COMPLETED", built.message
     assert built.message.startswith(f"{head[:7]} + classifier 1.0.0: built, tested and pushed; latest moved")
-    live = platform.run("release/on-demand", environment="production", image="latest", force=True)
+    for place in (STAGING, PRODUCTION):
+        place.empty()
+    live = platform.run("release/on-demand", environment="every", image="latest")
     assert live.state == "COMPLETED", live.message
 
 
@@ -81,6 +86,7 @@ def test_status_tells_what_is_live(platform: PlatformUnderTest, released: None, 
     )
     status = json.loads(told.stdout)
     live = status["environments"]["production"]
+    assert live == status["environments"]["staging"]
     assert status["app_url"] == platform.app_url
     assert status["prefect_url"] == platform.api.ui_url
     assert (live["commit"], live["replicas"], live["ready"]) == (head, 3, 3)
@@ -94,4 +100,6 @@ def test_nothing_new_builds_and_releases_nothing(platform: PlatformUnderTest, re
     assert "nothing to build; latest stays" in again.message
     night = platform.run("release/nightly")
     assert night.state == "COMPLETED"
+    assert night.state_name == "Skipped"
+    assert "Nothing to release to staging" in night.message
     assert "Nothing to release to production" in night.message

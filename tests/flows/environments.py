@@ -45,6 +45,7 @@ class Place:
     def empty(self) -> None:
         """As before the first release: no object, no record, no note, nobody's lock."""
         self.kubectl("delete", OURS, "--selector=app.kubernetes.io/managed-by=slipway", "--wait=false")
+        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
         self.kubectl("delete", "secrets", "--field-selector=type=slipway.dev/release.v1", "--wait=true")
         self.kubectl("delete", "configmap", "slipway-environment", "--ignore-not-found")
         wait_until(lambda: not self.pods(), 60, "pods are left")

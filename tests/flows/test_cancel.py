@@ -166,13 +166,3 @@ def test_cancelled_while_another_run_moves_latest_it_stays_and_the_limit_is_free
         cancel_and_see_it_gone(line, run)
         assert line.latest is None
     assert "latest moved" in line.ci().message
-
-
-def test_a_cancelled_release_ends_within_the_grace_that_prefect_gives(line: Line) -> None:
-    line.environment["SLIPWAY_ENVIRONMENTS__PRODUCTION__ROLLOUT_TIMEOUT"] = "300"
-    line.commit(app="never ready", where="cluster")
-    line.ci()
-    run = start(line, "release/on-demand", image="latest")
-    reached = "new replicas ready"
-    wait_until(lambda: reached in line.platform.log(run), PATIENCE, f"the run has not logged {reached!r}")
-    cancel_and_see_it_gone(line, run)

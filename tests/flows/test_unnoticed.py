@@ -1,4 +1,4 @@
-"""Users of an environment notice no release: not a good one, not a bad one and its undoing, not a rollback."""
+"""Users of an environment notice no release: no good one, no bad one and its undoing, no rollback."""
 
 from collections.abc import Iterator
 from pathlib import Path
