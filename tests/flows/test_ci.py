@@ -1,6 +1,22 @@
 """What a commit and a model become, and when nothing is due."""
 
-from tests.flows.conftest import Line
+from collections.abc import Iterator
+
+import pytest
+
+from tests.flows.conftest import Line, new_line
+from tests.platform_under_test import PlatformUnderTest
+
+
+@pytest.fixture(scope="module")
+def built(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """A line whose latest image is built, for tests that leave main and latest as they are."""
+    with pytest.MonkeyPatch.context() as variables:
+        line = new_line(platform, tmp_path_factory.mktemp("built") / "team", variables)
+        assert line.ci().succeeded
+        yield line
 
 
 def test_a_commit_and_a_model_become_an_image_that_latest_names(line: Line) -> None:
@@ -17,13 +33,12 @@ def test_a_commit_and_a_model_become_an_image_that_latest_names(line: Line) -> N
         assert told in run.artifacts()
 
 
-def test_nothing_new_builds_nothing_and_says_so(line: Line) -> None:
-    line.ci()
-    before = line.latest
-    again = line.ci()
+def test_nothing_new_builds_nothing_and_says_so(built: Line) -> None:
+    before = built.latest
+    again = built.ci()
     assert "nothing to build; latest stays: latest names this image already" in again.message
     assert "build image" not in again.tasks()
-    assert line.latest == before
+    assert built.latest == before
 
 
 def test_a_file_outside_the_context_is_no_new_image(line: Line) -> None:
@@ -97,12 +112,12 @@ def test_after_a_force_push_an_older_commit_may_be_latest_again(line: Line) -> N
     assert line.latest.commit == older
 
 
-def test_another_branch_is_built_and_leaves_latest_alone(line: Line) -> None:
-    line.ci()
-    before = line.latest
-    line.git("switch", "--quiet", "--create", "idea")
-    line.commit("An idea")
-    run = line.ci("idea")
+def test_another_branch_is_built_and_leaves_latest_alone(built: Line) -> None:
+    before = built.latest
+    built.git("switch", "--quiet", "--create", "idea")
+    built.commit("An idea")
+    built.git("switch", "--quiet", "main")
+    run = built.ci("idea")
     assert "built, tested and pushed; latest stays" in run.message
     assert "is not on the released branch main" in run.message
-    assert line.latest == before
+    assert built.latest == before
