@@ -236,7 +236,5 @@ def test_a_node_may_die_and_return_at_another_address_without_a_failed_get(
 def _take_the_address(cluster: Cluster) -> None:
     """A container that is given the address of the node that does not run."""
     image = images.ensure(cluster.client, images.BASE, print)
-    stays = ("sleep", "infinity")
-    engine.ensure_container(
-        cluster.client, cluster.instance, Container(role="other", image=image, command=stays)
-    )
+    other = Container(role="other", image=image, command=("sleep", "infinity"))
+    engine.ensure_container(cluster.client, cluster.instance, other)
