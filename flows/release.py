@@ -110,7 +110,7 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     number = records.next_number(situation.history)
     record = tasks.record_release(run, here, plan, number)
     facts[f"{environment}: release"] = number
-    proof = put_in_force(run, here, record, decision.reason, outgoing)
+    proof = put_in_force(run, here, record, decision.reason, outgoing=outgoing)
     lift_hold_for(run, here, plan, situation.history)
     facts |= {f"{environment}: decision": f"released: {decision.reason}", f"{environment}: proof": proof}
     return Outcome("Completed", f"{environment} runs {plan.candidate}: {decision.reason}.")

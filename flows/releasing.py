@@ -8,26 +8,34 @@ from prefect.client.orchestration import get_client
 from flows import tasks
 from flows.core import record as records
 from flows.core.errors import FenceLost, ReleaseUndone, SlipwayError, UndoFailed
-from flows.core.record import Record
+from flows.core.record import Record, Verdict
 from flows.core.release import Candidate
 from flows.run import Run
 from flows.services.proof import Latency
 from flows.services.records import Records
 from flows.stages import undoing
-from flows.stages.release import Turn
+from flows.stages.release import Turn, explain
 
 RECOVER = "recover/on-demand"
 """The deployment that proves, and closes, what a cancelled run has put back."""
 
 
-def put_in_force(run: Run, here: Turn, record: Record, reason: str, outgoing: Latency | None = None) -> str:
+def put_in_force(
+    run: Run,
+    here: Turn,
+    record: Record,
+    reason: str,
+    *,
+    outgoing: Latency | None = None,
+    outgoing_becomes: Verdict = "superseded",
+) -> str:
     """Apply, watch, prove and soak a recorded release; what was seen. Else `ReleaseUndone`, or worse."""
     with taken_back_on_failure(run, here, record):
         tasks.apply_manifests(run, here, record)
         tasks.watch_rollout(run, here)
         proof = tasks.prove(run, here, record, outgoing)
         soak = tasks.soak(run, here)
-    tasks.close_good(run, here, record, reason)
+    tasks.close_good(run, here, record, reason, outgoing_becomes)
     return f"{proof}; {soak}"
 
 
@@ -53,8 +61,8 @@ def taken_back_on_failure(run: Run, here: Turn, record: Record) -> Iterator[None
 def undone(run: Run, here: Turn, record: Record, failure: SlipwayError) -> ReleaseUndone:
     """The error that tells both stories, once what was in force before is again; else `UndoFailed`."""
     run.say(f"{record} failed in {here.environment}: {failure}")
-    if failure.details:
-        run.say(failure.details)
+    if details := failure.details or explain(run, here.environment):
+        run.say(details)
     try:
         outcome = take_back(run, here, record, failure.happened, failure.fault)
     except FenceLost:
@@ -64,10 +72,10 @@ def undone(run: Run, here: Turn, record: Record, failure: SlipwayError) -> Relea
             f"{record} failed in {here.environment}: {failure} UNDOING IT FAILED AS WELL: {second}",
             f"Look at {here.environment} now. Once the cause is gone, start {RECOVER}, or release again: "
             "either goes on with the undoing.",
-            details=f"{failure.details}\n\nWhile undoing:\n{second.details or second}",
+            details=f"{details}\n\nWhile undoing:\n{second.details or second}",
         ) from None
     return ReleaseUndone(
-        f"{record} failed in {here.environment}: {failure}", f"Undone: {outcome}", details=failure.details
+        f"{record} failed in {here.environment}: {failure}", f"Undone: {outcome}", details=details
     )
 
 

@@ -13,14 +13,15 @@ from flows.core.errors import ReleaseRefused
 from flows.core.record import Record
 from flows.flow_run import asked_by, reported_run
 from flows.releasing import put_in_force, reconcile
-from flows.stages.release import hold, retire, turn, write
+from flows.stages.release import hold, turn, write
 
 
 @flow(name="rollback", flow_run_name="{environment} ← back")
 def rollback(environment: str, reason: str, release: int | None = None, by: str = "") -> State[None]:
     """Go back to the release before, or to that number, and hold the environment there.
 
-    The nightly release leaves it alone until somebody lifts the hold (`resume`) or releases something newer.
+    The nightly release leaves it alone until somebody lifts the hold (`resume`) or releases something newer;
+    also where the rollback failed, and what was live is live again.
 
     Args:
         environment: one of those in slipway.toml.
@@ -51,11 +52,9 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             )
             facts |= {"from": live or "nothing", "to": target, "release": back.number}
             run.model_manifest(back.capsule)
-            write(run, here, back)
-            facts["proof"] = put_in_force(run, here, back, back.asked_for)
-            if live is not None:
-                retire(run, here, live, f"rolled back: {reason}")
             hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
+            write(run, here, back)
+            facts["proof"] = put_in_force(run, here, back, back.asked_for, outgoing_becomes="undone")
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
 
 

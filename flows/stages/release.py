@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flows.core import record as records
-from flows.core.errors import ImageNotFound, RolloutFailed
+from flows.core.errors import ClusterUnavailable, ImageNotFound, RolloutFailed
 from flows.core.notes import Hold, Mark
-from flows.core.record import Record
+from flows.core.record import Record, Verdict
 from flows.core.release import Situation, Upstream, lifts_hold
 from flows.core.rollout import Done, judge
 from flows.run import Run
@@ -170,14 +170,19 @@ def soak_release(run: Run, here: Turn) -> Soak:
     )
 
 
-def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
-    """The release is good; the one before is superseded; records beyond those kept go."""
-    kept = Records(run.cluster(here.environment))
+def close_good(
+    run: Run, here: Turn, record: Record, reason: str, outgoing_becomes: Verdict = "superseded"
+) -> Record:
+    """The release is good; the one before is closed, and what it alone had is deleted; old records go."""
+    cluster = run.cluster(here.environment)
+    kept = Records(cluster)
     now = datetime.now(UTC)
     good = write(run, here, record.closed("good", reason, now))
     for before in kept.history():
         if before.verdict == "good" and before.number != record.number:
-            kept.write(before.closed("superseded", f"by release {record.number}", now), here.held.fence)
+            cluster.delete(records.added(before, record), here.held.fence, run.say)
+            why = f"by release {record.number}: {reason}"
+            kept.write(before.closed(outgoing_becomes, why, now), here.held.fence)
     notes = kept.notes()
     if notes.mark_of(record.image.digest):
         kept.write_notes(notes.without_mark(record.image.digest), here.held.fence)
@@ -218,11 +223,13 @@ def mark_bad(run: Run, here: Turn, record: Record, reason: str) -> None:
     run.say(f"{record.content} is marked bad in {here.environment}: {reason}")
 
 
-def retire(run: Run, here: Turn, record: Record, reason: str) -> None:
-    """What was rolled back is no longer good: it is not gone back to."""
-    kept = Records(run.cluster(here.environment))
-    found = next(r for r in kept.history() if r.number == record.number)
-    write(run, here, found.closed("undone", reason, datetime.now(UTC)))
+def explain(run: Run, environment: str) -> str:
+    """State, events and last log lines of the pods that are new; "" where the cluster does not answer."""
+    cluster = run.cluster(environment)
+    try:
+        return rollout_watch.explain(cluster, rollout_watch.take(cluster))
+    except (ClusterUnavailable, RolloutFailed):
+        return ""
 
 
 def doubt(run: Run, here: Turn, record: Record, doubt: str) -> None:
