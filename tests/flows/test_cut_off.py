@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from deployments.local import supervision
+from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
 from deployments.local.prefect_server import SERVER, WORKER
@@ -134,6 +136,63 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
     assert STAGING.verdicts()[0] == "undone"
     assert STAGING.history()[0].reason == "its run was cancelled"
     assert STAGING.notes().mark_of(coming.digest) is None
+    assert digest_that_answers() == live
+
+
+def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
+    line: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path)))
+    run = line.start_release(coming.digest)
+    wait_for_log(line, run, "applying slowly")
+    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert line.platform.wait(run).state == "CANCELLED"
+    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    assert STAGING.verdicts()[0] == "undone"
+    assert digest_that_answers() == live
+
+
+def kubectl_that_is_slow_once(folder: Path) -> Path:
+    """kubectl, but the first time that it really applies something it takes a minute."""
+    program = folder / "kubectl"
+    program.write_text(
+        f"""#!/bin/sh
+        case "$*" in
+        *--dry-run*) ;;
+        *apply*) mkdir {folder}/once 2>/dev/null && echo applying slowly && sleep 60 ;;
+        esac
+        exec {STAGING.cluster.program} "$@"
+        """
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_recover_puts_right(
+    line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
+    for stage in ("watch_rollout", "begin_undo"):
+        monkeypatch.setattr(f"flows.tasks.{stage}.retries", 0)
+    known = len(STAGING.pods())
+    control_plane = connect().containers.get(line.platform.instance.container("control-plane"))
+
+    def freeze_during_the_rollout() -> None:
+        wait_until(lambda: len(STAGING.pods()) > known, PATIENCE, "the rollout has not begun")
+        control_plane.exec_run(["pkill", "-STOP", "-f", "kube-apiserver"])
+
+    with ThreadPoolExecutor() as pool:
+        frozen = pool.submit(freeze_during_the_rollout)
+        try:
+            run = line.release(coming.digest, force=True, reason="a test")
+            frozen.result()
+        finally:
+            control_plane.exec_run(["pkill", "-CONT", "-f", "kube-apiserver"])
+    assert not run.succeeded
+    assert "UNDOING IT FAILED AS WELL" in run.message
+    assert STAGING.verdicts()[0] == "pending"
+    assert "is undone now" in recovered(line).message
+    assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
 
