@@ -54,10 +54,10 @@ else
 endif
 
 tests-on-the-platform: # what they print is seen at once (+), not when they end
-	+@$(READY_TO_TEST) python -m pytest $(APART:%=--ignore=%) $(DURATIONS)
+	+@$(READY_TO_TEST) python -m pytest $(APART:%=--ignore=%)
 
 tests-apart:
-	@$(READY_TO_TEST) python -m pytest $(APART) $(DURATIONS)
+	@$(READY_TO_TEST) python -m pytest $(APART)
 
 format: ## let ruff put the code in shape
 	@$(READY_TO_TEST) ruff check --fix .
