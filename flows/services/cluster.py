@@ -11,7 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows.core.errors import ChangedMeanwhile, ClusterUnavailable, CredentialsRefused, FenceLost
+from flows.core.errors import (
+    ChangedMeanwhile,
+    ClusterUnavailable,
+    CredentialsRefused,
+    FenceLost,
+    ManifestsRejected,
+)
 from flows.core.image import Image
 from flows.core.release import Live
 from flows.core.rollout import Done, Object, Snapshot, judge
@@ -152,17 +158,29 @@ class Cluster:
     def stamp(self, objects: Sequence[Object], fence: str) -> None:
         """Mark those of the objects that exist as this holder's: what a run before read of them is stale."""
         for item in objects:
-            self._stamped(item, fence)
+            if self._may_exist(item):
+                self._stamped(item, fence)
 
     def delete(self, objects: Sequence[Object], fence: str, say: Say) -> None:
         """Delete those of the objects that exist, each as it was when it carried this fence."""
         for item in objects:
-            if self._delete(item, fence):
+            if self._may_exist(item) and self._delete(item, fence):
                 say(f"Deleted {item['kind']} {item['metadata']['name']}.")
 
     def path(self, group: str, plural: str, name: str = "") -> str:
         """Of all objects of a kind in this namespace, or of one; `group` with its version, as api/v1."""
         return f"/{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def _may_exist(self, item: Object) -> bool:
+        """False of what no run can have applied: of a kind that the server does not know, or hides from us.
+
+        A release fails by such an object after it was recorded, and has to be undone nevertheless.
+        """
+        try:
+            self.api.get(self._path_of(item))
+        except (ManifestsRejected, CredentialsRefused):
+            return False
+        return True
 
     def _stamped(self, item: Object, fence: str) -> dict[str, Any] | None:
         """The object as it is in the cluster, with this fence; None where it is not there."""

@@ -109,7 +109,23 @@ def test_objects_are_deleted_and_missing_ones_skipped(namespace: Namespace) -> N
 def test_a_kind_that_the_cluster_does_not_know_is_named(namespace: Namespace) -> None:
     unknown = {"apiVersion": "example.test/v1", "kind": "Spaceship", "metadata": {"name": "a"}}
     with pytest.raises(ManifestsRejected, match=r"no kind 'Spaceship' of example\.test/v1"):
-        namespace.account.delete([unknown], "run/1", silent)
+        namespace.account.apply([unknown], "run/1", silent)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("example.test/v1", "Spaceship"), ("v1", "ServiceAccount")],
+    ids=["unknown", "forbidden"],
+)
+def test_what_can_not_have_been_applied_keeps_nothing_from_being_stamped_or_deleted(
+    namespace: Namespace, version: str, kind: str
+) -> None:
+    never_applied = {"apiVersion": version, "kind": kind, "metadata": {"name": "never"}}
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([config_map("a")], held.fence, silent)
+        namespace.account.stamp([never_applied, config_map("a")], held.fence)
+        namespace.account.delete([never_applied, config_map("a")], held.fence, silent)
+    assert namespace.data("a") is None
 
 
 def test_the_services_addresses_are_those_that_it_reports(namespace: Namespace) -> None:
