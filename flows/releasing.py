@@ -8,7 +8,7 @@ from prefect.client.orchestration import get_client
 from flows import tasks
 from flows.core import record as records
 from flows.core.errors import FenceLost, ReleaseUndone, SlipwayError, UndoFailed
-from flows.core.record import Record, Verdict
+from flows.core.record import Record
 from flows.core.release import Candidate
 from flows.run import Run
 from flows.services.proof import Latency
@@ -27,7 +27,6 @@ def put_in_force(
     reason: str,
     *,
     outgoing: Latency | None = None,
-    outgoing_becomes: Verdict = "superseded",
 ) -> str:
     """Apply, watch, prove and soak a recorded release; what was seen. Else `ReleaseUndone`, or worse."""
     with taken_back_on_failure(run, here, record):
@@ -35,7 +34,7 @@ def put_in_force(
         tasks.watch_rollout(run, here)
         proof = tasks.prove(run, here, record, outgoing)
         soak = tasks.soak(run, here)
-    tasks.close_good(run, here, record, reason, outgoing_becomes)
+    tasks.close_good(run, here, record, reason)
     return f"{proof}; {soak}"
 
 

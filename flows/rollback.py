@@ -46,6 +46,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
                 asked_for=f"rollback to release {target.number}: {reason}",
                 started=datetime.now(UTC),
                 verdict="pending",
+                takes_back=True,
                 reason="",
                 good_since=None,
                 ended=None,
@@ -54,7 +55,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             run.model_manifest(back.capsule)
             hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
             write(run, here, back)
-            facts["proof"] = put_in_force(run, here, back, back.asked_for, outgoing_becomes="undone")
+            facts["proof"] = put_in_force(run, here, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
 
 

@@ -29,6 +29,7 @@ class Record:
     `committed` is the commit's time and `model_created` the model's. `objects` are the manifests as rendered,
     `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
     never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
+    `takes_back` is a rollback's: what was live before it is undone by it, not superseded.
     `doubt` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
     """
 
@@ -51,6 +52,7 @@ class Record:
     reason: str = ""
     undoing: str = ""
     fault: str = ""
+    takes_back: bool = False
     doubt: str = ""
     good_since: datetime | None = None
     ended: datetime | None = None

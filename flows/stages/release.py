@@ -170,13 +170,12 @@ def soak_release(run: Run, here: Turn) -> Soak:
     )
 
 
-def close_good(
-    run: Run, here: Turn, record: Record, reason: str, outgoing_becomes: Verdict = "superseded"
-) -> Record:
+def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
     """The release is good; the one before is closed, and what it alone had is deleted; old records go."""
     cluster = run.cluster(here.environment)
     kept = Records(cluster)
     now = datetime.now(UTC)
+    outgoing_becomes: Verdict = "undone" if record.takes_back else "superseded"
     good = write(run, here, record.closed("good", reason, now))
     for before in kept.history():
         if before.verdict == "good" and before.number != record.number:

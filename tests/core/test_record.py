@@ -26,7 +26,7 @@ def number(record: Record | None) -> int | None:
     return record.number if record else None
 
 
-@pytest.mark.parametrize("record", [a_record(), good(2), superseded(3), DOUBTED])
+@pytest.mark.parametrize("record", [a_record(), a_record(takes_back=True), good(2), superseded(3), DOUBTED])
 def test_a_record_is_the_same_after_json(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
 
