@@ -65,6 +65,12 @@ def test_a_number_that_is_taken_stays_the_others(records: Records) -> None:
     assert records.history() == [a_record(1)]
 
 
+def test_a_record_whose_first_writing_was_not_heard_of_is_written_again(records: Records) -> None:
+    again = a_record(1, started=NOON)
+    write(records, a_record(1), again)
+    assert records.history() == [again]
+
+
 def test_ten_are_kept_and_always_the_live_one_and_the_last_good_one(records: Records) -> None:
     failed = [a_record(n, verdict="bad") for n in range(4, 16)]
     write(records, superseded(1), superseded(2), good(3), *failed)
