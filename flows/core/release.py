@@ -164,14 +164,13 @@ def _older(candidate: Candidate, situation: Situation) -> Skip | None:
 def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime) -> Skip | None:
     if upstream is None:
         return None
-    found = next(
-        (
-            r
-            for r in record.newest_first(upstream.history)
-            if r.image.digest == candidate.image.digest and r.verdict != "pending"
-        ),
-        None,
-    )
+    ended = [
+        r
+        for r in record.newest_first(upstream.history)
+        if r.image.digest == candidate.image.digest and r.verdict != "pending"
+    ]
+    in_force = record.live(ended)  # a later one of the same image may have failed by its manifests
+    found = in_force or next(iter(ended), None)
     if found is None:
         return Skip(f"{candidate} was not released to {upstream.name} yet")
     if not found.was_good:

@@ -32,6 +32,12 @@ def staged(**changes: object) -> Situation:
     return replace(LIVE, upstream=Upstream("staging", (released(5, "b", 1, **changes),), bake=30))
 
 
+def twice_staged(**changes: object) -> Situation:
+    """The candidate is good in staging, and was released there once more, with that outcome."""
+    history = (released(5, "b", 1), released(6, "b", 1, **changes))
+    return replace(LIVE, upstream=Upstream("staging", history, bake=30))
+
+
 CASES: dict[str, tuple[Request, Situation, Decision]] = {
     "nothing was ever released": (ASKED, Situation(None), Release("nothing is live yet")),
     "something newer": (ASKED, LIVE, Release("aaaaaaa + digits 1.0.0 is live")),
@@ -121,6 +127,16 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
         ASKED,
         staged(verdict="bad", reason="keeps crashing"),
         Skip(f"{WANTED} is not good in staging: keeps crashing"),
+    ),
+    "good in staging, where it was then taken back with other manifests": (
+        ASKED,
+        twice_staged(verdict="undone", reason="no memory", good_since=None),
+        Release("aaaaaaa + digits 1.0.0 is live"),
+    ),
+    "rolled back in staging": (
+        ASKED,
+        staged(verdict="undone", reason="by release 6: rollback"),
+        Skip(f"{WANTED} is not good in staging: by release 6: rollback"),
     ),
     "in doubt in staging": (
         ASKED,
