@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flows.core import record as records
-from flows.core.errors import ClusterUnavailable, ImageNotFound, RolloutFailed
+from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
 from flows.core.notes import Hold, Mark
 from flows.core.record import Record, Verdict
 from flows.core.release import Situation, Upstream, lifts_hold
@@ -223,11 +223,11 @@ def mark_bad(run: Run, here: Turn, record: Record, reason: str) -> None:
 
 
 def explain(run: Run, environment: str) -> str:
-    """State, events and last log lines of the pods that are new; "" where the cluster does not answer."""
+    """State, events and last log lines of the pods that are new; "" where they can't be had."""
     cluster = run.cluster(environment)
     try:
         return rollout_watch.explain(cluster, rollout_watch.take(cluster))
-    except (ClusterUnavailable, RolloutFailed):
+    except SlipwayError:  # what has to be undone is undone unexplained
         return ""
 
 

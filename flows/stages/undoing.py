@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flows.core import record as records
 from flows.core.errors import RolloutFailed
 from flows.core.record import Record, Verdict
-from flows.core.rollout import Done, Failed, judge
+from flows.core.rollout import Failed, judge
 from flows.run import Run
 from flows.services import rollout_watch
 from flows.services.records import Records
@@ -66,4 +66,4 @@ def is_in_force(run: Run, environment: str, record: Record) -> bool:
     if live is None or (live.image.digest, live.manifests) != (record.image.digest, record.manifests):
         return False
     verdict = judge(rollout_watch.take(cluster))
-    return isinstance(verdict, Done) or not isinstance(verdict, Failed)
+    return not isinstance(verdict, Failed)
