@@ -41,17 +41,26 @@ def put_in_force(
 @contextmanager
 def taken_back_on_failure(run: Run, here: Turn, record: Record) -> Iterator[None]:
     """Undo the release on any failure; not where another run has taken over, whose move it then is."""
+    with put_back_if_cut_off(run, here, record):
+        try:
+            yield
+        except FenceLost:
+            raise
+        except SlipwayError as failure:
+            raise undone(run, here, record, failure) from None
+
+
+@contextmanager
+def put_back_if_cut_off(run: Run, here: Turn, record: Record) -> Iterator[None]:
+    """Put back at once what was in force, also while undoing: Prefect kills 30 s after a cancel."""
     try:
         yield
-    except FenceLost:
+    except SlipwayError:
         raise
-    except SlipwayError as failure:
-        raise undone(run, here, record, failure) from None
-    except BaseException:  # cancelled, or ended from outside: Prefect kills 30 s later
+    except BaseException as end:
+        reason = f"its run broke off: {end!r}" if isinstance(end, Exception) else "its run was cancelled"
         try:
-            good = undoing.last_good(run, here.environment)
-            begun = undoing.begin(run, here, record, "its run was cancelled", "")
-            undoing.put_back(run, here, begun, good)
+            undoing.put_back_unproven(run, here, record, reason)
         finally:
             start_recovery(here.environment)
         raise

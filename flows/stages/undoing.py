@@ -37,6 +37,14 @@ def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
     cluster.delete(records.added(record, good), here.held.fence, run.say)
 
 
+def put_back_unproven(run: Run, here: Turn, record: Record, reason: str) -> None:
+    """What there is time for in a run that ends; an undoing that has begun keeps its own reason."""
+    history = Records(run.cluster(here.environment)).history()
+    begun = next((r for r in history if r.number == record.number and r.undoing), None)
+    begun = begun or begin(run, here, record, reason, "")
+    put_back(run, here, begun, records.live(history))
+
+
 def watch_removal(run: Run, here: Turn) -> None:
     """Wait until the first release, which failed, has left no pod behind; `RolloutFailed` at the time-out."""
     cluster = run.cluster(here.environment)
