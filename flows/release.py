@@ -78,6 +78,7 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
     else:
         candidate = tasks.find_candidate(run, request.image)
     if candidate is None:
+        _recover_what_is_left(run, facts, environment, tasks.observe(run, environment))
         source = run.settings.environment(environment).promotes_from
         return _skipped(facts, environment, f"nothing is good in {source} yet, for long enough")
     facts |= _described(request, candidate)
@@ -85,8 +86,7 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
     situation = tasks.observe(run, environment)
     decision = _decide(run, plan, situation)
     if isinstance(decision, Skip):
-        if records.pending(situation.history):
-            facts[f"{environment}: left in the middle"] = _recover(run, environment)
+        _recover_what_is_left(run, facts, environment, situation)
         return _skipped(facts, environment, decision.reason)
     tasks.check_edge(run, environment)
     if (ended := _approve(run, facts, plan, records.live(situation.history))) is not None:
@@ -106,6 +106,7 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     decision = _decide(run, plan, situation)
     if isinstance(decision, Skip):
         return _skipped(facts, environment, decision.reason)
+    tasks.check_edge(run, environment)  # once more: an approval, or the lock, may have taken hours
     outgoing = tasks.measure_outgoing(run, environment, records.live(situation.history))
     number = records.next_number(situation.history)
     record = tasks.record_release(run, here, plan, number)
@@ -125,13 +126,16 @@ def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
     return decision
 
 
-def _recover(run: Run, environment: str) -> str:
+def _recover_what_is_left(run: Run, facts: Facts, environment: str, situation: Situation) -> None:
     """Finish or undo a release whose run is gone; one that is still at work is left alone."""
+    if records.pending(situation.history) is None:
+        return
     try:
         with turn(run, environment, wait=0) as here:
-            return reconcile(run, here) or "nothing any more"
+            outcome = reconcile(run, here) or "nothing any more"
     except LockedByAnother as other:
-        return str(other)
+        outcome = str(other)
+    facts[f"{environment}: left in the middle"] = outcome
 
 
 def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome | None:
