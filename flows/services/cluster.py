@@ -5,6 +5,7 @@ of the run which holds the Lease (deployments/kubernetes/cluster): a run that wa
 presumed dead can't write over its successor.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,9 @@ NOBODY = "nobody/0"
 
 LOG_IS_GONE = "unable to retrieve container logs"
 """A kubelet answers so, as if it were a log line, when it has removed the container already."""
+
+HEARS_WITHIN = 5.0
+"""Seconds: the admission policy reads the Lease from a cache."""
 
 DELETE_TRIES = 10
 """Controllers write an object's status while it is being deleted, each time as another version."""
@@ -79,19 +83,28 @@ class Cluster:
 
     def require_fence(self) -> None:
         """`ClusterNotPrepared` where the server would let in what a run without the Lease writes."""
-        probe = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "slipway-fence-probe", "annotations": {FENCE: NOBODY}},
-        }
         try:
-            self.api.create(self.path("api/v1", "configmaps"), probe, dry_run=True)
+            self._try_write(NOBODY)
         except FenceLost:
             return
         raise not_prepared(
             f"The cluster {self.context!r} does not fence what this account writes to {self.namespace!r}: "
             "the Lease or the admission policy is missing, or the account is another."
         )
+
+    def await_fence(self, fence: str) -> None:
+        """Return when the server lets this fence in: it hears of a new holder a moment later. `FenceLost` if
+        it does not."""
+        deadline = time.monotonic() + HEARS_WITHIN
+        while True:
+            try:
+                self._try_write(fence)
+            except FenceLost:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def found(self) -> Object | None:
         """The app's Deployment, or None."""
@@ -170,6 +183,12 @@ class Cluster:
     def path(self, group: str, plural: str, name: str = "") -> str:
         """Of all objects of a kind in this namespace, or of one; `group` with its version, as api/v1."""
         return f"/{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def _try_write(self, fence: str) -> None:
+        """Nothing is written; `FenceLost` where it would not be let in."""
+        metadata = fenced({"name": "slipway-fence-probe"}, fence)
+        probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        self.api.create(self.path("api/v1", "configmaps"), probe, dry_run=True)
 
     def _may_exist(self, item: Object) -> bool:
         """False of what no run can have applied: of a kind that the server does not know, or hides from us.

@@ -43,6 +43,7 @@ def turn(run: Run, environment: str, wait: float) -> Iterator[Turn]:
     cluster.require_fence()
     with lease.hold(cluster, run.id, wait, run.say) as held:
         run.say(f"This run holds the lock of {environment}, as {held.fence}.")
+        cluster.await_fence(held.fence)
         known = {records.identity(item): item for r in Records(cluster).history() for item in r.objects}
         cluster.stamp(tuple(known.values()), held.fence)
         yield Turn(environment, held)
