@@ -55,10 +55,6 @@ class Manifests:
         marked = tuple(_marked(o, annotations) if _is(o, deployment) else o for o in self.objects)
         return Manifests(marked, self.hash)
 
-    def to_yaml(self) -> str:
-        """As `kubectl apply` reads them."""
-        return str(yaml.safe_dump_all(self.objects, sort_keys=False))
-
 
 def render(overlay: Overlay, image: Image, kubectl: str) -> Manifests:
     """The objects of this release; `ManifestsRejected` where they don't render or don't hold the image."""

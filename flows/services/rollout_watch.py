@@ -13,9 +13,6 @@ from flows.services.command import LAST_LINES, Say
 POLL = 0.3
 QUOTED_LINES = 3
 QUOTED_CHARACTERS = 300
-LOG_IS_GONE = "unable to retrieve container logs for "
-"""What a node answers, with status 200, for a container it has removed: it keeps one ended one."""
-
 AWAY = "the API server does not answer; still waiting"
 REMEDY = {
     "image": "Correct the application or its image, and release the next one.",
@@ -131,8 +128,7 @@ def _last_words(cluster: Cluster, pod: str) -> str:
 
 
 def _log(cluster: Cluster, pod: str, *, previous: bool) -> str:
-    log = cluster.log(pod, lines=LAST_LINES, previous=previous)
-    return "" if log.startswith(LOG_IS_GONE) else log
+    return cluster.log(pod, lines=LAST_LINES, previous=previous)
 
 
 def _story(cluster: Cluster, pod: Object, events: tuple[Object, ...]) -> str:
