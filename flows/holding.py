@@ -4,9 +4,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows import tasks
 from flows.flow_run import asked_by, reported_run
-from flows.stages import release as stages
-from flows.stages.release import turn
+from flows.releasing import turn
 
 
 @flow(name="hold", flow_run_name="{environment}: hold")
@@ -21,7 +21,7 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
     with reported_run("hold") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
-            stages.hold(run, here, asked_by(by), reason)
+            tasks.hold(run, here, asked_by(by), reason)
         return Completed(message=f"{environment} is held: {reason}.")
 
 
@@ -37,6 +37,6 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
     with reported_run("resume") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
-            lifted = stages.lift_hold(run, here, f"{asked_by(by)}: {reason or 'resume'}")
+            lifted = tasks.lift_hold(run, here, f"{asked_by(by)}: {reason or 'resume'}")
         message = f"{environment} is no longer held." if lifted else f"{environment} was not held."
         return Completed(message=message)

@@ -5,8 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.flow_run import reported_run
-from flows.releasing import reconcile
-from flows.stages.release import turn
+from flows.releasing import reconcile, turn
 
 
 @flow(name="recover", flow_run_name="{environment}: recover")
@@ -19,6 +18,9 @@ def recover(environment: str) -> State[None]:
     with reported_run("recover") as (run, facts):
         wait = run.settings.environment(environment).lock_wait
         with turn(run, environment, wait) as here:
-            outcome = reconcile(run, here) or f"Nothing was left in the middle in {environment}."
+            outcome = (
+                reconcile(run, here, is_wanted=lambda _: True)
+                or f"Nothing was left in the middle in {environment}."
+            )
         facts |= {"environment": environment, "outcome": outcome}
         return Completed(message=outcome)

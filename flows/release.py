@@ -1,5 +1,6 @@
 """Release: an image from the registry becomes what an environment's users reach, or nothing has changed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -11,15 +12,22 @@ from prefect.states import Completed
 from flows import approval, tasks
 from flows.core import record as records
 from flows.core.change import describe
-from flows.core.errors import LockedByAnother, ReleaseRefused, SlipwayError, SourceUnavailable, combined
+from flows.core.errors import (
+    LockedByAnother,
+    ReleaseRefused,
+    ReleaseUndone,
+    SlipwayError,
+    SourceUnavailable,
+    combined,
+)
 from flows.core.record import Record
 from flows.core.release import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
 from flows.flow_run import asked_by, reported_run, was_scheduled
-from flows.releasing import put_in_force, reconcile
+from flows.releasing import put_in_force, reconcile, turn
 from flows.run import Run
 from flows.settings import EVERY
 from flows.stages.candidates import Plan
-from flows.stages.release import Turn, lift_hold_for, turn
+from flows.stages.release import Turn, lift_hold_for
 
 Facts = dict[str, object]
 
@@ -73,22 +81,17 @@ def release_to_each(run: Run, facts: Facts, request: Request) -> list[Outcome]:
 def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
     """One environment: decide, ask, lock, decide again, and put it in force."""
     environment = request.environment
-    if request.image is None:
-        candidate = tasks.find_promotable(run, environment)
-    else:
-        candidate = tasks.find_candidate(run, request.image)
-    if candidate is None:
-        _recover_what_is_left(run, facts, environment, tasks.observe(run, environment))
-        source = run.settings.environment(environment).promotes_from
-        return _skipped(facts, environment, f"nothing is good in {source} yet, for long enough")
-    facts |= _described(request, candidate)
-    plan = tasks.render_manifests(run, request, candidate)
-    situation = tasks.observe(run, environment)
-    decision = _decide(run, plan, situation)
-    if isinstance(decision, Skip):
-        _recover_what_is_left(run, facts, environment, situation)
+    try:
+        plan, situation = _planned(run, facts, request)
+        decision = _decide(run, plan, situation) if plan else Skip(_nothing_promotable(run, environment))
+        if plan and not isinstance(decision, Skip):
+            tasks.check_edge(run, environment)
+    except SlipwayError:
+        _recover_what_is_left(run, facts, environment)
+        raise
+    if plan is None or isinstance(decision, Skip):
+        _recover_what_is_left(run, facts, environment)
         return _skipped(facts, environment, decision.reason)
-    tasks.check_edge(run, environment)
     if (ended := _approve(run, facts, plan, records.live(situation.history))) is not None:
         return ended
     try:
@@ -98,10 +101,27 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
         return _skipped(facts, environment, str(other))
 
 
+def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Situation]:
+    """What would be released, None while there is nothing to promote; and how things are."""
+    environment = request.environment
+    if request.image is None:
+        candidate = tasks.find_promotable(run, environment)
+    else:
+        candidate = tasks.find_candidate(run, request.image)
+    situation = tasks.observe(run, environment)
+    if candidate is None:
+        return None, situation
+    facts |= _described(request, candidate)
+    return tasks.render_manifests(run, request, candidate), situation
+
+
+def _nothing_promotable(run: Run, environment: str) -> str:
+    return f"nothing is good in {run.settings.environment(environment).promotes_from} yet, for long enough"
+
+
 def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outcome:
     environment = here.environment
-    if (mended := reconcile(run, here, plan.candidate)) is not None:
-        facts[f"{environment}: left in the middle"] = mended
+    _mend(run, facts, here, lambda record: record.image.digest == plan.candidate.image.digest)
     situation = tasks.observe(run, environment)
     decision = _decide(run, plan, situation)
     if isinstance(decision, Skip):
@@ -111,10 +131,31 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     number = records.next_number(situation.history)
     record = tasks.record_release(run, here, plan, number)
     facts[f"{environment}: release"] = number
-    proof = put_in_force(run, here, record, decision.reason, outgoing=outgoing)
+    proof = put_in_force(run, here, record, decision.reason, outgoing)
     lift_hold_for(run, here, plan, situation.history)
     facts |= {f"{environment}: decision": f"released: {decision.reason}", f"{environment}: proof": proof}
     return Outcome("Completed", f"{environment} runs {plan.candidate}: {decision.reason}.")
+
+
+def _mend(run: Run, facts: Facts, here: Turn, is_wanted: Callable[[Record], bool]) -> None:
+    """Finish or undo what is left in the middle; that it ended badly keeps this run from nothing."""
+    try:
+        outcome = reconcile(run, here, is_wanted)
+    except ReleaseUndone as failure:
+        outcome = str(failure)
+    if outcome is not None:
+        facts[f"{here.environment}: left in the middle"] = outcome
+
+
+def _recover_what_is_left(run: Run, facts: Facts, environment: str) -> None:
+    """Finish or undo a release whose run is gone; one that is still at work is left alone."""
+    if tasks.find_pending(run, environment) is None:
+        return
+    try:
+        with turn(run, environment, wait=0) as here:
+            _mend(run, facts, here, lambda _: True)
+    except LockedByAnother as other:
+        facts[f"{environment}: under way"] = other
 
 
 def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
@@ -124,18 +165,6 @@ def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
     if isinstance(decision, Refuse):
         raise ReleaseRefused(f"{plan.environment}: {decision.reason}.", "Nothing was changed.")
     return decision
-
-
-def _recover_what_is_left(run: Run, facts: Facts, environment: str, situation: Situation) -> None:
-    """Finish or undo a release whose run is gone; one that is still at work is left alone."""
-    if records.pending(situation.history) is None:
-        return
-    try:
-        with turn(run, environment, wait=0) as here:
-            outcome = reconcile(run, here) or "nothing any more"
-    except LockedByAnother as other:
-        outcome = str(other)
-    facts[f"{environment}: left in the middle"] = outcome
 
 
 def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome | None:

@@ -1,16 +1,19 @@
 """What release, rollback and recover share: a recorded release comes into force, or is taken back whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+import httpx
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
 
 from flows import tasks
 from flows.core import record as records
 from flows.core.errors import FenceLost, ReleaseUndone, SlipwayError, UndoFailed
 from flows.core.record import Record
-from flows.core.release import Candidate
 from flows.run import Run
+from flows.services import lease
 from flows.services.proof import Latency
 from flows.services.records import Records
 from flows.stages import undoing
@@ -20,14 +23,17 @@ RECOVER = "recover/on-demand"
 """The deployment that proves, and closes, what a cancelled run has put back."""
 
 
-def put_in_force(
-    run: Run,
-    here: Turn,
-    record: Record,
-    reason: str,
-    *,
-    outgoing: Latency | None = None,
-) -> str:
+@contextmanager
+def turn(run: Run, environment: str, wait: float) -> Iterator[Turn]:
+    """The environment's lock, for as long as the context lasts; `LockedByAnother` after `wait` seconds."""
+    tasks.check_fence(run, environment)
+    with lease.hold(run.cluster(environment), run.id, wait, run.say) as held:
+        here = Turn(environment, held)
+        tasks.stamp(run, here)
+        yield here
+
+
+def put_in_force(run: Run, here: Turn, record: Record, reason: str, outgoing: Latency | None = None) -> str:
     """Apply, watch, prove and soak a recorded release; what was seen. Else `ReleaseUndone`, or worse."""
     with taken_back_on_failure(run, here, record):
         tasks.apply_manifests(run, here, record)
@@ -62,68 +68,81 @@ def put_back_if_cut_off(run: Run, here: Turn, record: Record) -> Iterator[None]:
         try:
             undoing.put_back_unproven(run, here, record, reason)
         finally:
-            start_recovery(here.environment)
+            start_recovery(run, here.environment)
         raise
 
 
 def undone(run: Run, here: Turn, record: Record, failure: SlipwayError) -> ReleaseUndone:
     """The error that tells both stories, once what was in force before is again; else `UndoFailed`."""
-    run.say(f"{record} failed in {here.environment}: {failure}")
+    story = f"{record} failed in {here.environment}: {failure}"
+    run.say(story)
     if details := failure.details or explain(run, here.environment):
         run.say(details)
+    failed = replace(record, undoing=failure.happened, fault=failure.fault)
+    outcome = take_back(run, here, failed, story, details)
+    return ReleaseUndone(story, f"Undone: {outcome}", details=details)
+
+
+def take_back(run: Run, here: Turn, record: Record, story: str, details: str = "") -> str:
+    """Put back what was in force before, prove it, and close the record; what is in force now.
+
+    `UndoFailed` tells the `story` that led here, and how this ended.
+    """
     try:
-        outcome = take_back(run, here, record, failure.happened, failure.fault)
+        return _taken_back(run, here, record)
     except FenceLost:
         raise
-    except SlipwayError as second:
+    except SlipwayError as failure:
         raise UndoFailed(
-            f"{record} failed in {here.environment}: {failure} UNDOING IT FAILED AS WELL: {second}",
+            f"{story} UNDOING IT FAILED AS WELL: {failure}",
             f"Look at {here.environment} now. Once the cause is gone, start {RECOVER}, or release again: "
             "either goes on with the undoing.",
-            details=f"{details}\n\nWhile undoing:\n{second.details or second}",
+            details=f"{details}\n\nWhile undoing:\n{failure.details or failure}",
         ) from None
-    return ReleaseUndone(
-        f"{record} failed in {here.environment}: {failure}", f"Undone: {outcome}", details=details
-    )
 
 
-def take_back(run: Run, here: Turn, record: Record, reason: str, fault: str) -> str:
-    """Put back what was in force before, prove it, and close the record; what is in force now."""
+def _taken_back(run: Run, here: Turn, record: Record) -> str:
     good = undoing.last_good(run, here.environment)
-    begun = tasks.begin_undo(run, here, record, reason, fault)
-    tasks.put_back(run, here, begun, good)
+    tasks.write_undoing(run, here, record)
+    tasks.put_back(run, here, record, good)
     if good is None:
         tasks.watch_removal(run, here)
-        tasks.close_undone(run, here, begun)
+        tasks.close_undone(run, here, record)
         return f"{here.environment} is as empty as it was before."
     tasks.watch_undo(run, here)
     proof = tasks.prove_undone(run, here, good)
-    tasks.close_undone(run, here, begun)
+    tasks.close_undone(run, here, record)
     return f"{good} is in force again: {proof}."
 
 
-def reconcile(run: Run, here: Turn, wanted: Candidate | None = None) -> str | None:
+def reconcile(run: Run, here: Turn, is_wanted: Callable[[Record], bool]) -> str | None:
     """Finish or undo what a run before this one left in the middle; what became of it, or None.
 
-    It is finished where its rollout is not failing and it is (still) what is wanted; else undone.
+    It is finished where its rollout has ended well and it is (still) what is wanted; else undone.
+    `ReleaseUndone` where it failed its proof, after all.
     """
+    tasks.close_leftovers(run, here)
     record = records.pending(Records(run.cluster(here.environment)).history())
     if record is None:
         return None
-    run.say(f"{record} was left in the middle by run {record.run}.")
-    is_wanted = wanted is None or wanted.image.digest == record.image.digest
-    if not record.undoing and is_wanted and undoing.is_in_force(run, here.environment, record):
-        try:
-            seen = put_in_force(run, here, record, "finished by the run after the one that was cut off")
-        except ReleaseUndone as failure:
-            return str(failure)
+    story = f"{record} was left in the middle by run {record.run}."
+    run.say(story)
+    if not record.undoing and is_wanted(record) and undoing.is_healthy(run, here.environment, record):
+        seen = put_in_force(run, here, record, "finished by the run after the one that was cut off")
         return f"{record} was cut off and is finished now: {seen}."
-    outcome = take_back(run, here, record, record.undoing or "its run was cut off", record.fault)
+    undoing_it = replace(record, undoing=record.undoing or "its run was cut off")
+    outcome = take_back(run, here, undoing_it, story)
     return f"{record} was cut off and is undone now: {outcome}"
 
 
-def start_recovery(environment: str) -> None:
-    """Have a run of its own prove what was put back: this one's time is up."""
-    with get_client(sync_client=True) as client:
-        deployment = client.read_deployment_by_name(RECOVER)
-        client.create_flow_run_from_deployment(deployment.id, parameters={"environment": environment})
+def start_recovery(run: Run, environment: str) -> None:
+    """Have a run of its own prove what was put back: this one's time is up.
+
+    Where Prefect is away, the next release of the environment does it.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            deployment = client.read_deployment_by_name(RECOVER)
+            client.create_flow_run_from_deployment(deployment.id, parameters={"environment": environment})
+    except (PrefectException, httpx.HTTPError) as error:
+        run.say(f"{RECOVER} could not be started, the next release of {environment} recovers it: {error}")

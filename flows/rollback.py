@@ -1,7 +1,7 @@
 """Rollback: an earlier good release comes back, and stays until somebody says otherwise."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -12,13 +12,15 @@ from flows.core import record as records
 from flows.core.errors import ReleaseRefused
 from flows.core.record import Record
 from flows.flow_run import asked_by, reported_run
-from flows.releasing import put_in_force, reconcile
-from flows.stages.release import hold, turn, write
+from flows.releasing import put_in_force, reconcile, turn
+from flows.run import Run
 
 
 @flow(name="rollback", flow_run_name="{environment} ← back")
 def rollback(environment: str, reason: str, release: int | None = None, by: str = "") -> State[None]:
     """Go back to the release before, or to that number, and hold the environment there.
+
+    A release that was cut off in the middle is undone first; with no number, that is the rollback.
 
     The nightly release leaves it alone until somebody lifts the hold (`resume`) or releases something newer;
     also where the rollback failed, and what was live is live again.
@@ -32,31 +34,38 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
     with reported_run("rollback") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         wait = run.settings.environment(environment).lock_wait
+        tasks.check_edge(run, environment, valid_for=timedelta())  # it must not wait for a certificate
         with turn(run, environment, wait) as here:
-            if (mended := reconcile(run, here)) is not None:
-                facts["left in the middle"] = mended
+            mended = reconcile(run, here, is_wanted=lambda _: False)
+            if mended is not None and release is None:
+                tasks.hold(run, here, asked_by(by), f"rolled back: {reason}")
+                return Completed(message=f"{mended} {environment} is held: {reason}.")
             history = tasks.observe(run, environment).history
             target = choose(history, release)
-            live = records.live(history)
-            back = replace(
-                target,
-                number=records.next_number(history),
-                run=run.id,
-                asked_by=asked_by(by),
-                asked_for=f"rollback to release {target.number}: {reason}",
-                started=datetime.now(UTC),
-                verdict="pending",
-                takes_back=True,
-                reason="",
-                good_since=None,
-                ended=None,
-            )
-            facts |= {"from": live or "nothing", "to": target, "release": back.number}
+            tasks.hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
+            back = again(target, records.next_number(history), run, asked_by(by), reason)
+            facts |= {"from": records.live(history) or "nothing", "to": target, "release": back.number}
             run.model_manifest(back.capsule)
-            hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
-            write(run, here, back)
+            tasks.write_record(run, here, back)
             facts["proof"] = put_in_force(run, here, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
+
+
+def again(target: Record, number: int, run: Run, by: str, reason: str) -> Record:
+    """A release of its own, with all that an earlier one had."""
+    return replace(
+        target,
+        number=number,
+        run=run.id,
+        asked_by=by,
+        asked_for=f"rollback to release {target.number}: {reason}",
+        started=datetime.now(UTC),
+        verdict="pending",
+        takes_back=True,
+        reason="",
+        good_since=None,
+        ended=None,
+    )
 
 
 def choose(history: tuple[Record, ...], number: int | None) -> Record:

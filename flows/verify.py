@@ -8,9 +8,10 @@ from flows import tasks
 from flows.core import record as records
 from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, combined
 from flows.flow_run import reported_run
+from flows.releasing import turn
 from flows.run import Run
 from flows.settings import EVERY
-from flows.stages.release import doubt, turn
+from flows.stages.release import doubt
 
 
 @flow(name="verify", flow_run_name="{environment}: verify")

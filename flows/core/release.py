@@ -125,7 +125,7 @@ def lifts_hold(request: Request, candidate: Candidate, history: tuple[Record, ..
     """Whether a hold gives way: to a person's wish for something newer than all that was released before."""
     newest = max(((r.committed, r.model_created) for r in history), default=None)
     newer = newest is None or (candidate.committed, candidate.model_created) > newest
-    return request.force or (request.by_person and newer)
+    return request.by_person and newer
 
 
 def _held(request: Request, candidate: Candidate, situation: Situation) -> Skip | None:

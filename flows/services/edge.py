@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -42,9 +43,11 @@ class Edge:
         """The addresses that users are led to now; errors as of `names.addresses`."""
         return names.addresses(self.host, self.resolver)
 
-    def require_in_order(self, reported: tuple[str, ...], say: Say) -> None:
+    def require_in_order(
+        self, reported: tuple[str, ...], say: Say, *, valid_for: timedelta = tls.EXPIRES_SOON
+    ) -> None:
         """Returns when a user would get through: the name leads to the load balancer, and nowhere else, one
-        accepts a connection, and its certificate is good.
+        accepts a connection, and its certificate is good, for so long yet.
 
         `reported` is what the Service says its load balancer is: addresses, or names, as some clouds have it.
         `EdgeNotInOrder` says what is not; `ResolverUnavailable`, worth another try, that DNS did not answer.
@@ -63,7 +66,7 @@ class Edge:
         if self.is_https:
             for address in found:
                 if address not in refusals:
-                    self._require_certificate(address)
+                    self._require_certificate(address, valid_for)
         say(f"{self.url} is in order: {self.host} leads to {_listed(found)}.")
 
     def _require_led_to(self, found: tuple[str, ...], expected: tuple[str, ...], say: Say) -> None:
@@ -89,9 +92,9 @@ class Edge:
             return error.strerror or str(error)
         return None
 
-    def _require_certificate(self, address: str) -> None:
+    def _require_certificate(self, address: str, valid_for: timedelta) -> None:
         try:
-            told = tls.complaint(partial(self._connect, address), self.host)
+            told = tls.complaint(partial(self._connect, address), self.host, valid_for)
         except OSError as error:
             told = f"can't be had, because the connection broke: {error}"
         if told is not None:

@@ -32,7 +32,9 @@ def _trusting(extra: str) -> ssl.SSLContext:
     return context
 
 
-def complaint(connect: Callable[[], socket.socket], host: str) -> str | None:
+def complaint(
+    connect: Callable[[], socket.socket], host: str, valid_for: timedelta = EXPIRES_SOON
+) -> str | None:
     """What is wrong with the certificate shown for `host` on fresh connections; None when nothing is.
 
     A part of a sentence that begins with "the certificate". `OSError` where a connection breaks.
@@ -46,8 +48,8 @@ def complaint(connect: Callable[[], socket.socket], host: str) -> str | None:
         return f"is not accepted: {error.verify_message}"
     except ssl.SSLError as error:
         return f"can't be had, because no TLS is spoken there: {error.reason}"
-    if ends - datetime.now(UTC) < EXPIRES_SOON:
-        return f"expires on {_told(ends)}, in less than {EXPIRES_SOON.days} days"
+    if ends - datetime.now(UTC) < valid_for:
+        return f"expires on {_told(ends)}, in less than {valid_for.days} days"
     return None
 
 

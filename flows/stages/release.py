@@ -1,10 +1,8 @@
 """The stages from a decision to a release that is in force and proven."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flows.core import record as records
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
@@ -13,11 +11,12 @@ from flows.core.record import Record, Verdict
 from flows.core.release import Situation, Upstream, lifts_hold
 from flows.core.rollout import Done, judge
 from flows.run import Run
-from flows.services import lease, proof, rollout_watch, soak
+from flows.services import proof, rollout_watch, soak
 from flows.services.lease import Held
 from flows.services.proof import Latency, Proof
 from flows.services.records import Records
 from flows.services.soak import Soak
+from flows.services.tls import EXPIRES_SOON
 from flows.stages.candidates import Plan
 
 ROUNDS = 3
@@ -32,21 +31,20 @@ class Turn:
     held: Held
 
 
-@contextmanager
-def turn(run: Run, environment: str, wait: float) -> Iterator[Turn]:
-    """Take the environment's lock, and stamp what is there, so that a predecessor's deletes fail.
-
-    `LockedByAnother` after `wait` seconds; `ClusterNotPrepared` where the server does not enforce the lock.
-    """
+def check_fence(run: Run, environment: str) -> None:
+    """Require that the server enforces the lock, before it is taken; else `ClusterNotPrepared`."""
     cluster = run.cluster(environment)
     cluster.require_namespace()
     cluster.require_fence()
-    with lease.hold(cluster, run.id, wait, run.say) as held:
-        run.say(f"This run holds the lock of {environment}, as {held.fence}.")
-        cluster.await_fence(held.fence)
-        known = {records.identity(item): item for r in Records(cluster).history() for item in r.objects}
-        cluster.stamp(tuple(known.values()), held.fence)
-        yield Turn(environment, held)
+
+
+def stamp(run: Run, here: Turn) -> None:
+    """Mark what is there as this run's to change, so that what a run before it still deletes is refused."""
+    cluster, fence = run.cluster(here.environment), here.held.fence
+    run.say(f"This run holds the lock of {here.environment}, as {fence}.")
+    cluster.await_fence(fence)
+    known = {records.identity(item): item for r in Records(cluster).history() for item in r.objects}
+    cluster.stamp(tuple(known.values()), fence)
 
 
 def observe(run: Run, environment: str) -> Situation:
@@ -65,10 +63,15 @@ def observe(run: Run, environment: str) -> Situation:
     return situation
 
 
-def check_edge(run: Run, environment: str) -> None:
+def find_pending(run: Run, environment: str) -> Record | None:
+    """A release that is under way, or was cut off."""
+    return records.pending(Records(run.cluster(environment)).history())
+
+
+def check_edge(run: Run, environment: str, valid_for: timedelta = EXPIRES_SOON) -> None:
     """Require that name, load balancer and certificate are in order, before anything moves."""
     reported = run.cluster(environment).service_addresses()
-    run.edge(environment).require_in_order(reported, run.say)
+    run.edge(environment).require_in_order(reported, run.say, valid_for=valid_for)
 
 
 def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency | None:
@@ -173,21 +176,29 @@ def soak_release(run: Run, here: Turn) -> Soak:
 
 def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
     """The release is good; the one before is closed, and what it alone had is deleted; old records go."""
-    cluster = run.cluster(here.environment)
-    kept = Records(cluster)
-    now = datetime.now(UTC)
-    outgoing_becomes: Verdict = "undone" if record.takes_back else "superseded"
-    good = write(run, here, record.closed("good", reason, now))
-    for before in kept.history():
-        if before.verdict == "good" and before.number != record.number:
-            cluster.delete(records.added(before, record), here.held.fence, run.say)
-            why = f"by release {record.number}: {reason}"
-            kept.write(before.closed(outgoing_becomes, why, now), here.held.fence)
+    good = write(run, here, record.closed("good", reason, datetime.now(UTC)))
+    close_leftovers(run, here)
+    kept = Records(run.cluster(here.environment))
     notes = kept.notes()
     if notes.mark_of(record.image.digest):
         kept.write_notes(notes.without_mark(record.image.digest), here.held.fence)
     kept.prune(here.held.fence)
     return good
+
+
+def close_leftovers(run: Run, here: Turn) -> None:
+    """Close what was good before the release in force, and delete what it alone had, where that is to do."""
+    cluster = run.cluster(here.environment)
+    kept = Records(cluster)
+    history = kept.history()
+    if (live := records.live(history)) is None:
+        return
+    becomes: Verdict = "undone" if live.takes_back else "superseded"
+    for before in history:
+        if before.verdict == "good" and before.number != live.number:
+            cluster.delete(records.added(before, live), here.held.fence, run.say)
+            why = f"by release {live.number}: {live.reason}"
+            kept.write(before.closed(becomes, why, datetime.now(UTC)), here.held.fence)
 
 
 def hold(run: Run, here: Turn, by: str, reason: str) -> None:

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from flows.core import record as records
 from flows.core.errors import RolloutFailed
 from flows.core.record import Record, Verdict
-from flows.core.rollout import Failed, judge
 from flows.run import Run
-from flows.services import rollout_watch
 from flows.services.records import Records
 from flows.stages.release import Turn, mark_bad, write
 
@@ -19,11 +17,6 @@ POLL = 0.3
 def last_good(run: Run, environment: str) -> Record | None:
     """What an environment goes back to: the release that is in force, as its records say."""
     return records.live(Records(run.cluster(environment)).history())
-
-
-def begin(run: Run, here: Turn, record: Record, reason: str, fault: str) -> Record:
-    """Write down that the release is being taken back, so that whoever comes next goes on with it."""
-    return write(run, here, replace(record, undoing=reason, fault=fault))
 
 
 def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
@@ -41,7 +34,7 @@ def put_back_unproven(run: Run, here: Turn, record: Record, reason: str) -> None
     """What there is time for in a run that ends; an undoing that has begun keeps its own reason."""
     history = Records(run.cluster(here.environment)).history()
     begun = next((r for r in history if r.number == record.number and r.undoing), None)
-    begun = begun or begin(run, here, record, reason, "")
+    begun = begun or write(run, here, replace(record, undoing=reason))
     put_back(run, here, begun, records.live(history))
 
 
@@ -67,11 +60,9 @@ def close_undone(run: Run, here: Turn, record: Record) -> Record:
     return closed
 
 
-def is_in_force(run: Run, environment: str, record: Record) -> bool:
-    """Whether the rollout of a release that was cut off is under way or done, and not failing."""
+def is_healthy(run: Run, environment: str, record: Record) -> bool:
+    """Whether the rollout of a release that was cut off has ended well all the same."""
     cluster = run.cluster(environment)
     live = cluster.live()
-    if live is None or (live.image.digest, live.manifests) != (record.image.digest, record.manifests):
-        return False
-    verdict = judge(rollout_watch.take(cluster))
-    return not isinstance(verdict, Failed)
+    wanted = (record.image.digest, record.manifests)
+    return live is not None and live.settled and (live.image.digest, live.manifests) == wanted

@@ -172,7 +172,7 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
-    for stage in ("watch_rollout", "begin_undo"):
+    for stage in ("watch_rollout", "write_undoing"):
         monkeypatch.setattr(f"flows.tasks.{stage}.retries", 0)
     known = len(STAGING.pods())
     control_plane = connect().containers.get(line.platform.instance.container("control-plane"))
