@@ -11,14 +11,16 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from deployments import cluster_manifests
-from deployments.cluster_manifests import PREPARED, PULL_SECRET
+from deployments.cluster_manifests import ACCOUNT, PREPARED, PULL_SECRET
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
 from deployments.local.prefect_server import flow_environment
 from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
 from flows.core.errors import PlatformFailed, SlipwayError
+from flows.core.rollout import Object
 from flows.services import kubeconfig as kubeconfigs
+from flows.services import lease
 from flows.services.cluster import Cluster
 from flows.services.registry import Credentials
 from flows.settings import EMBEDDED, Environment, Settings
@@ -54,14 +56,14 @@ def _is_prepared(
 
 
 def _is_current(cluster: Cluster) -> bool:
-    """Whether this edition was created, and the policy is there that `_is_fenced` would not miss."""
+    """Whether this edition was created and all of it is there still; the server heeds a deletion later."""
     namespace = cluster.api.get(f"/api/v1/namespaces/{cluster.namespace}")
     edition = namespace["metadata"].get("annotations", {}).get(PREPARED) if namespace else None
     policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
     kinds = (f"{policies}ies", f"{policies}ybindings")
-    return edition == cluster_manifests.edition() and all(
-        cluster.api.get(f"{kind}/slipway-secrets-{cluster.namespace}") for kind in kinds
-    )
+    parts = [f"{kind}/slipway-{what}-{cluster.namespace}" for kind in kinds for what in ("fence", "secrets")]
+    parts.append(cluster.path("apis/coordination.k8s.io/v1", "leases", lease.NAME))
+    return edition == cluster_manifests.edition() and all(cluster.api.get(part) for part in parts)
 
 
 def _opens(cluster: Cluster, access: RegistryAccess) -> bool:
@@ -88,14 +90,17 @@ def _is_fenced(cluster: Cluster, block: dict[str, str] | None) -> bool:
         except SlipwayError:
             return False
     own = yaml.safe_load((cluster.kubeconfig or Path()).read_text())["clusters"][0]["cluster"]
-    return content["clusters"][0]["cluster"] == own and _lasts(content["users"][0]["user"]["token"])
+    found = cluster.api.get(cluster.path("api/v1", "serviceaccounts", ACCOUNT))
+    token = content["users"][0]["user"]["token"]
+    return content["clusters"][0]["cluster"] == own and found is not None and _lasts(token, found)
 
 
-def _lasts(token: str) -> bool:
-    """Whether a JSON Web Token (RFC 7519) is far from its end."""
+def _lasts(token: str, account: Object) -> bool:
+    """Whether a JSON Web Token (RFC 7519) is this account's, and far from its end."""
     payload = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return datetime.fromtimestamp(claims["exp"], UTC) - datetime.now(UTC) > RENEWED_BEFORE
+    is_its_own = claims["kubernetes.io"]["serviceaccount"]["uid"] == account["metadata"]["uid"]
+    return is_its_own and datetime.fromtimestamp(claims["exp"], UTC) - datetime.now(UTC) > RENEWED_BEFORE
 
 
 def _prepare(instance: Instance, environments: list[str]) -> None:
