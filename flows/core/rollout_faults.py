@@ -6,7 +6,7 @@ What each fault looks like, and when it is first seen, was measured on a real cl
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flows.core.errors import Fault
 from flows.core.rollout_snapshot import (
@@ -31,6 +31,9 @@ ROOM_COMES_WITHIN = 15.0
 
 SECRET_NOT_THERE_YET = "FailedToRetrieveImagePullSecret"
 """A node that has just joined, or a secret just made: the pull is denied once, and allowed the next time."""
+
+SECRET_COMES_WITHIN = 20.0
+"""Seconds: the kubelet pulls again after ten. A secret that is not there by then is missing."""
 
 SCALE_UP = "TriggeredScaleUp"
 STARTUP_PROBE_FAILED = re.compile(r"Container (\S+) failed startup probe")
@@ -132,7 +135,10 @@ def _failure_of_container(pod: str, container: Container, events: tuple[Object, 
     reason, message = container.waiting.get("reason", ""), container.waiting.get("message", "")
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
         late = any(event.get("reason") == SECRET_NOT_THERE_YET for event in events)
-        return None if late and _says(message, PULL_DENIED) else _pull_failure(pod, container, message)
+        failed = _pull_failure(pod, container, message)
+        if failed and late and _says(message, PULL_DENIED):
+            return replace(failed, patience=SECRET_COMES_WITHIN)
+        return failed
     if reason in {"CreateContainerConfigError", "CreateContainerError"}:
         cause = f"container {container.name} can't be created: {message}"
         return None if _says(message, PASSING) else Failed(cause, pod, "configuration")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flows.core.rollout import Done, Failed, Progressing, Snapshot, judge, new_pods
-from flows.core.rollout_faults import ROOM_COMES_WITHIN
+from flows.core.rollout_faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN
 
 Json = dict[str, Any]
 REVISION = {"deployment.kubernetes.io/revision": "2"}
@@ -378,8 +378,8 @@ def test_a_missing_volume_is_told_though_only_an_event_says_it() -> None:
 def test_a_pull_denied_because_the_node_has_not_seen_the_secret_yet_may_pass() -> None:
     denied = pod(waiting("ErrImagePull", "authorization failed: no basic auth credentials"))
     verdict = judge(snapshot(denied, events=(LATE_SECRET,)))
-    assert isinstance(verdict, Progressing)
-    assert "Unable to retrieve some image pull secrets" in verdict.waiting
+    assert isinstance(verdict, Failed)
+    assert verdict.patience == SECRET_COMES_WITHIN
 
 
 @pytest.mark.parametrize(
