@@ -12,6 +12,7 @@ from typing import Literal
 
 from flows import settings as configuration
 from flows.blocks import blob_store, engine_url, registry_credentials, secret
+from flows.core.image import Image
 from flows.core.manifest import Manifest, parse
 from flows.services import command, interruptible
 from flows.services.cluster import Cluster
@@ -101,13 +102,17 @@ class Run:
         wanted = self.settings.environment(environment)
         return Edge(wanted.public_url, wanted.resolver, tuple(str(one) for one in wanted.load_balancer))
 
-    def model_manifest(self, capsule: str) -> Manifest:
-        """The manifest of the model in that capsule's image, as the registry keeps it; asked for once."""
+    def model_manifest(self, image: Image, capsule: str) -> Manifest:
+        """The manifest of the model in that image, as the registry keeps it beside it; asked for once.
+
+        It is where the image is: a recorded release may be of another repository than the settings name now.
+        """
         if capsule not in self._model_manifests:
-            found = self.registry.attached(capsule)
-            self._model_manifests[capsule] = parse(
-                found, source=f"the model's manifest beside {capsule[:12]}"
-            )
+            address, _, repository = image.repository.partition("/")
+            theirs = replace(self.registry, repository=repository)
+            holder = theirs if address == self.registry.address else self.registry
+            source = f"the model's manifest beside {capsule[:12]}"
+            self._model_manifests[capsule] = parse(holder.attached(capsule), source=source)
         return self._model_manifests[capsule]
 
     def overlay(self, environment: str) -> Overlay:

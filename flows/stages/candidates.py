@@ -42,7 +42,7 @@ def find_candidate(run: Run, wanted: str) -> Candidate:
             f"{image} was not built by this pipeline: it carries no capsule.",
             "Release one that a CI run pushed.",
         )
-    manifest = run.model_manifest(capsule)
+    manifest = run.model_manifest(image, capsule)
     committed = pointer.committed if pointer else ""
     candidate = Candidate(
         image=image,

@@ -78,7 +78,7 @@ def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency
     """How quickly what is live answers its model's examples; None where nothing is."""
     if live is None or not _have_at_hand(run, live):
         return None
-    latency = proof.measure(run.edge(environment), run.model_manifest(live.capsule), ROUNDS)
+    latency = proof.measure(run.edge(environment), run.model_manifest(live.image, live.capsule), ROUNDS)
     run.say(f"The outgoing release answers an example in {latency}.")
     return latency
 
@@ -144,7 +144,7 @@ def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None)
         run.edge(here.environment),
         rollout_watch.new_pod_names(cluster),
         record.capsule,
-        run.model_manifest(record.capsule),
+        run.model_manifest(record.image, record.capsule),
         outgoing=outgoing,
         slower_than=wanted.slower_than,
         say=run.say,
@@ -252,7 +252,7 @@ def doubt(run: Run, here: Turn, record: Record, doubt: str) -> None:
 def _have_at_hand(run: Run, live: Record) -> bool:
     """Whether the model's manifest of what is live could be had while the registry is there."""
     try:
-        run.model_manifest(live.capsule)
+        run.model_manifest(live.image, live.capsule)
     except ImageNotFound as missing:
         run.say(f"{live} could not be proven again, should it have to be put back: {missing.happened}")
         return False
