@@ -1,14 +1,23 @@
 """A person's word before a release: Prefect's form in the UI, filled in while the run is paused."""
 
+import threading
 from dataclasses import dataclass
+from uuid import UUID
 
-from prefect.exceptions import FlowPauseTimeout
+from prefect import runtime
+from prefect.client.orchestration import get_client
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
 POLL = 2
 """Seconds between two looks whether somebody has answered."""
+
+
+SPARE = 3600
+"""Seconds by which Prefect's own time-out of the pause is later than ours."""
+
+NOBODY = "nobody, in time"
 
 
 class Approval(RunInput):
@@ -36,12 +45,24 @@ class Answer:
 
 
 def ask(environment: str, change: str, timeout: int) -> Answer:
-    """Pause the run until a person answers, for at most `timeout` seconds; holds no lock meanwhile."""
+    """Pause the run until a person answers, for at most `timeout` seconds; holds no lock meanwhile.
+
+    Prefect fails a run whose pause has timed out, whatever it says then. So the time is kept here: at its end
+    the form is answered in nobody's name.
+    """
     form = Approval.with_initial_data(description=change)
+    clock = threading.Timer(timeout, _answer_for_nobody, (UUID(str(runtime.flow_run.id)),))
+    clock.daemon = True
+    clock.start()
     try:
         given = pause_flow_run(
-            wait_for_input=form, timeout=timeout, poll_interval=POLL, key=f"approve-{environment}"
+            wait_for_input=form, timeout=timeout + SPARE, poll_interval=POLL, key=f"approve-{environment}"
         )
-    except FlowPauseTimeout:
-        return Answer(False, timed_out=True)
-    return Answer(given.approve, given.name, given.comment)
+    finally:
+        clock.cancel()
+    return Answer(given.approve, given.name, given.comment, timed_out=given.name == NOBODY)
+
+
+def _answer_for_nobody(run: UUID) -> None:
+    with get_client(sync_client=True) as client:
+        client.resume_flow_run(run, run_input={"approve": False, "name": NOBODY})

@@ -55,11 +55,16 @@ def release(
         force: release whatever speaks against it; needs a reason.
     """
     with reported_run("release") as (run, facts):
-        request = Request(environment, image, reason, asked_by(by), not was_scheduled(), force)
+        request = Request(environment, image, reason, asked_by(by), is_wish(environment), force)
         if environment != EVERY:
             run.settings.environment(environment)  # an unknown one is told before anything is asked
             return _state([release_to(run, facts, request)])
         return _state(release_to_each(run, facts, request))
+
+
+def is_wish(environment: str) -> bool:
+    """Whether a person wants just this environment released: neither the clock nor its way through all."""
+    return environment != EVERY and not was_scheduled()
 
 
 def release_to_each(run: Run, facts: Facts, request: Request) -> list[Outcome]:
@@ -87,7 +92,10 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
         if plan and not isinstance(decision, Skip):
             tasks.check_edge(run, environment)
     except SlipwayError:
-        _recover_what_is_left(run, facts, environment)
+        try:
+            _recover_what_is_left(run, facts, environment)
+        except SlipwayError as second:  # the first one is what the run ends with
+            run.say(f"Whether anything was left in the middle in {environment} can't be told: {second}")
         raise
     if plan is None or isinstance(decision, Skip):
         _recover_what_is_left(run, facts, environment)

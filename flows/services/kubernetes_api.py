@@ -52,13 +52,15 @@ class KubernetesApi:
     def _client(self) -> client.ApiClient:
         file = str(self.kubeconfig) if self.kubeconfig else None
         try:
-            found = config.new_client_from_config(file, self.context)  # type: ignore[no-untyped-call]  # only its API is typed
+            connection = client.Configuration()
+            connection.retries = False  # the table of tasks says what is tried again
+            config.load_kube_config(file, self.context, connection)  # type: ignore[no-untyped-call]  # only its API is typed
         except ConfigException as error:
             raise SettingsError(
                 f"The kubeconfig {file or 'of this user'} has no usable context {self.context!r}: {error}.",
                 "Correct `context` or `kubeconfig` of the environment; `make run` makes the embedded one.",
             ) from None
-        return cast(client.ApiClient, found)
+        return client.ApiClient(connection)
 
     def get(self, path: str, timeout: Timeout = CALL_TIMEOUT) -> dict[str, Any] | None:
         """The object or list at that path; None where there is none."""

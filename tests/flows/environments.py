@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
+from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from flows import settings
 from flows.core.notes import Notes
@@ -19,6 +22,7 @@ from flows.run import cluster_of
 from flows.services.cluster import Cluster
 from flows.services.records import Records
 from flows.settings import CHECKOUT
+from tests.platform_under_test import PlatformUnderTest
 
 MANIFESTS = CHECKOUT / "deployments" / "kubernetes"
 OURS = "deployments,services,poddisruptionbudgets,networkpolicies,configmaps,secrets"
@@ -96,6 +100,24 @@ class Place:
         """The edge on loopback, for clients that don't ask the platform's DNS server."""
         port = urlsplit(settings.load().environment(self.name).public_url).port
         return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def without_api_server(platform: PlatformUnderTest) -> Iterator[None]:
+    """The API server accepts connections and answers none, until the block ends."""
+    control_plane = connect().containers.get(platform.instance.container("control-plane"))
+
+    def send(signal: str) -> None:
+        each = "for p in /proc/[0-9]*; do"
+        found = "grep -qa '[k]ube-apiserver' $p/cmdline 2>/dev/null"
+        script = f'{each} {found} && kill -{signal} "${{p#/proc/}}"; done; true'
+        assert control_plane.exec_run(["bash", "-c", script]).exit_code == 0
+
+    send("STOP")
+    try:
+        yield
+    finally:
+        send("CONT")
 
 
 def manifests_with(folder: Path, *operations: dict[str, Any]) -> Path:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,6 @@ import psutil
 import pytest
 
 from deployments.local import supervision
-from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
 from deployments.local.prefect_server import SERVER, WORKER
@@ -21,7 +21,7 @@ from flows.recover import recover
 from flows.services import lease
 from flows.settings import CHECKOUT
 from tests.flows.conftest import Ended, Line, new_line
-from tests.flows.environments import Place, behaving, manifests_with
+from tests.flows.environments import Place, behaving, manifests_with, without_api_server
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -174,20 +174,18 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
     for stage in ("watch_rollout", "write_undoing"):
         monkeypatch.setattr(f"flows.tasks.{stage}.retries", 0)
-    known = len(STAGING.pods())
-    control_plane = connect().containers.get(line.platform.instance.container("control-plane"))
+    known, ended = len(STAGING.pods()), threading.Event()
 
     def freeze_during_the_rollout() -> None:
         wait_until(lambda: len(STAGING.pods()) > known, PATIENCE, "the rollout has not begun")
-        control_plane.exec_run(["pkill", "-STOP", "-f", "kube-apiserver"])
+        with without_api_server(line.platform):
+            ended.wait(PATIENCE * 2)
 
     with ThreadPoolExecutor() as pool:
         frozen = pool.submit(freeze_during_the_rollout)
-        try:
-            run = line.release(coming.digest, force=True, reason="a test")
-            frozen.result()
-        finally:
-            control_plane.exec_run(["pkill", "-CONT", "-f", "kube-apiserver"])
+        run = line.release(coming.digest, force=True, reason="a test")
+        ended.set()
+        frozen.result()
     assert not run.succeeded
     assert "UNDOING IT FAILED AS WELL" in run.message
     assert STAGING.verdicts()[0] == "pending"

@@ -136,6 +136,7 @@ def test_an_approved_release_goes_on_and_a_refused_one_ends_without_having_faile
 ) -> None:
     before = PRODUCTION.version()["capsule"]
     first = paused(line)
+    wait_until(lambda: "asked by" in form_of(line, first), PATIENCE, "the form says nothing")
     told = form_of(line, first)
     assert "A change" in told
     assert "asked by: Ada, because: title" in told

@@ -12,7 +12,7 @@ from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from flows.core.pointer import Pointer
 from tests.flows.conftest import Line, new_line
-from tests.flows.environments import Place, behaving, manifests_with
+from tests.flows.environments import Place, behaving, manifests_with, without_api_server
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -206,18 +206,14 @@ def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) ->
 
 
 def test_an_api_server_that_is_away_for_a_while_delays_a_release(staged: Staged, vary: Any) -> None:
-    control_plane = connect().containers.get(staged.line.platform.instance.container("control-plane"))
     run = staged.line.start_release(staged.next.digest)
     wait_until(
         lambda: "new replicas ready" in staged.line.platform.log(run), PATIENCE, "the rollout has not begun"
     )
-    control_plane.exec_run(["pkill", "-STOP", "-f", "kube-apiserver"])
-    try:
+    with without_api_server(staged.line.platform):
         wait_until(
             lambda: "still waiting" in staged.line.platform.log(run), PATIENCE, "the run has not noticed"
         )
-    finally:
-        control_plane.exec_run(["pkill", "-CONT", "-f", "kube-apiserver"])
     ended = staged.line.platform.wait(run)
     assert ended.state == "COMPLETED", ended.message
     assert STAGING.version()["capsule"] == staged.next.capsule
