@@ -49,8 +49,8 @@ class Live:
 class Request:
     """What was asked for: an image by name, or (None) what is to be promoted; by whom and why.
 
-    `by_person` is False for what the clock started, and for its way through all environments. `force` overrides
-    every reason not to release.
+    `by_person` is False for what the clock started, and for its way through all environments. `force`
+    overrides every reason not to release.
     """
 
     environment: str

@@ -28,6 +28,7 @@ from flows.services.images import RUN_LABEL
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
 from flows.services.registry import ATTACHED, Registry
+from tests.flows.environments import manifests_with
 from tests.platform_under_test import PlatformUnderTest
 
 TEAM_APP = Path(__file__).parent / "team_app"
@@ -208,6 +209,7 @@ def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.Mo
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
         "SLIPWAY_APP__READY_TIMEOUT": "5",
         "SLIPWAY_APP__STOP_TIMEOUT": "3",
+        "SLIPWAY_APP__MANIFESTS": str(manifests_with(repository.parent / "quick")),
         "SLIPWAY_ENVIRONMENTS__STAGING__SOAK": "2",
         "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",
         "SLIPWAY_MODEL__NAME": name,

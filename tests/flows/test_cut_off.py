@@ -259,7 +259,7 @@ def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts
     worker = next(p for p in supervision.states(line.platform.instance) if p.name == WORKER)
     for process in [psutil.Process(worker.pid), *processes_of(run)]:
         process.kill()
-    monkeypatch.delenv("SLIPWAY_APP__MANIFESTS")
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", line.environment["SLIPWAY_APP__MANIFESTS"])
     after = line.release(coming.digest, force=True, reason="a test")
     assert after.succeeded, after.message
     assert STAGING.verdicts()[:2] == ["good", "undone"]

@@ -7,11 +7,12 @@ import pytest
 
 from flows.rollback import rollback
 from tests.flows.conftest import Ended, Line, new_line
-from tests.flows.environments import Place, behaving, manifests_with
+from tests.flows.environments import QUICK_END, Place, behaving, manifests_with
 from tests.load import load
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
+PATIENT_END = {**QUICK_END, "value": 5}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,7 @@ def line(
     """A line with a release in staging, and another image to come."""
     with pytest.MonkeyPatch.context() as variables:
         made = new_line(platform, tmp_path_factory.mktemp("unnoticed") / "team", variables)
+        variables.delenv("SLIPWAY_APP__MANIFESTS")  # the project's own, as they are
         STAGING.empty()
         assert made.ci().succeeded
         assert made.release().succeeded
@@ -42,7 +44,7 @@ def test_no_request_fails_during_a_release(line: Line) -> None:
 def test_no_request_fails_during_a_bad_release_and_its_undoing(
     line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
 ) -> None:
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving(fault))))
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving(fault), PATIENT_END)))
     with load(f"{STAGING.url}/version") as seen:
         run = line.release(force=True, reason="a test")
     assert "is in force again" in run.message
