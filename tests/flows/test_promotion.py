@@ -117,7 +117,11 @@ def answer(line: Line, run: FlowRun, **form: object) -> FlowRun:
 def form_of(line: Line, run: FlowRun) -> str:
     """What the form tells the person who fills it in."""
     url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/input"
-    keys = httpx.post(f"{url}/filter", json={"prefix": "paused"}, trust_env=False).raise_for_status().json()
+    keys = (
+        httpx.post(f"{url}/filter", json={"prefix": "paused", "limit": 10}, trust_env=False)
+        .raise_for_status()
+        .json()
+    )
     return "\n".join(entry["value"] for entry in keys)
 
 

@@ -80,7 +80,7 @@ def test_a_missing_namespace_names_the_command_that_creates_it(
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__NAMESPACE", "nowhere")
     run = built.release()
-    assert "has no namespace 'nowhere'" in run.message
+    assert "may not see the namespace 'nowhere'" in run.message
     assert "python -m deployments.bootstrap" in run.message
     assert run.tasks()["observe"] == ("FAILED", 1)
 
