@@ -26,7 +26,7 @@ def describe(
             f"- commits: {live.commit[:7]} to {candidate.commit[:7]} (the repository could not be asked)"
         )
     elif commits:
-        lines.append(f"- {len(commits)} commits:")
+        lines.append(f"- {len(commits)} commit{'s' if len(commits) > 1 else ''}:")
         lines += [f"    - {commit}" for commit in commits[:LISTED]]
         lines += [f"    - and {len(commits) - LISTED} more"] if len(commits) > LISTED else []
     else:
