@@ -85,8 +85,17 @@ class Source(Section):
     """Where commits come from; `credentials` names a Secret block that holds a token."""
 
     repository: Annotated[str, AfterValidator(_without_password)]
-    branch: str = "main"
+    branches: tuple[str, ...] = ()
+    """Patterns (fnmatch) of the branches whose commits are built by themselves, beside the released one."""
+    released_branch: str = "main"
+    """The one whose commits move `latest`."""
     credentials: str | None = None
+    status: Literal["github", "azure-repos", "none"] | None = None
+    """Who is told how a commit's run went; None: as the repository's host says."""
+    status_api: str | None = None
+    """Address of that interface where it is not the provider's own, as of a GitHub Enterprise server."""
+    status_credentials: str | None = None
+    """The Secret block with a token that may write statuses; None: that of `credentials`."""
 
 
 class App(Section):
@@ -149,6 +158,24 @@ class Engine(Section):
     credentials: str
 
 
+class Hooks(Section):
+    """Where pushes are announced: the names of Secret blocks, and whose pushes count."""
+
+    github: str = "slipway-github-hook"
+    """The secret that GitHub signs its deliveries with."""
+    azure_devops: str = "slipway-azure-devops-hook"
+    """What Azure DevOps signs in with, as user:password."""
+    repository: str | None = None
+    """The URL that deliveries name, where it is another than [source] repository, as of a mirror."""
+
+
+class Watch(Section):
+    """How often (seconds) what is wanted is compared with what is built, and what builds it."""
+
+    interval: PositiveFloat = 60
+    deployment: str = "ci/commit"
+
+
 class Schedule(Section):
     """When what starts by itself, as cron expressions in the project's time zone."""
 
@@ -191,6 +218,7 @@ class Embedded(Section):
     prefect_port: Port = 4200
     registry_port: Port = 5001
     blob_store_port: Port = 10000
+    hooks_port: Port = 4280
     kubernetes_port: Port = 6443
 
 
@@ -208,6 +236,8 @@ class Settings(BaseSettings):
     registry: Registry
     engine: Engine
     schedule: Schedule = Schedule()
+    hooks: Hooks = Hooks()
+    watch: Watch = Watch()
     environments: dict[DnsLabel, Environment] = Field(min_length=1)
     embedded: Embedded = Embedded()
     kubectl: str = "kubectl"

@@ -69,6 +69,17 @@ class RefNotFound(PermanentError):
     """The remote has no such branch, tag or commit."""
 
 
+class StatusNotTaken(TransientError):
+    """The commit's host did not take the news of how its run goes; nothing depends on that."""
+
+
+# triggers
+
+
+class PrefectUnavailable(TransientError):
+    """Prefect's server could not be reached, or was too busy to answer."""
+
+
 # models
 
 

@@ -32,6 +32,50 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """Which model is wanted, as far as a look tells that downloads nothing.
+
+    `identity` differs where the content does: the digest of a published model; of a plain file, whose digest
+    nobody knows yet, what the store says of it. Such a file is `settled` once two looks see the same.
+    """
+
+    name: str
+    version: str
+    identity: str
+    settled: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What `<name>/pin.json` says: that version is wanted, however new others are, until it is lifted.
+
+    `since` is RFC 3339, UTC; `run` the flow run that pinned it.
+    """
+
+    version: str
+    since: str
+    run: str
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        return f"{json.dumps(asdict(self), indent=1)}\n".encode()
+
+    @classmethod
+    def parse(cls, content: bytes, *, source: str) -> Self:
+        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
+        try:
+            found = json.loads(content)
+            return cls(**{key: str(found[key]) for key in cls.__dataclass_fields__})
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelRejected(
+                f"{source} is no pin: {error!r}.", "Delete it, or pin a version: ci with model=<version>."
+            ) from None
+
+
+@dataclass(frozen=True)
 class Latest:
     """What `<name>/latest.json` says: the newest model, and when it was published (RFC 3339, UTC)."""
 

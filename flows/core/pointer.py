@@ -120,7 +120,8 @@ class Standing:
 
     `on_branch`: the candidate's commit is on the released branch. `behind`: it is a true ancestor of the one
     that `latest` names. `current_on_branch`: the commit that `latest` names is still on the released branch
-    (not so after a force-push). `wanted_model`: version and digest of the model that the store points to.
+    (not so after a force-push). `wanted_model`: version and digest of the model that is pinned, else
+    of the one that the store points to.
     """
 
     released_branch: str
@@ -136,7 +137,7 @@ def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> M
     if not standing.on_branch:
         return Keep(f"commit {candidate.commit[:7]} is not on the released branch {standing.released_branch}")
     if (candidate.model_version, candidate.model_digest) != standing.wanted_model:
-        return Keep(f"{model} is not the model that the store points to")
+        return Keep(f"{model} is not the model that is wanted")
     if current is None:
         return Move("there was no latest image yet")
     if candidate.content == current.content:
@@ -150,6 +151,8 @@ def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> M
 
 def _difference(candidate: Pointer, current: Pointer) -> str:
     changes = []
+    if candidate.commit == current.commit and candidate.model_digest != current.model_digest:
+        changes.append("same code")
     if candidate.commit != current.commit:
         changes.append(f"commit {current.commit[:7]} → {candidate.commit[:7]}")
     if candidate.model_digest != current.model_digest:

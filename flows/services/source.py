@@ -70,6 +70,16 @@ class Repository:
             except CommandFailed as failure:
                 raise explained(self.url, failure) from None
 
+    def heads(self) -> dict[str, str]:
+        """Every branch of the remote and its newest commit, as the remote says now; raises as `fetch`."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        try:
+            listed = self._git("ls-remote", "--heads", self.url, folder=self.cache)
+        except CommandFailed as failure:
+            raise explained(self.url, failure) from None
+        pairs = (line.split("\t") for line in listed.splitlines())
+        return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
+
     def resolve(self, ref: str, released_branch: str) -> Commit:
         """The commit that a branch, a tag, a (short) SHA or HEAD names; `RefNotFound` where there is none."""
         try:

@@ -55,13 +55,13 @@ STANDING = Standing(
             NEWER,
             CURRENT,
             replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
-            Keep("classifier 1.0.0 is not the model that the store points to"),
+            Keep("classifier 1.0.0 is not the model that is wanted"),
         ),
         (
             NEWER,
             CURRENT,
             replace(STANDING, wanted_model=("1.0.1", CURRENT.model_digest)),
-            Keep("classifier 1.0.0 is not the model that the store points to"),
+            Keep("classifier 1.0.0 is not the model that is wanted"),
         ),
         (replace(CURRENT, run="run-2"), CURRENT, STANDING, Keep("latest names this image already")),
         (
@@ -70,7 +70,7 @@ STANDING = Standing(
             ),
             CURRENT,
             replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
-            Move("classifier 1.0.0 → 1.1.0"),
+            Move("same code, classifier 1.0.0 → 1.1.0"),
         ),
     ],
     ids=[
