@@ -103,6 +103,15 @@ class BlobStore:
         with self._errors_told():
             obstore.put(self.objects, path, content)
 
+    def remove(self, path: str) -> None:
+        """Delete an object; nothing happens where there is none."""
+        with self._errors_told():
+            try:
+                obstore.delete(self.objects, path)
+            except FileNotFoundError as error:
+                if self._container_is_missing(error):
+                    raise
+
     def upload(self, path: str, content: Iterable[bytes]) -> None:
         """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
         with self._errors_told():

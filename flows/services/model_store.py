@@ -2,6 +2,7 @@
 
 `<name>/<version>/model.onnx` lies beside `manifest.json`, and `<name>/latest.json` points to the newest. A
 version exists for readers from the moment its manifest is there, which is written after the model.
+`<name>/pin.json`, while it is there, says that another version than the newest is wanted.
 
 What decides between two who publish the same version is `claim.json`, created before either uploads
 anything: it holds the manifest that the version will have, only its content is ever uploaded, and whoever
@@ -16,11 +17,13 @@ from pathlib import Path, PurePosixPath
 from flows.core import manifest
 from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
 from flows.core.manifest import Manifest
-from flows.core.model import Latest, Model
+from flows.core.model import Latest, Model, Pin, Sighting
 from flows.services.blob_store import Blob, BlobStore
 from flows.services.model_cache import ModelCache
 from flows.services.plain_models import PlainDescription, PlainModels, version_of
 from flows.services.transfer import Progress, receive, send, silent
+
+PIN = "pin.json"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,39 @@ class ModelStore:
         if (described := self._plain.newest(name, progress)) is not None:
             return described.model
         raise self._not_found(name, f"{self._blobs.place} has no newest model {name!r}.")
+
+    def wanted(self, name: str, progress: Progress = silent) -> Model:
+        """The model that the next image gets: the pinned version, else the newest; raises as `find`."""
+        pin = self.pinned(name)
+        return self.newest(name, progress) if pin is None else self.find(name, pin.version, progress)
+
+    def sighting(self, name: str) -> Sighting:
+        """The wanted model by a look at the store; a plain file is not settled. Raises as `wanted`."""
+        if (pin := self.pinned(name)) is not None:
+            described = self._read_manifest(f"{name}/{pin.version}/manifest.json")
+            if described is not None:
+                return Sighting(name, pin.version, described.digest, settled=True)
+        elif (pointer := self._pointer(name)) is not None:
+            return Sighting(name, pointer.model.version, pointer.model.digest, settled=True)
+        for file in self._plain.files(name):
+            if pin is None or version_of(file) == pin.version:
+                seen = f"{file.path}@{file.modified.isoformat()},{file.size}"
+                return Sighting(name, version_of(file), seen, settled=False)
+        raise self._not_found(name, f"{self._blobs.place} has no model {name!r} that is wanted.")
+
+    def pinned(self, name: str) -> Pin | None:
+        """The pin, while there is one."""
+        path = f"{name}/{PIN}"
+        content = self._blobs.read(path)
+        return Pin.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+
+    def pin(self, name: str, version: str, run: str) -> None:
+        """Want that version until the pin is lifted, on behalf of that flow run."""
+        self._blobs.replace(f"{name}/{PIN}", Pin(version, _now(), run).to_bytes())
+
+    def lift_pin(self, name: str) -> None:
+        """Want the newest again."""
+        self._blobs.remove(f"{name}/{PIN}")
 
     def find(self, name: str, version: str, progress: Progress = silent) -> Model:
         """One version, be it the newest or not; `ModelNotFound` lists those there are."""
@@ -155,7 +191,7 @@ class ModelStore:
         return Latest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 
     def _point(self, model: Model) -> None:
-        pointer = Latest(model, published=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        pointer = Latest(model, published=_now())
         self._blobs.replace(f"{model.name}/{manifest.LATEST}", pointer.to_bytes())
 
     def _claim(self, folder: str, described: Manifest) -> Manifest:
@@ -197,6 +233,10 @@ class ModelStore:
     def _not_found(self, name: str, happened: str) -> ModelNotFound:
         held = ", ".join(self.versions(name)[:10])
         return ModelNotFound(happened, f"It has {held}." if held else "Publish one (flow publish-model).")
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _mismatch(model: Model, found: str) -> DigestMismatch:

@@ -10,6 +10,7 @@ from flows.core import pointer as pointers
 from flows.core import test_results
 from flows.core.capsule import Capsule, seal
 from flows.core.commit import Commit
+from flows.core.errors import SlipwayError
 from flows.core.image import Image, parse
 from flows.core.manifest import Manifest
 from flows.core.manifest import parse as parse_manifest
@@ -18,10 +19,14 @@ from flows.core.pointer import Keep, Move, Pointer
 from flows.core.test_results import TestResults
 from flows.run import Run
 from flows.services import registry, test_stage, trial
+from flows.services.commit_status import State
 from flows.services.images import Build
 from flows.services.trial import Expected, Limits, Trial
 
-NEWEST = "newest"
+LISTED = 20
+"""Commits that are listed; of more, these."""
+
+WANTED, NEWEST = "wanted", "newest"
 
 
 @dataclass(frozen=True)
@@ -37,21 +42,48 @@ class Inputs:
         return f"{self.commit.short} + {self.model}"
 
 
-def resolve_commit(run: Run, ref: str) -> Commit:
-    """Bring the mirror up to date and find the commit that `ref` names."""
+def resolve_commit(run: Run, ref: str, branch: str = "") -> Commit:
+    """Bring the mirror up to date and find the commit that `ref` names, on `branch` if it is there."""
     run.repository.fetch(run.say)
-    commit = run.repository.resolve(ref, run.settings.source.branch)
+    commit = run.repository.resolve(ref, branch or run.settings.source.released_branch)
     where = commit.branch or "no branch"
     run.say(f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {where}.")
     return commit
 
 
+def passed_over(run: Run, commit: Commit, since: str) -> list[str]:
+    """The commits after `since` that this one is built in place of, newest first."""
+    if not since:
+        return []
+    found = [line for line in run.repository.between(since, commit.sha)[1:] if line]
+    if found:
+        run.say(f"Passed over, for {commit.short} is newer: {'; '.join(found[:LISTED])}.")
+    return found
+
+
+def tell_status(run: Run, commit: Commit, state: State, description: str, link: str) -> None:
+    """Tell the commit's host; what goes wrong with that is said, and nothing depends on it."""
+    try:
+        if run.commit_status is not None:
+            run.commit_status.tell(commit.sha, state, description, link)
+    except SlipwayError as error:
+        run.say(f"The commit's status is not told: {error}")
+
+
 def resolve_model(run: Run, version: str) -> Model:
-    """The newest model in the store, or the version asked for."""
+    """The model that is wanted; a version, which is pinned by this; or the newest, which lifts a pin."""
     name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
-    newest = version == NEWEST
-    model = run.models.newest(name, progress) if newest else run.models.find(name, version, progress)
+    if version == WANTED:
+        model = run.models.wanted(name, progress)
+    elif version == NEWEST:
+        model = run.models.newest(name, progress)
+        run.models.lift_pin(name)
+    else:
+        model = run.models.find(name, version, progress)
+        run.models.pin(name, model.version, run.id)
+    if (pin := run.models.pinned(name)) is not None:
+        run.say(f"Version {pin.version} is pinned since {pin.since}, until a run of ci with model={NEWEST}.")
     run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}.")
     return model
 
@@ -166,16 +198,16 @@ def move_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
 
 
 def _standing(run: Run, commit: Commit, current: Pointer | None) -> pointers.Standing:
-    branch = run.settings.source.branch
+    branch = run.settings.source.released_branch
     source = run.repository
     latest = current.commit if current else ""
-    newest = run.models.newest(run.settings.model.name)
+    wanted = run.models.wanted(run.settings.model.name)
     return pointers.Standing(
         released_branch=branch,
         on_branch=source.is_ancestor(commit.sha, f"refs/heads/{branch}"),
         behind=commit.sha != latest and source.is_ancestor(commit.sha, latest),
         current_on_branch=source.is_ancestor(latest, f"refs/heads/{branch}"),
-        wanted_model=(newest.version, newest.digest),
+        wanted_model=(wanted.version, wanted.digest),
     )
 
 
