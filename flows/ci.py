@@ -1,49 +1,79 @@
 """CI: a commit and a model become a tested, tried-out image in the registry, and `latest` where it is due."""
 
-from prefect import flow
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed
 
 from flows import report, tasks
+from flows.core.commit import Commit
+from flows.core.errors import SlipwayError
 from flows.core.image import Image
 from flows.core.pointer import Keep, Move
 from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.run import Run, containers_removed
-from flows.stages.ci import NEWEST, Inputs
+from flows.stages.ci import LISTED, WANTED, Inputs, passed_over, tell_status
 
 
 @flow(name="ci", flow_run_name="{ref} + {model} model")
-def ci(ref: str = "HEAD", model: str = NEWEST) -> State[None]:
+def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "") -> State[None]:
     """Test, build, try out and push the image of a commit and a model.
 
     Args:
         ref: the commit: a branch, a tag, a SHA (short will do), or HEAD, the repository's own.
-        model: `newest`, or the version of the model that goes into the image.
+        model: `wanted`: the pinned version, or else the newest. A version pins it for all runs after this
+            one, until one with `newest` lifts the pin.
+        branch: the branch that the commit was pushed to, where that is known.
+        since: the commit that was the newest before: those in between are listed as passed over.
     """
     with reported_run("ci") as (run, facts):
         facts |= {"asked for": f"{ref}, {model} model"}
-        inputs = resolve(run, ref, model)
-        facts |= {"commit": inputs.commit, "model": inputs.model, "capsule": inputs.capsule.hash}
-        image = tasks.find_image(run, inputs)
-        built = image is None
-        if image is None:
-            with containers_removed(run):
-                image = build(run, inputs)
-        moved = tasks.decide_latest(run, inputs, image)
-        if isinstance(moved, Move):
-            with one_at_a_time(LATEST):
-                moved = tasks.move_latest(run, inputs, image)
-        facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
-        announce(inputs, image, moved)
-        done = "built, tested and pushed" if built else "nothing to build"
-        return Completed(message=f"{inputs}: {done}; {_told(moved)}.")
+        inputs = resolve(run, ref, model, branch)
+        if passed := passed_over(run, inputs.commit, since):
+            facts |= {"passed over": "; ".join(passed[:LISTED])}
+        with status_told(run, inputs.commit):
+            return image_of(run, inputs, facts)
 
 
-def resolve(run: Run, ref: str, version: str) -> Inputs:
+def image_of(run: Run, inputs: Inputs, facts: dict[str, object]) -> State[None]:
+    """The stages after the inputs are known."""
+    facts |= {"commit": inputs.commit, "model": inputs.model, "capsule": inputs.capsule.hash}
+    image = tasks.find_image(run, inputs)
+    built = image is None
+    if image is None:
+        with containers_removed(run):
+            image = build(run, inputs)
+    moved = tasks.decide_latest(run, inputs, image)
+    if isinstance(moved, Move):
+        with one_at_a_time(LATEST):
+            moved = tasks.move_latest(run, inputs, image)
+    facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
+    announce(inputs, image, moved)
+    done = "built, tested and pushed" if built else "nothing to build"
+    return Completed(message=f"{inputs}: {done}; {_told(moved)}.")
+
+
+@contextmanager
+def status_told(run: Run, commit: Commit) -> Iterator[None]:
+    """Tell the commit's host that it is being built, and how that ended."""
+    link = runtime.flow_run.ui_url or ""
+    tell_status(run, commit, "pending", "Being tested and built", link)
+    try:
+        yield
+    except BaseException as error:  # a cancel as well
+        happened = error.happened if isinstance(error, SlipwayError) else "The run was cut off"
+        tell_status(run, commit, "failure", happened, link)
+        raise
+    tell_status(run, commit, "success", "Tested, tried out and in the registry", link)
+
+
+def resolve(run: Run, ref: str, version: str, branch: str) -> Inputs:
     """The stages that find out what the image would be made of."""
     model = tasks.resolve_model.submit(run, version)
-    commit = tasks.resolve_commit(run, ref)
+    commit = tasks.resolve_commit(run, ref, branch)
     return tasks.seal_capsule(run, commit, model.result())
 
 

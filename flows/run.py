@@ -14,9 +14,10 @@ from flows import settings as configuration
 from flows.blocks import blob_store, engine_url, registry_credentials, secret
 from flows.core.image import Image
 from flows.core.manifest import Manifest, parse
-from flows.services import command, interruptible
+from flows.services import command, commit_status, interruptible
 from flows.services.cluster import Cluster
 from flows.services.command import Say
+from flows.services.commit_status import CommitStatus
 from flows.services.edge import Edge
 from flows.services.images import Engine
 from flows.services.kubeconfig import context_of, write_private
@@ -73,6 +74,16 @@ class Run:
         url = str((CHECKOUT / source.repository).resolve()) if is_path else source.repository
         token = secret(source.credentials) if source.credentials else None
         return Repository(url, self.cache / "source", token)
+
+    @cached_property
+    def commit_status(self) -> CommitStatus | None:
+        """Who is told how a commit's run goes; None without a token for that, or a host that shows it."""
+        source = self.settings.source
+        name = source.status_credentials or source.credentials
+        if name is None:
+            return None
+        token = secret(name, "[source] status_credentials")
+        return commit_status.host(source.repository, source.status, source.status_api, token)
 
     @cached_property
     def models(self) -> ModelStore:

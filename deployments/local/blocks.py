@@ -5,6 +5,7 @@ pointed at another system is theirs, and left as it is.
 """
 
 import json
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -57,6 +58,8 @@ def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStore
             {"connection_string": store.connection_string},
         ),
         Block("docker-host", "prefect_docker.DockerHost", settings.engine.credentials, {}),
+        _secret(settings.hooks.github, secrets.token_urlsafe(32)),
+        _secret(settings.hooks.azure_devops, f"slipway:{secrets.token_urlsafe(32)}"),
     ]
     if registry is not None:
         login = {
@@ -69,6 +72,11 @@ def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStore
             Block("docker-registry-credentials", "prefect_docker.DockerRegistryCredentials", name, login)
         )
     return blocks
+
+
+def _secret(name: str, value: str) -> Block:
+    """Drawn once: a Secret that is there stays, whatever it holds."""
+    return Block("secret", "prefect.blocks.system.Secret", name, {"value": value})
 
 
 def _is_stale(block: Block, found: dict[str, Any] | None) -> bool:

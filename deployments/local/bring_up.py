@@ -21,6 +21,7 @@ from deployments.local import (
     preflight,
     registration,
     registry,
+    triggers,
 )
 from deployments.local.abandoned import remove_abandoned_tests
 from deployments.local.blob_store import BlobStoreAccess
@@ -61,6 +62,7 @@ class BringUp:
             "Prefect deployments", registration.ensure, self.instance, self.settings, server
         )
         ready = self.steps.start("prefect.toml", self._connect, blocks_saved, registered)
+        self.steps.start("Receiver of webhooks", self._receive, blocks_saved, registered)
         return Parts(server, registry_access, store, self.cluster(), ready)
 
     def ingredients(self) -> None:
@@ -117,6 +119,9 @@ class BringUp:
     ) -> None:
         blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
 
+    def _receive(self, _blocks: None, flows_changed: bool, _say: Say) -> None:
+        triggers.receive(self.instance, anew=flows_changed)
+
     def _connect(self, _blocks: None, _registered: bool, _say: Say) -> None:
         platform_file.write_command_line(self.instance)
 
@@ -145,7 +150,7 @@ def prepare_to_build(instance: Instance, ports: list[str], say: Say) -> docker.D
 
 
 def _ports(settings: WrittenSettings) -> list[str]:
-    ports = ["prefect_port", "blob_store_port"]
+    ports = ["prefect_port", "blob_store_port", "hooks_port"]
     if platform_file.wants_registry(settings):
         ports.append("registry_port")
     if settings.wants_embedded_cluster:

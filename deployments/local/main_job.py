@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.local import blob_store, blocks, cluster_preparation, flow_runs, sample_model
+from deployments.local import blob_store, blocks, cluster_preparation, flow_runs, sample_model, triggers
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.bring_up import Parts
 from deployments.local.instance import Instance
@@ -52,7 +52,12 @@ class MainJob:
         flow_runs.run(api, "publish-model/on-demand", parameters, say)
 
     def _build(self, api: PrefectApi, _model: None, say: Say) -> FlowRun:
-        return flow_runs.run(api, "ci/commit", {}, say)
+        """By itself; the watch, which wants the same, comes in afterwards."""
+        triggers.rest(self.instance)
+        try:
+            return flow_runs.run(api, "ci/commit", {}, say)
+        finally:
+            triggers.watch(self.instance)
 
     def _prepare(
         self, registry: RegistryAccess | None, kubeconfig: Path | None, _ready: None, say: Say

@@ -13,6 +13,8 @@ from deployments.local.supervision import Program
 
 SERVER = "prefect-server"
 WORKER = "prefect-worker"
+RECEIVER = "receiver"
+WATCH = "watch"
 
 QUEUES = {"ci": 2, "release": 4}
 """Work queues, and how many runs of each go on at once. A lock in the cluster keeps two releases of one
@@ -121,7 +123,14 @@ def _programs(instance: Instance) -> list[Program]:
                 *queues,
             ),
         ),
+        Program(RECEIVER, _receiver(instance.ports.hooks_port)),
+        Program(WATCH, (sys.executable, "-m", "flows.triggers.watch")),
     ]
+
+
+def _receiver(port: int) -> tuple[str, ...]:
+    gunicorn = (sys.executable, "-m", "gunicorn", "--config", "python:flows.triggers.gunicorn_conf")
+    return (*gunicorn, "--bind", f"127.0.0.1:{port}")
 
 
 def _job_template(instance: Instance, api: PrefectApi) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from docker.errors import DockerException
 from rich.console import Console
 from rich.table import Table
 
-from deployments.local import dns_server, edge, live, supervision
+from deployments.local import dns_server, edge, live, pinned, supervision, triggers
 from deployments.local.engine import connect, list_containers
 from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
@@ -23,9 +23,12 @@ class Status:
     app_url: str
     prefect_url: str
     registry: str
+    hooks_url: str
     environments: dict[str, LiveFacts]
     addresses: dict[str, str]
     """Of each environment, for a browser on this machine."""
+    pinned_model: str | None
+    """The version that is wanted instead of the newest, if any is."""
 
     def to_json(self) -> str:
         """For programs."""
@@ -33,6 +36,8 @@ class Status:
             "app_url": self.app_url,
             "prefect_url": self.prefect_url,
             "registry": self.registry,
+            "hooks_url": self.hooks_url,
+            "pinned_model": self.pinned_model,
             "environments": {name: facts.to_json() for name, facts in self.environments.items()},
         }
         return json.dumps(content, indent=2)
@@ -45,8 +50,10 @@ def read(instance: Instance, settings: Settings) -> Status:
         app_url=[*addresses.values()][-1],
         prefect_url=f"http://127.0.0.1:{instance.ports.prefect_port}",
         registry=settings.registry.address,
+        hooks_url=triggers.hooks_url(instance),
         environments={name: live.read(settings, name) for name in settings.environments},
         addresses=addresses,
+        pinned_model=pinned.version(instance, settings),
     )
 
 
@@ -60,6 +67,8 @@ def show(instance: Instance, status: Status, console: Console) -> None:
     for name, facts in status.environments.items():
         lives.add_row(name, *described(facts))
     console.print(lives)
+    if status.pinned_model is not None:
+        console.print(f"Model {status.pinned_model} is pinned, until ci runs with model=newest.")
 
 
 def described(facts: LiveFacts) -> tuple[str, str, str, str]:
@@ -82,6 +91,7 @@ def _parts(instance: Instance, status: Status) -> list[tuple[str, str, str]]:
         "edge": ", ".join(f"{name} {url}" for name, url in status.addresses.items()),
         "dns": f"{dns_server.address(instance)}, for *.{dns_server.DOMAIN}",
         "prefect-server": status.prefect_url,
+        "receiver": f"{status.hooks_url}/hooks/github, /hooks/azure-devops",
     }
     states = [(p.name, f"{p.state.lower()}, {p.description}") for p in supervision.states(instance)]
     return [(name, state, places.get(name, "")) for name, state in (*states, *_containers(instance))]

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from deployments.local import edge, live
+from deployments.local import edge, live, triggers
 from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
 from deployments.local.prefect_api import FlowRun
@@ -28,6 +28,7 @@ def show(console: Console, instance: Instance, settings: Settings, image: FlowRu
         "App": url,
         "By name": _names(settings),
         "Prefect": f"{prefect} (no sign-in: it listens on this machine only)",
+        "Webhooks": f"{triggers.hooks_url(instance)}/hooks/github, /hooks/azure-devops",
         "CI": image.message,
         "Release": release.message,
         **{f"In {name}": _live(live.read(settings, name)) for name in settings.environments},

@@ -73,7 +73,7 @@ def test_a_pinned_older_model_is_built_but_does_not_move_latest(line: Line) -> N
     newest = line.latest
     pinned = line.ci(model="1.0.0")
     assert "built, tested and pushed; latest stays" in pinned.message
-    assert "is not the model that the store points to" in pinned.message
+    assert "is not the model that is wanted" in pinned.message
     assert line.latest == newest
 
 

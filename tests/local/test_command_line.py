@@ -52,6 +52,8 @@ def test_status_of_a_platform_that_is_down_has_every_key(tmp_path: Path) -> None
         "app_url": "http://127.0.0.1:8080",
         "prefect_url": "http://127.0.0.1:4200",
         "registry": "localhost:5001",
+        "hooks_url": "http://127.0.0.1:4280",
+        "pinned_model": None,
         "environments": {"staging": nothing, "production": nothing},
     }
 

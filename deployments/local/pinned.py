@@ -1,0 +1,24 @@
+"""Which version of the model is pinned: asked of the store that the Prefect block leads to."""
+
+import httpx
+
+from deployments.local.instance import Instance
+from deployments.local.prefect_api import PrefectApi
+from flows.core.errors import SlipwayError
+from flows.services import blob_providers
+from flows.services.model_store import ModelStore
+from flows.settings import Settings
+
+
+def version(instance: Instance, settings: Settings) -> str | None:
+    """The version; None where none is, or Prefect or the store does not answer."""
+    wanted = settings.model
+    try:
+        with PrefectApi(instance.ports.prefect_port) as api:
+            block = api.block("azure-blob-storage-credentials", wanted.credentials) or {}
+        keys = ("connection_string", "account_url", "tenant_id", "client_id", "client_secret")
+        store = blob_providers.azure(wanted.container, **{key: block.get(key) for key in keys})
+        pin = ModelStore(store, instance.state / "cache" / "models").pinned(wanted.name)
+    except (SlipwayError, httpx.TransportError):
+        return None
+    return None if pin is None else pin.version

@@ -1,0 +1,158 @@
+"""Prefect's REST interface, as far as triggers need it: start a run once, look at it, cancel it.
+
+Plain HTTP with short time-outs: a delivery is to be answered within a second, and Prefect's own client tries
+again for longer than that.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+from prefect.settings import get_current_settings
+
+from flows.core.errors import PrefectUnavailable, SettingsError
+
+TIMEOUT = httpx.Timeout(10, connect=2)
+BUSY, PAUSE = 5.0, 0.1
+"""Seconds for which a server that answers 503, as SQLite makes it in a burst, is asked again."""
+
+ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
+PUSHING = "push image"
+"""The stage after whose start a run is no longer cancelled for a newer commit."""
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A run as Prefect knows it; `state` is the state's type, as COMPLETED."""
+
+    id: str
+    state: str
+    tags: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FlowRuns:
+    """The runs of one server, that of PREFECT_API_URL; to be closed, as by `with`.
+
+    Every method raises `PrefectUnavailable` while the server is away, and `SettingsError` where it refuses.
+    """
+
+    def __init__(self) -> None:
+        settings = get_current_settings()
+        if settings.api.url is None:
+            raise SettingsError("PREFECT_API_URL is not set.", "Set it to the address of Prefect's server.")
+        secret = settings.api.auth_string
+        user, _, password = (secret.get_secret_value() if secret else "").partition(":")
+        self._ui = str(settings.ui_url or settings.api.url.removesuffix("/api"))
+        self._http = httpx.Client(
+            base_url=settings.api.url,
+            auth=httpx.BasicAuth(user, password) if secret else None,
+            timeout=TIMEOUT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def link(self, run: str) -> str:
+        """Where a person sees the run."""
+        return f"{self._ui}/runs/flow-run/{run}"
+
+    def create(
+        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str]
+    ) -> tuple[FlowRun, bool]:
+        """The run of flow/deployment with that idempotency key, and whether there was none before."""
+        found = self._ask("GET", f"/deployments/name/{deployment}").json()
+        body = {
+            "parameters": dict(parameters),
+            "tags": [*found["tags"], *tags],
+            "idempotency_key": key,
+            "state": {"type": "SCHEDULED"},
+        }
+        answer = self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)
+        return _flow_run(answer.json()), answer.status_code == httpx.codes.CREATED
+
+    def with_tags(self, *tags: str, states: Sequence[str] = ()) -> list[FlowRun]:
+        """The runs that carry all these tags and are in one of these states (none: in any), oldest first."""
+        wanted: dict[str, Any] = {"tags": {"all_": list(tags)}}
+        if states:
+            wanted["state"] = {"type": {"any_": list(states)}}
+        query = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
+        return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+
+    def has_pushed(self, run: FlowRun) -> bool:
+        """Whether its image is in the registry, or on the way there."""
+        query = {
+            "flow_runs": {"id": {"any_": [run.id]}},
+            "task_runs": {"name": {"like_": PUSHING}},
+        }
+        return bool(self._ask("POST", "/task_runs/filter", query).json())
+
+    def cancel(self, run: FlowRun, reason: str, tag: str) -> None:
+        """End the run, which says why, and tag it so."""
+        self._ask("PATCH", f"/flow_runs/{run.id}", {"tags": [*run.tags, tag]})
+        state = {"type": "CANCELLING", "name": "Cancelling", "message": reason}
+        # what has not begun goes straight to Cancelled, and would lose the message
+        if run.state == "SCHEDULED":
+            state |= {"type": "CANCELLED", "name": "Cancelled"}
+        self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
+
+    def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        deadline = time.monotonic() + BUSY
+        with prefect_errors_told():
+            while True:
+                answer = self._http.request(method, path, json=body)
+                if answer.status_code < 500 or time.monotonic() > deadline:
+                    break
+                time.sleep(PAUSE)
+        if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise PrefectUnavailable(f"Prefect's server answers {answer.status_code}.", "Is it overloaded?")
+        if not answer.is_success:
+            raise _refusal(answer, path)
+        return answer
+
+
+@contextmanager
+def prefect_errors_told() -> Iterator[None]:
+    """What goes wrong on the way to the server, as an error of ours."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise PrefectUnavailable(
+            f"Prefect's server does not answer ({type(error).__name__}).",
+            "Is it up, and does PREFECT_API_URL name it?",
+        ) from None
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code >= 500:
+            raise PrefectUnavailable(f"Prefect's server answers {error.response.status_code}.") from None
+        raise _refusal(error.response, error.request.url.path) from None
+    except RuntimeError as error:  # Prefect's client, whose first question was not answered
+        if not isinstance(error.__cause__, httpx.TransportError):
+            raise
+        raise PrefectUnavailable("Prefect's server does not answer.", "Is it up?") from None
+
+
+def _refusal(answer: httpx.Response, path: str) -> SettingsError:
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return SettingsError(
+            "Prefect's server does not know us (401).", "Set PREFECT_API_AUTH_STRING as the server has it."
+        )
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return SettingsError(
+            f"Prefect's server knows no {path}.", "Register the deployments: prefect deploy --all"
+        )
+    return SettingsError(f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}")
+
+
+def _flow_run(found: dict[str, Any]) -> FlowRun:
+    return FlowRun(
+        found["id"],
+        (found["state"] or {"type": "SCHEDULED"})["type"],
+        tuple(found["tags"]),
+        found["parameters"],
+    )

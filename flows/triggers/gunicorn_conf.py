@@ -1,0 +1,14 @@
+"""How gunicorn serves the receiver: `python -m gunicorn -c python:flows.triggers.gunicorn_conf`."""
+
+import logging
+
+wsgi_app = "flows.triggers.receiver:application()"
+workers = 1
+worker_class = "gthread"
+threads = 16  # deliveries wait for Prefect, not for this process
+timeout = 30
+graceful_timeout = 10
+control_socket_disable = True
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+logging.getLogger("httpx").setLevel(logging.WARNING)  # each request that goes well is no news

@@ -1,0 +1,86 @@
+"""A commit and a model that are wanted become one CI run, whoever asks for it and however often.
+
+Prefect makes one run of one idempotency key, so receiver and watch need not know of each other, and keep
+nothing: whatever is killed in between, the same question gives the same run.
+"""
+
+from dataclasses import dataclass
+
+from flows.core.model import Sighting
+from flows.core.trigger import MAX_ATTEMPTS, Rules, Wanted, identify, key
+from flows.run import Run
+from flows.triggers.flow_runs import ACTIVE, FlowRun, FlowRuns
+
+OVERTAKEN = "overtaken"
+"""Tag of a run that was cancelled for a newer commit of its branch."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run of what is wanted, and whether it is `new`."""
+
+    run: FlowRun
+    link: str
+    new: bool
+
+
+def start(
+    runs: FlowRuns, deployment: str, wanted: Wanted, model: Sighting, again: str | None = None
+) -> Started:
+    """The run that builds the commit with that model; after a crash, up to `MAX_ATTEMPTS`, a new one.
+
+    `again` asks for one more run although one has ended, once for each reason. Runs of the branch that are
+    under way for the commits before this one are cancelled, unless they push already. Here, and not in the
+    CI run itself, since the older ones may hold the places that it waits for. Errors as of `FlowRuns`.
+    """
+    overtaken = _overtaken(runs, wanted)
+    oldest = next((str(run.parameters["since"]) for run in overtaken if run.parameters.get("since")), "")
+    parameters = {"ref": wanted.sha, "branch": wanted.branch, "since": oldest or wanted.before}
+    tags = tags_of(wanted, model)
+    attempts = (again,) if again else range(1, MAX_ATTEMPTS + 1)
+    for attempt in attempts:
+        run, new = runs.create(deployment, key(wanted, model.identity, attempt), parameters, tags)
+        if run.state != "CRASHED":
+            break
+    if new:
+        for older in overtaken:
+            overtake(runs, older, wanted)
+    return Started(run, runs.link(run.id), new)
+
+
+def rules_of(run: Run) -> Rules:
+    """What is built; the repository is identified by what deliveries call it, where that is set."""
+    source = run.settings.source
+    repository = run.settings.hooks.repository or run.repository.url
+    return Rules(identify(repository), source.branches, source.released_branch)
+
+
+def tags_of(wanted: Wanted, model: Sighting) -> tuple[str, ...]:
+    """What its run is found by."""
+    return (branch_tag(wanted.branch), commit_tag(wanted.sha), f"model:{model}")
+
+
+def branch_tag(branch: str) -> str:
+    """On every run for a commit of that branch."""
+    return f"branch:{branch}"
+
+
+def commit_tag(sha: str) -> str:
+    """On every run for that commit."""
+    return f"commit:{sha[:12]}"
+
+
+def overtake(runs: FlowRuns, older: FlowRun, wanted: Wanted) -> None:
+    """Cancel a run under way in favour of a newer commit of its branch, unless its image is on the way."""
+    if not runs.has_pushed(older):
+        runs.cancel(older, f"Overtaken by {wanted.sha[:7]} on {wanted.branch}.", OVERTAKEN)
+
+
+def _overtaken(runs: FlowRuns, wanted: Wanted) -> list[FlowRun]:
+    """Runs under way for the head before this one, and for those that it had overtaken in turn.
+
+    None for other commits: a delivery may come late, and what it announces is then the older one.
+    """
+    if not wanted.before:
+        return []
+    return runs.with_tags(branch_tag(wanted.branch), commit_tag(wanted.before), states=ACTIVE)
