@@ -31,6 +31,15 @@ class UnreliableLine:
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self._open) // 2
+
+    def fall_silent(self) -> None:
+        """Carry nothing more; for a line that stalls."""
+        self.spent.set()
+
     def break_off(self) -> None:
         """Reset every connection, and each that comes until the line is mended."""
         self.spent.set()
