@@ -83,7 +83,8 @@ class Run:
         if name is None:
             return None
         token = secret(name, "[source] status_credentials")
-        return commit_status.host(source.repository, source.status, source.status_api, token)
+        repository = self.settings.hooks.repository or source.repository
+        return commit_status.host(repository, source.status, source.status_api, token)
 
     @cached_property
     def models(self) -> ModelStore:

@@ -166,7 +166,7 @@ class Hooks(Section):
     azure_devops: str = "slipway-azure-devops-hook"
     """What Azure DevOps signs in with, as user:password."""
     repository: str | None = None
-    """The URL that deliveries name, where it is another than [source] repository, as of a mirror."""
+    """The provider's URL of it, where [source] repository is another address, as that of a mirror."""
 
 
 class Watch(Section):

@@ -98,9 +98,9 @@ class Line:
         """What `latest` says now."""
         return self.registry.pointer()
 
-    def ci(self, ref: str = "HEAD", model: str = "newest") -> "Ended":
+    def ci(self, ref: str = "HEAD", model: str = "wanted", **parameters: str) -> "Ended":
         """One run of ci."""
-        return Ended(self.platform, ci(ref=ref, model=model, return_state=True))
+        return Ended(self.platform, ci(ref=ref, model=model, return_state=True, **parameters))
 
     def release(self, image: str = "latest", environment: str = "staging", **parameters: Any) -> "Ended":
         """One run of release, to staging, which promotes from nowhere."""

@@ -67,14 +67,26 @@ def test_a_new_model_alone_gives_a_new_image(line: Line) -> None:
     assert line.latest.digest != first.digest
 
 
-def test_a_pinned_older_model_is_built_but_does_not_move_latest(line: Line) -> None:
+def test_a_bad_model_is_taken_back_by_pinning_the_one_before_until_the_pin_is_lifted(line: Line) -> None:
+    line.ci()
     line.publish("1.1.0", "colours")
     line.ci()
-    newest = line.latest
     pinned = line.ci(model="1.0.0")
-    assert "built, tested and pushed; latest stays" in pinned.message
-    assert "is not the model that is wanted" in pinned.message
-    assert line.latest == newest
+    assert f"latest moved: same code, {line.model} 1.1.0 → 1.0.0" in pinned.message
+    line.publish("1.2.0", "colours")
+    line.commit()
+    assert f"{line.model} 1.0.0: built" in line.ci().message
+    lifted = line.ci(model="newest")
+    assert f"{line.model} 1.0.0 → 1.2.0" in lifted.message
+
+
+def test_commits_that_were_passed_over_are_listed_in_the_report(line: Line) -> None:
+    first = line.git("rev-parse", "HEAD")
+    passed, newest = line.commit("Passed over"), line.commit("Newest")
+    report = line.ci(newest, branch="main", since=first).artifacts()
+    (listed,) = (row for row in report.splitlines() if row.startswith("| passed over |"))
+    assert f"{passed[:7]} Passed over (Ada)" in listed
+    assert "Newest" not in listed
 
 
 def test_two_runs_that_end_in_the_wrong_order_leave_latest_at_the_newer_commit(line: Line) -> None:

@@ -44,8 +44,18 @@ def test_the_projects_own_file_is_valid(written: Path) -> None:
         ("replicas = 3", "replicas = 0", "key 'environments.production.replicas' is 0"),
         ('timezone = "Europe/Berlin"', 'timezone = "Berlin"', "must be a time zone such as Europe/Berlin"),
         ('address = "localhost:5001"', "", "key 'registry.address' is missing"),
-        ("[environments.production]", "[environment.production]", "key 'environments' is missing"),
+        (
+            "[environments.production]",
+            "[environment.production]",
+            "unknown key 'environment'; allowed here: timezone",
+        ),
         ("[app]", "[app", "is not valid TOML"),
+        (
+            'released_branch = "main"',
+            'branch = "main"',
+            "unknown key 'source.branch'; allowed here: repository",
+        ),
+        ("interval = 60", "interval = 0", "key 'watch.interval' is 0"),
         ('repository = "."', 'repository = "https://me:pw@example.org/a"', "must hold no password"),
     ],
 )
@@ -61,7 +71,7 @@ def test_what_is_wrong_is_told_with_file_key_and_what_is_allowed(
 
 
 def test_an_environment_that_is_not_named_lists_those_that_are(written: Path) -> None:
-    with pytest.raises(SettingsError, match=r"no environment 'paradise'.*It names: production"):
+    with pytest.raises(SettingsError, match=r"no environment 'paradise'.*It names: staging, production"):
         settings.load().environment("paradise")
 
 
