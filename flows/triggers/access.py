@@ -15,7 +15,7 @@ from flows.core.trigger import Rules
 from flows.run import Run
 from flows.services.command import Say
 from flows.services.transfer import Progress, silent
-from flows.triggers.flow_runs import prefect_errors_told
+from flows.triggers.flow_runs import FlowRuns, prefect_errors_told
 from flows.triggers.start import rules_of
 
 FRESH_FOR = 60.0
@@ -27,6 +27,7 @@ class Known:
     """Settings with their services, what is built, and the providers' secrets; None: no such block."""
 
     run: Run
+    runs: FlowRuns
     rules: Rules
     github: str | None = field(repr=False)
     azure_devops: str | None = field(repr=False)
@@ -74,6 +75,7 @@ def _read(say: Say) -> Known:
     with prefect_errors_told():
         return Known(
             run,
+            FlowRuns(),
             rules_of(run),
             _secret(hooks.github, "[hooks] github", say),
             _secret(hooks.azure_devops, "[hooks] azure_devops", say),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Self
 
 import httpx
@@ -35,7 +36,7 @@ class FlowRun:
 
 
 class FlowRuns:
-    """The runs of one server, that of PREFECT_API_URL; to be closed, as by `with`.
+    """The runs of one server, that of PREFECT_API_URL, for any number of threads; closed by `with`.
 
     Every method raises `PrefectUnavailable` while the server is away, and `SettingsError` where it refuses.
     """
@@ -46,6 +47,8 @@ class FlowRuns:
             raise SettingsError("PREFECT_API_URL is not set.", "Set it to the address of Prefect's server.")
         secret = settings.api.auth_string
         user, _, password = (secret.get_secret_value() if secret else "").partition(":")
+        self._creating = Lock()
+        self._deployments: dict[str, dict[str, Any]] = {}
         self._ui = str(settings.ui_url or settings.api.url.removesuffix("/api"))
         self._http = httpx.Client(
             base_url=settings.api.url,
@@ -66,8 +69,26 @@ class FlowRuns:
     def create(
         self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str]
     ) -> tuple[FlowRun, bool]:
-        """The run of flow/deployment with that idempotency key, and whether there was none before."""
-        found = self._ask("GET", f"/deployments/name/{deployment}").json()
+        """The run of flow/deployment with that idempotency key, and whether there was none before.
+
+        Looked for first, and created by one thread at a time: each try to create takes SQLite's only writer.
+        """
+        if (known := self._with_key(key)) is not None:
+            return known, False
+        with self._creating:
+            if (known := self._with_key(key)) is not None:
+                return known, False
+            return self._create(deployment, key, parameters, tags)
+
+    def _with_key(self, key: str) -> FlowRun | None:
+        query = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
+        found = self._ask("POST", "/flow_runs/filter", query).json()
+        return _flow_run(found[0]) if found else None
+
+    def _create(
+        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str]
+    ) -> tuple[FlowRun, bool]:
+        found = self._deployment(deployment)
         body = {
             "parameters": dict(parameters),
             "tags": [*found["tags"], *tags],
@@ -76,6 +97,12 @@ class FlowRuns:
         }
         answer = self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)
         return _flow_run(answer.json()), answer.status_code == httpx.codes.CREATED
+
+    def _deployment(self, name: str) -> dict[str, Any]:
+        """Asked for once: a burst of deliveries is for the same one."""
+        if name not in self._deployments:
+            self._deployments[name] = self._ask("GET", f"/deployments/name/{name}").json()
+        return self._deployments[name]
 
     def with_tags(self, *tags: str, states: Sequence[str] = ()) -> list[FlowRun]:
         """The runs that carry all these tags and are in one of these states (none: in any), oldest first."""
@@ -103,12 +130,18 @@ class FlowRuns:
         self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
 
     def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """The answer; asked for again where a kept connection was closed, as nothing here does harm twice."""
         deadline = time.monotonic() + BUSY
         with prefect_errors_told():
             while True:
-                answer = self._http.request(method, path, json=body)
-                if answer.status_code < 500 or time.monotonic() > deadline:
-                    break
+                is_last = time.monotonic() > deadline
+                try:
+                    answer = self._http.request(method, path, json=body)
+                    if answer.status_code < 500 or is_last:
+                        break
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    if is_last:
+                        raise
                 time.sleep(PAUSE)
         if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise PrefectUnavailable(f"Prefect's server answers {answer.status_code}.", "Is it overloaded?")

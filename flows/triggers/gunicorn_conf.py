@@ -1,6 +1,7 @@
 """How gunicorn serves the receiver: `python -m gunicorn -c python:flows.triggers.gunicorn_conf`."""
 
 import logging
+import os
 
 wsgi_app = "flows.triggers.receiver:application()"
 workers = 1
@@ -9,6 +10,9 @@ threads = 16  # deliveries wait for Prefect, not for this process
 timeout = 30
 graceful_timeout = 10
 control_socket_disable = True
+
+# Read when the worker imports Prefect, whose client would try for minutes: a delivery waits for seconds.
+os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1")
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 logging.getLogger("httpx").setLevel(logging.WARNING)  # each request that goes well is no news

@@ -21,7 +21,7 @@ from flows.core import trigger
 from flows.core.errors import ModelNotFound, SlipwayError
 from flows.core.trigger import Foreign, Ignored, Invalid, Outcome, Wanted
 from flows.triggers.access import Access, Known
-from flows.triggers.flow_runs import FlowRuns, prefect_errors_told
+from flows.triggers.flow_runs import prefect_errors_told
 from flows.triggers.start import Started, start
 
 MAX_BODY = 1_000_000
@@ -112,8 +112,7 @@ def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
     with prefect_errors_told():
         models = known.run.models  # the first time, its credentials are read
     model = models.sighting(settings.model.name)
-    with FlowRuns() as runs:
-        return [start(runs, settings.watch.deployment, one, model) for one in wanted]
+    return [start(known.runs, settings.watch.deployment, one, model) for one in wanted]
 
 
 def _described(wanted: Wanted, started: Started) -> dict[str, object]:

@@ -20,6 +20,7 @@ from prefect_docker import DockerRegistryCredentials
 
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.instance import Instance
+from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from deployments.local.prefect_server import flow_environment
 from deployments.local.registry import RegistryAccess
@@ -206,6 +207,19 @@ def sender(team: Team) -> Sender:
 def deploy_without_a_worker(api: PrefectApi, name: str) -> None:
     """A deployment of ci whose runs nobody takes up."""
     with httpx.Client(base_url=f"{api.ui_url}/api", trust_env=False) as client:
-        flow = client.post("/flows/", json={"name": "ci"}).raise_for_status().json()
+        flow = posted(client, "/flows/", {"name": "ci"})
         deployment = {"name": name, "flow_id": flow["id"], "enforce_parameter_schema": False, "tags": ["ci"]}
-        client.post("/deployments/", json=deployment).raise_for_status()
+        posted(client, "/deployments/", deployment)
+
+
+def posted(client: httpx.Client, path: str, content: dict[str, Any]) -> dict[str, Any]:
+    """The answer, once the server is not too busy to give one."""
+    answers: list[httpx.Response] = []
+
+    def is_answered() -> bool:
+        answers.append(client.post(path, json=content))
+        return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+    wait_until(is_answered, 60, "The server is too busy")
+    found: dict[str, Any] = answers[-1].raise_for_status().json()
+    return found

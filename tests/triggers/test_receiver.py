@@ -1,16 +1,17 @@
 """What deliveries are answered, and which of them start a run."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import MAX_BODY, application
 from flows.triggers.start import branch_tag
+from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 from tests.triggers.conftest import DELIVERIES, LOGIN, SECRET, Sender, Team, github_push, signed
 
 
@@ -146,13 +147,17 @@ def malformed(sender: Sender, sha: str) -> Any:
     ],
 )
 def test_what_is_refused_is_not_asked_of_prefect(
-    team: Team, sender: Sender, deliver: Callable[[Sender, str], Any], status: int
+    team: Team,
+    network: UnreliableLine,
+    sender: Sender,
+    deliver: Callable[[Sender, str], Any],
+    status: int,
 ) -> None:
     sha = team.commit()
     sender.github(sha, event="ping")  # secrets are known from here on
-    with without_prefect():
-        answer = deliver(sender, sha)
-        assert answer.status_code == status
+    network.break_off()
+    assert deliver(sender, sha).status_code == status
+    network.mend()
     assert all_runs(team) == 0
 
 
@@ -174,16 +179,18 @@ def test_a_hook_that_sends_a_form_is_understood(team: Team, sender: Sender) -> N
     assert sender.client.post("/hooks/github", data=body, headers=headers).status_code == 202
 
 
-def test_while_prefect_is_away_a_delivery_is_to_come_again(team: Team, sender: Sender) -> None:
+def test_while_prefect_is_away_a_delivery_is_to_come_again(
+    team: Team, network: UnreliableLine, sender: Sender
+) -> None:
     sha = team.commit()
     sender.github(sha, event="ping")
-    with without_prefect():
-        answer = sender.github(sha)
+    network.break_off()
+    newcomer = Sender(application().test_client())  # which has no secret yet
+    for one in (sender, newcomer):
+        answer = one.github(sha)
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
-        assert (
-            Sender(application().test_client()).github(sha).status_code == 503
-        )  # one that knows nothing yet
+    network.mend()
     assert sender.github(sha).status_code == 202
 
 
@@ -229,9 +236,16 @@ def test_the_receiver_says_that_it_lives(sender: Sender) -> None:
     assert sender.client.get("/healthz").status_code == 200
 
 
-def without_prefect() -> Any:
-    """No server is reached."""
-    return temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"})
+@pytest.fixture
+def network(team: Team) -> Iterator[UnreliableLine]:
+    """The way to Prefect's server, which `sender` takes too where both are asked for."""
+    with (
+        breaking_line(int(team.api.ui_url.rpartition(":")[2])) as network,
+        temporary_settings(
+            {PREFECT_API_URL: f"http://127.0.0.1:{network.port}/api", PREFECT_CLIENT_MAX_RETRIES: 1}
+        ),
+    ):
+        yield network
 
 
 def all_runs(team: Team) -> int:

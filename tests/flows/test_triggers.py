@@ -1,0 +1,66 @@
+"""From a push or a publication to an image, through watch, server and worker, by itself."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import FlowRun
+from flows.triggers.flow_runs import FlowRuns
+from flows.triggers.start import branch_tag, commit_tag
+from flows.triggers.watch import Watch
+from tests.flows.conftest import Line
+
+PATIENCE = 60
+
+
+@pytest.fixture
+def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """One that starts runs of the line."""
+    with httpx.Client(base_url=f"{line.platform.api.ui_url}/api", trust_env=False) as client:
+        ours: dict[str, Any] = client.get("/deployments/name/ci/commit").raise_for_status().json()
+        kept = ("flow_id", "entrypoint", "work_queue_name", "parameter_openapi_schema", "tags")
+        deployment = {key: ours[key] for key in kept} | {
+            "name": line.model,
+            "work_pool_name": ours["work_pool_name"],
+            "job_variables": {"env": line.environment},
+        }
+        client.post("/deployments/", json=deployment).raise_for_status()
+    monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", f"ci/{line.model}")
+    return Watch(print)
+
+
+def run_for(line: Line, sha: str, model: str = "1.0.0") -> FlowRun:
+    with FlowRuns() as runs:
+        found = runs.with_tags(branch_tag("main"), commit_tag(sha), f"model:{line.model} {model}")
+    return line.platform.api.flow_run(found[-1].id)
+
+
+def test_a_commit_and_then_a_model_become_images_by_themselves(line: Line, watch: Watch) -> None:
+    sha = line.git("rev-parse", "HEAD")
+    watch.look()
+    assert line.platform.wait(run_for(line, sha)).state == "COMPLETED"
+    assert line.latest is not None
+    assert line.latest.commit == sha
+    line.publish("1.1.0", "colours")
+    watch.look()
+    ended = line.platform.wait(run_for(line, sha, "1.1.0"))
+    assert f"latest moved: same code, {line.model} 1.0.0 → 1.1.0" in ended.message
+    watch.look()
+    with FlowRuns() as runs:
+        assert len(runs.with_tags(commit_tag(sha))) == 2
+
+
+def test_a_run_under_way_gives_way_to_a_newer_commit(line: Line, watch: Watch) -> None:
+    older = line.commit(tests="hang")
+    watch.look()
+    run = run_for(line, older)
+    reached = "test_serves is waiting"
+    wait_until(lambda: reached in line.platform.log(run), PATIENCE, f"the run has not logged {reached!r}")
+    newer = line.commit()
+    watch.look()
+    assert line.platform.wait(run).state == "CANCELLED"
+    assert line.platform.wait(run_for(line, newer)).state == "COMPLETED"
+    assert line.latest is not None
+    assert line.latest.commit == newer
