@@ -28,9 +28,7 @@ def test_a_commit_is_pending_and_then_good_with_a_link_to_the_run(line: Line, pr
     sha = line.git("rev-parse", "HEAD")
     run = line.ci()
     assert told(provider) == [("pending", sha), ("success", sha)]
-    assert {body["target_url"] for _, _, body in provider.told} == {
-        f"{line.platform.api.ui_url}/runs/flow-run/{run.id}"
-    }
+    assert all(body["target_url"].endswith(f"/flow-run/{run.id}") for _, _, body in provider.told)
 
 
 def test_a_commit_whose_tests_fail_is_told_why(line: Line, provider: CommitHost) -> None:

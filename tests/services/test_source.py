@@ -115,6 +115,18 @@ def test_a_path_that_the_commit_lacks_is_named(origin: Origin, repository: Repos
         repository.files(sha, ("app", "models"))
 
 
+def test_the_remotes_branches_are_told_as_they_are_now_without_a_fetch(
+    origin: Origin, repository: Repository
+) -> None:
+    first = origin.commit("a", "1")
+    origin.git("branch", "feature/a")
+    assert repository.heads() == {"main": first, "feature/a": first}
+    second = origin.commit("a", "2")
+    origin.git("branch", "--delete", "--force", "feature/a")
+    assert repository.heads() == {"main": second}
+    assert not repository.mirror.exists()
+
+
 def test_a_folder_without_a_repository_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefNotFound, match="no git repository at"):
         Repository(str(tmp_path / "nowhere"), tmp_path / "cache").fetch(silent)
