@@ -6,6 +6,7 @@ SLIPWAY_TEST_KEEP=1 they stay, for a look and for the next session, which then b
 
 import fcntl
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -158,8 +159,7 @@ def private_url() -> Iterator[str]:
 def _ports(name: str) -> Embedded:
     """Those of the session before if its platform was kept, else free ones."""
     file = STATE / "ports.json"
-    if KEEP in os.environ and file.exists():
-        return Embedded.model_validate_json(file.read_text())
+    kept = json.loads(file.read_text()) if KEEP in os.environ and file.exists() else {}
     keys = [key for key in Embedded.model_fields if key.endswith("_port")]
     free = (port for port in random.sample(BELOW_EPHEMERAL, 200) if not is_taken(port))
-    return Embedded(name=name, **dict(zip(keys, free, strict=False)))
+    return Embedded(**{"name": name, **dict(zip(keys, free, strict=False)), **kept})
