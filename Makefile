@@ -8,7 +8,8 @@ PLATFORM = $(READY) python -m deployments.local
 # and all are run even if one fails.
 APART = tests/app tests/core tests/local/test_cluster.py tests/local/test_engine.py tests/local/test_supervision.py \
 	tests/local/test_kubernetes_binary.py tests/local/test_images.py tests/services/test_images.py \
-	tests/services/test_trial.py
+	tests/services/test_trial.py tests/services/test_edge.py tests/services/test_proof.py \
+	tests/services/test_soak.py tests/local/test_edge.py
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
 
 .PHONY: help run stop clean status test lint types contracts tests tests-on-the-platform tests-apart format lock

@@ -30,7 +30,7 @@ from flows.core.errors import (
 from flows.core.rollout import Object
 
 FIELD_MANAGER = "slipway"
-CALL_TIMEOUT = (5, 20)
+CALL_TIMEOUT = (5, 10)
 """Seconds to connect, and to wait for an answer."""
 
 FENCE_POLICY = "slipway-fence-"
