@@ -3,16 +3,11 @@ READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
 PLATFORM = $(READY) python -m deployments.local
 
-# Tests on the platform wait most of the time. Beside them run those that need none, or bring up a cluster of
-# their own; what is not named here runs on the platform. Each part's output comes in one piece, when it ends,
-# and all are run even if one fails.
-APART = tests/app tests/core tests/local/test_cluster.py tests/local/test_engine.py tests/local/test_supervision.py \
-	tests/local/test_kubernetes_binary.py tests/local/test_images.py tests/services/test_images.py \
-	tests/services/test_trial.py tests/services/test_edge.py tests/services/test_proof.py \
-	tests/services/test_soak.py tests/local/test_edge.py
+# Tests of flows wait most of the time, so all others run beside them, on a platform of their own. Each part's
+# output comes in one piece, when it ends, and all are run even if one fails.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
 
-.PHONY: help run stop clean status test lint types contracts tests tests-on-the-platform tests-apart format lock
+.PHONY: help run stop clean status test lint types contracts tests tests-of-flows tests-of-all-else format lock
 ifndef PARTS
 .NOTPARALLEL:
 endif
@@ -34,7 +29,7 @@ status: ## what runs, and what is live
 
 test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
-	$(SIDE_BY_SIDE) tests-on-the-platform tests-apart lint types contracts
+	$(SIDE_BY_SIDE) tests-of-flows tests-of-all-else lint types contracts
 
 lint: ## ruff: rules and format
 	@$(READY_TO_TEST) ruff check .
@@ -51,14 +46,14 @@ tests: ## pytest: unit, service, flow and end-to-end tests; with ARGS in one go,
 ifdef ARGS
 	@$(READY_TO_TEST) python -m pytest $(ARGS)
 else
-	$(SIDE_BY_SIDE) tests-on-the-platform tests-apart
+	$(SIDE_BY_SIDE) tests-of-flows tests-of-all-else
 endif
 
-tests-on-the-platform: # what they print is seen at once (+), not when they end
-	+@$(READY_TO_TEST) python -m pytest $(APART:%=--ignore=%)
+tests-of-flows: # what they print is seen at once (+), not when they end
+	+@$(READY_TO_TEST) python -m pytest tests/flows
 
-tests-apart:
-	@$(READY_TO_TEST) python -m pytest $(APART)
+tests-of-all-else:
+	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows
 
 format: ## let ruff put the code in shape
 	@$(READY_TO_TEST) ruff check --fix .

@@ -46,15 +46,18 @@ class BringUpParts(Protocol):
 
 KEEP = "SLIPWAY_TEST_KEEP"
 SOURCE_VARIABLE = "SLIPWAY_SOURCE__REPOSITORY"
-STATE = CHECKOUT / ".slipway-test"
-BELOW_EPHEMERAL = range(20000, 32000)
+LANE = os.environ.get("SLIPWAY_TEST_LANE", "")
+"""Sessions of one checkout that run side by side have a name each, and so a platform each."""
+
+STATE = CHECKOUT / f".slipway-test{LANE and f'-{LANE}'}"
+BELOW_EPHEMERAL = range(26000, 32000) if LANE else range(20000, 26000)
 """Ports that no client of this machine is given by chance while they are still free."""
 
 
 @pytest.fixture(scope="session")
 def instance() -> Iterator[Instance]:
     """A platform of which nothing runs yet; one session of a checkout has it at a time."""
-    name = f"slipway-test-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
+    name = f"slipway-test-{hashlib.sha256(f'{CHECKOUT}{LANE}'.encode()).hexdigest()[:8]}"
     with (Path(gettempdir()) / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         remove_abandoned_tests(connect())
