@@ -150,6 +150,8 @@ class KubernetesApi:
             return answer.status, bytes(answer.read())  # type: ignore[no-untyped-call]  # as above
         except urllib3.exceptions.HTTPError as error:
             raise self.away(error) from None
+        except client.ApiException as error:  # a TLS connection that breaks; refusals come as answers
+            raise self.away(error.reason) from None
 
     def _refusal(self, status: int, body: bytes, path: str) -> SlipwayError:
         said = _message(body) or HTTPStatus(status).phrase

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client
+from kubernetes import client, config
 
 from deployments.local import images
 from deployments.local import registry as registries
@@ -47,6 +48,12 @@ class Lab:
     namespace: str
     image: str
 
+    @cached_property
+    def api(self) -> client.ApiClient:
+        """An administrator's connection."""
+        found: client.ApiClient = config.new_client_from_config(str(self.kubeconfig), EMBEDDED)  # type: ignore[no-untyped-call]  # only its API is typed
+        return found
+
     def cluster(self, deployment: str) -> Cluster:
         return Cluster(self.kubeconfig, EMBEDDED, self.namespace, deployment)
 
@@ -75,7 +82,7 @@ class Lab:
             },
         }
         found = self.cluster(name)
-        apps = client.AppsV1Api(found.api)
+        apps = client.AppsV1Api(self.api)
         if found.found():
             apps.replace_namespaced_deployment(name, self.namespace, deployment)
         else:
@@ -83,7 +90,7 @@ class Lab:
         return found
 
     def pods(self, name: str) -> list[Any]:
-        core = client.CoreV1Api(self.cluster(name).api)
+        core = client.CoreV1Api(self.api)
         return list(core.list_namespaced_pod(self.namespace, label_selector=f"app={name}").items)
 
 
@@ -200,7 +207,7 @@ def failures(lab: Lab) -> dict[str, RolloutFailed]:
         with pytest.raises(RolloutFailed) as failed:
             rollout_watch.watch(watched, case.timeout, silent)
         print(f"{name}: {time.monotonic() - begun:.1f} s: {failed.value}")
-        client.AppsV1Api(watched.api).delete_namespaced_deployment(name, lab.namespace)
+        client.AppsV1Api(lab.api).delete_namespaced_deployment(name, lab.namespace)
         return failed.value
 
     with ThreadPoolExecutor(len(CASES)) as pool:
@@ -299,7 +306,7 @@ def test_whoever_asks_to_be_called_at_each_look_can_end_the_watch(lab: Lab) -> N
 @contextmanager
 def _namespace(lab: Lab) -> Iterator[client.CoreV1Api]:
     """The namespace while it lasts, with the service account that every pod in it needs."""
-    core = client.CoreV1Api(lab.cluster("").api)
+    core = client.CoreV1Api(lab.api)
     namespace: Any = {"metadata": {"name": lab.namespace}}
     core.create_namespace(namespace)
     try:
