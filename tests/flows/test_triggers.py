@@ -11,6 +11,7 @@ from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.start import branch_tag, commit_tag
 from flows.triggers.watch import Watch
 from tests.flows.conftest import Line
+from tests.triggers.conftest import posted
 
 PATIENCE = 60
 
@@ -26,7 +27,7 @@ def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
             "work_pool_name": ours["work_pool_name"],
             "job_variables": {"env": line.environment},
         }
-        client.post("/deployments/", json=deployment).raise_for_status()
+        posted(client, "/deployments/", deployment)
     monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", f"ci/{line.model}")
     return Watch(print)
 
