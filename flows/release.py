@@ -135,6 +135,7 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     if isinstance(decision, Skip):
         return _skipped(facts, environment, decision.reason)
     tasks.check_edge(run, environment)  # once more: an approval, or the lock, may have taken hours
+    tasks.check_manifests(run, here, plan)
     outgoing = tasks.measure_outgoing(run, environment, records.live(situation.history))
     number = records.next_number(situation.history)
     record = tasks.record_release(run, here, plan, number)

@@ -74,6 +74,7 @@ write_record     = _task(release.write,             "record release",    tries=4
 check_edge       = _task(release.check_edge,        "check edge",        tries=4, timeout=2 * MINUTE)
 measure_outgoing = _task(release.measure_outgoing,  "measure outgoing",           timeout=2 * MINUTE)
 record_release   = _task(release.record_release,    "record release",    tries=4, timeout=2 * MINUTE)
+check_manifests  = _task(release.check_manifests,   "check manifests",   tries=4, timeout=2 * MINUTE)
 apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4, timeout=5 * MINUTE)
 watch_rollout    = _task(release.watch_rollout,     "watch rollout",     tries=4, timeout=60 * MINUTE)
 prove            = _task(release.prove,             "prove from outside", tries=4, timeout=5 * MINUTE)

@@ -37,6 +37,8 @@ LOG_IS_GONE = "unable to retrieve container logs"
 HEARS_WITHIN = 5.0
 """Seconds: the admission policy reads the Lease from a cache."""
 
+DRY_RUN = ("--dry-run=server",)
+
 DELETE_TRIES = 10
 """Controllers write an object's status while it is being deleted, each time as another version."""
 
@@ -158,15 +160,20 @@ class Cluster:
         entrances = service["status"].get("loadBalancer", {}).get("ingress", []) if service else []
         return tuple(entrance.get("ip") or entrance["hostname"] for entrance in entrances)
 
-    def apply(self, objects: Sequence[Object], fence: str, say: Say) -> None:
+    def check(self, objects: Sequence[Object], fence: str) -> None:
+        """Raise what `apply` would, and apply nothing."""
+        self.kubectl.apply(self._fenced(objects, fence), DRY_RUN, silent)
+
+    def apply(self, objects: Sequence[Object], fence: str, say: Say, *, by_force: bool = False) -> None:
         """Apply all objects, or none where the server would refuse one of them: `ManifestsRejected`.
 
+        So it does where somebody else set a field to another value; `by_force` takes the field from them.
         Replicas that somebody else sets, as an autoscaler does, are left alone.
         """
-        # stamped first: two managers may own the annotation while both want the same
-        wanted = [_wanted(item, self._stamped(item, fence), fence) for item in objects]
-        self.kubectl.apply(wanted, ("--dry-run=server",), silent)
-        self.kubectl.apply(wanted, (), say)
+        wanted = self._fenced(objects, fence)
+        options = ("--force-conflicts",) if by_force else ()
+        self.kubectl.apply(wanted, (*options, *DRY_RUN), silent)
+        self.kubectl.apply(wanted, options, say)
 
     def stamp(self, objects: Sequence[Object], fence: str) -> None:
         """Mark those of the objects that exist as this holder's: what a run before read of them is stale."""
@@ -189,6 +196,10 @@ class Cluster:
         metadata = fenced({"name": "slipway-fence-probe"}, fence)
         probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
         self.api.create(self.path("api/v1", "configmaps"), probe, dry_run=True)
+
+    def _fenced(self, objects: Sequence[Object], fence: str) -> list[Object]:
+        # stamped first: two managers may own the annotation while both want the same
+        return [_wanted(item, self._stamped(item, fence), fence) for item in objects]
 
     def _may_exist(self, item: Object) -> bool:
         """False of what no run can have applied: of a kind that the server does not know, or hides from us.

@@ -124,10 +124,21 @@ def write(run: Run, here: Turn, record: Record) -> Record:
     return record
 
 
+def check_manifests(run: Run, here: Turn, plan: Plan) -> None:
+    """Have the server look at all objects before anything is recorded; `ManifestsRejected` says why not.
+
+    One that it does not take, or a field that a person has set otherwise by hand, needs no undoing so.
+    """
+    run.cluster(here.environment).check(plan.manifests.objects, here.held.fence)
+
+
 def apply_manifests(run: Run, here: Turn, record: Record) -> None:
-    """Apply all objects of the record, or none where the server would refuse one."""
+    """Apply all objects of the record, or none where the server would refuse one.
+
+    What takes a release back takes fields, too, that somebody has set by hand since.
+    """
     here.held.check()
-    run.cluster(here.environment).apply(record.objects, here.held.fence, run.say)
+    run.cluster(here.environment).apply(record.objects, here.held.fence, run.say, by_force=record.takes_back)
 
 
 def watch_rollout(run: Run, here: Turn) -> Done:

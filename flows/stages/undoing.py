@@ -20,11 +20,14 @@ def last_good(run: Run, environment: str) -> Record | None:
 
 
 def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
-    """Re-apply all of the good release, and delete what the other one added; with none, delete everything."""
+    """Re-apply all of the good release, and delete what the other one added; with none, delete everything.
+
+    A field that somebody has set by hand meanwhile is set back: what is in force is what its record says.
+    """
     cluster = run.cluster(here.environment)
     if good is not None:
         run.say(f"Putting {good} back.")
-        cluster.apply(good.objects, here.held.fence, run.say)
+        cluster.apply(good.objects, here.held.fence, run.say, by_force=True)
     else:
         run.say(f"There was nothing before {record}: removing it.")
     cluster.delete(records.added(record, good), here.held.fence, run.say)

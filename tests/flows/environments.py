@@ -128,14 +128,20 @@ QUICK_END = {
 """Old replicas serve on for a second: who sends no requests meanwhile does not have to wait for five."""
 
 
-def manifests_with(folder: Path, *operations: dict[str, Any]) -> Path:
-    """A copy of the project's manifests, the Deployment of every overlay changed by JSON patch operations."""
+def manifests_with(folder: Path, *operations: dict[str, Any], also: dict[str, Any] | None = None) -> Path:
+    """A copy of the project's manifests, the Deployment of every overlay changed by JSON patch operations.
+
+    `also` is one more object.
+    """
     copy = folder / "kubernetes"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(MANIFESTS, copy)
     for file in (copy / "overlays").glob("*/kustomization.yaml"):
         content = yaml.safe_load(file.read_text())
         patch = {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump([QUICK_END, *operations])}
+        if also is not None:
+            (file.parent / "also.yaml").write_text(yaml.safe_dump(also))
+            content["resources"] = [*content["resources"], "also.yaml"]
         content["patches"] = [*content.get("patches", []), patch]
         file.write_text(yaml.safe_dump(content))
     return copy

@@ -1,6 +1,8 @@
 """A release that is killed (SIGKILL) at a chosen point, for tests to start as a process of its own:
 
 python -m tests.flows.killed_release POINT IMAGE
+
+With `back` for the image it is a rollback.
 """
 
 import os
@@ -13,6 +15,7 @@ from flows.services import soak
 from flows.services.cluster import Cluster
 
 APPLY = Cluster.apply
+BACK = "back"
 
 
 def die(*_: Any, **__: Any) -> None:
@@ -20,16 +23,16 @@ def die(*_: Any, **__: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_half_way(cluster: Cluster, objects: Any, fence: str, say: Any) -> None:
+def die_half_way(cluster: Cluster, objects: Any, *how: Any, **also: Any) -> None:
     """One object is applied, the others are not."""
-    APPLY(cluster, objects[:1], fence, say)
+    APPLY(cluster, objects[:1], *how, **also)
     die()
 
 
-def die_while_undoing(cluster: Cluster, objects: Any, fence: str, say: Any) -> None:
+def die_while_undoing(cluster: Cluster, objects: Any, *how: Any, **also: Any) -> None:
     """The release itself is applied; what is put back after it failed, only in part."""
     Cluster.apply = die_half_way  # type: ignore[method-assign, assignment]  # this process is made to be spoilt
-    APPLY(cluster, objects, fence, say)
+    APPLY(cluster, objects, *how, **also)
 
 
 POINTS: dict[str, Callable[..., None]] = {
@@ -45,9 +48,14 @@ def main(point: str, image: str) -> None:
         soak.soak = die  # type: ignore[assignment]  # as above
     else:
         Cluster.apply = POINTS[point]  # type: ignore[method-assign]  # as above
-    from flows.release import release  # noqa: PLC0415  # the table of tasks takes what is there by now
+    # here, as the table of tasks takes what is there by now
+    from flows.release import release  # noqa: PLC0415
+    from flows.rollback import rollback  # noqa: PLC0415
 
-    release(environment="staging", image=image, force=True, reason="a test", by="Ada")
+    if image == BACK:
+        rollback(environment="staging", reason="a test", by="Ada")
+    else:
+        release(environment="staging", image=image, force=True, reason="a test", by="Ada")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
 from deployments.local.prefect_server import SERVER, WORKER
 from flows.core.pointer import Pointer
+from flows.holding import resume
 from flows.recover import recover
 from flows.services import lease
 from flows.settings import CHECKOUT
 from tests.flows.conftest import Ended, Line, new_line
 from tests.flows.environments import Place, behaving, manifests_with, without_api_server
+from tests.flows.killed_release import BACK
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -91,6 +93,15 @@ def digest_that_answers() -> str:
     return next(record.image.digest for record in STAGING.history() if record.capsule == capsule)
 
 
+def kill(line: Line, point: str, image: str) -> None:
+    """Release to staging, or roll it back, in a process of its own that is killed at that point."""
+    command = [sys.executable, "-m", "tests.flows.killed_release", point, image]
+    variables = line.platform.environment | {k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")}
+    killed = subprocess.run(command, cwd=CHECKOUT, env=variables, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert STAGING.verdicts()[0] == "pending"
+
+
 @pytest.mark.parametrize(
     ("point", "outcome", "verdict"),
     [
@@ -112,17 +123,32 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
 ) -> None:
     if point == "while undoing":
         monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
-    command = [sys.executable, "-m", "tests.flows.killed_release", point, coming.digest]
-    variables = line.platform.environment | {k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")}
-    killed = subprocess.run(command, cwd=CHECKOUT, env=variables, timeout=120, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert STAGING.verdicts()[0] == "pending"
+    kill(line, point, coming.digest)
     run = recovered(line)
     assert run.succeeded, run.message
     assert outcome in run.message
     assert STAGING.verdicts()[0] == verdict
     assert digest_that_answers() == (coming.digest if verdict == "good" else live)
     assert bool(STAGING.notes().mark_of(coming.digest)) == (verdict == "bad")
+
+
+@pytest.mark.parametrize(
+    ("point", "outcome", "verdicts"),
+    [
+        ("in the middle of apply", "is undone now", ["undone", "good"]),
+        ("during soak", "is finished now", ["good", "undone"]),
+    ],
+)
+def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_stays_held(
+    line: Line, live: str, coming: Pointer, point: str, outcome: str, verdicts: list[str]
+) -> None:
+    assert line.release(coming.digest, force=True, reason="a test").succeeded
+    kill(line, point, BACK)
+    assert outcome in recovered(line).message
+    assert STAGING.verdicts()[:2] == verdicts
+    assert digest_that_answers() == (live if verdicts[0] == "good" else coming.digest)
+    assert STAGING.notes().hold is not None
+    assert resume(environment="staging", return_state=True).is_completed()
 
 
 def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
@@ -152,14 +178,31 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
     assert digest_that_answers() == live
 
 
-def kubectl_that_is_slow_once(folder: Path) -> Path:
-    """kubectl, but the first time that it really applies something it takes a minute."""
+def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
+    line: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
+    monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path, "--force-conflicts")))
+    run = line.start_release(coming.digest)
+    wait_for_log(line, run, "applying slowly")
+    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert line.platform.wait(run).state == "CANCELLED"
+    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    assert STAGING.verdicts()[0] == "bad"
+    mark = STAGING.notes().mark_of(coming.digest)
+    assert mark is not None
+    assert "keeps crashing" in mark.reason
+    assert digest_that_answers() == live
+
+
+def kubectl_that_is_slow_once(folder: Path, option: str = "") -> Path:
+    """kubectl, but the first time that it really applies something with that option it takes a minute."""
     program = folder / "kubectl"
     program.write_text(
         f"""#!/bin/sh
         case "$*" in
         *--dry-run*) ;;
-        *apply*) mkdir {folder}/once 2>/dev/null && echo applying slowly && sleep 60 ;;
+        *apply*{option}*) mkdir {folder}/once 2>/dev/null && echo applying slowly && sleep 60 ;;
         esac
         exec {STAGING.cluster.program} "$@"
         """

@@ -209,9 +209,11 @@ def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Li
     STAGING.kubectl("patch", "deployment", "classifier", "--type=json", "--patch", patch)
     STAGING.kubectl("rollout", "status", "deployment/classifier", "--timeout=60s")
     wait_until(lambda: len(STAGING.pods()) == 3, PATIENCE, "old pods are left")
-    failed = Ended(line.platform, verify(environment="staging", return_state=True))
+    failed = Ended(line.platform, verify(environment="every", return_state=True))
     assert not failed.succeeded
     assert "answers the model's examples wrong" in failed.message
+    assert [bool(place.history()[0].doubt) for place in (STAGING, PRODUCTION)] == [True, False]
+    assert f"| production | {PRODUCTION.history()[0]} is good: " in failed.artifacts()
     promotion = line.release(wanted.digest, environment="production")
     assert "is not good in staging: " in promotion.message
     STAGING.kubectl("rollout", "undo", "deployment/classifier")

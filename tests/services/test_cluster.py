@@ -94,6 +94,16 @@ def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namesp
     assert namespace.data("a") == {"key": "theirs"}
 
 
+def test_what_is_put_back_takes_a_field_from_whoever_set_it_meanwhile(namespace: Namespace) -> None:
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
+        namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
+        with pytest.raises(ManifestsRejected, match="Somebody else set a field"):
+            namespace.account.check([config_map("a", key="ours")], held.fence)
+        namespace.account.apply([config_map("a", key="ours")], held.fence, silent, by_force=True)
+    assert namespace.data("a") == {"key": "ours"}
+
+
 def test_objects_are_deleted_and_missing_ones_skipped(namespace: Namespace) -> None:
     said: list[str] = []
     with lease.hold(namespace.account, "run", 0, silent) as held:
