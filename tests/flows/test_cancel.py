@@ -73,7 +73,7 @@ def through(network: UnreliableLine, line: Line) -> None:
     assert direct.connection_string is not None
     port = line.platform.instance.ports.blob_store_port
     diverted = direct.connection_string.get_secret_value().replace(f":{port}", f":{network.port}")
-    AzureBlobStorageCredentials(connection_string=diverted).save(line.model)
+    AzureBlobStorageCredentials(connection_string=diverted).save(line.model, overwrite=True)
     line.environment["SLIPWAY_MODEL__CREDENTIALS"] = line.model
 
 

@@ -12,7 +12,7 @@ from tests.stand_ins.commit_host import CommitHost, commit_host
 @pytest.fixture
 def provider(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommitHost]:
     """GitHub, as far as the line's settings say."""
-    Secret(value="a-token").save(f"{line.model}-status")
+    Secret(value="a-token").save(f"{line.model}-status", overwrite=True)
     with commit_host() as found:
         monkeypatch.setenv("SLIPWAY_HOOKS__REPOSITORY", "https://github.com/acme/app")
         monkeypatch.setenv("SLIPWAY_SOURCE__STATUS_API", found.url)

@@ -185,12 +185,12 @@ def team(
         monkeypatch.setenv(key, value)
     deploy_without_a_worker(prefect_server, name)
     with temporary_settings({PREFECT_API_URL: f"{prefect_server.ui_url}/api"}):
-        AzureBlobStorageCredentials(connection_string=blob_store.connection_string).save(name)
+        AzureBlobStorageCredentials(connection_string=blob_store.connection_string).save(name, overwrite=True)
         DockerRegistryCredentials(
             registry_url=registry.address, username=registry.username, password=registry.password
-        ).save(name)
-        Secret(value=SECRET).save(f"{name}-github")
-        Secret(value=LOGIN).save(f"{name}-azure")
+        ).save(name, overwrite=True)
+        Secret(value=SECRET).save(f"{name}-github", overwrite=True)
+        Secret(value=LOGIN).save(f"{name}-azure", overwrite=True)
         team = Team(prefect_server, repository, name, f"ci/{name}", flow_environment(instance) | environment)
         team.git("init", "--quiet", "--initial-branch=main")
         team.commit()

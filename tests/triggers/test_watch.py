@@ -138,7 +138,7 @@ def test_a_store_that_is_away_is_one_warning_and_delays_what_is_wanted(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;"
-    AzureBlobStorageCredentials(connection_string=nowhere).save(f"{team.model}-nowhere")
+    AzureBlobStorageCredentials(connection_string=nowhere).save(f"{team.model}-nowhere", overwrite=True)
     sha, watch = team.commit(), team.watch()
     with monkeypatch.context() as away:
         away.setenv("SLIPWAY_MODEL__CREDENTIALS", f"{team.model}-nowhere")
