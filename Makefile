@@ -3,11 +3,11 @@ READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
 PLATFORM = $(READY) python -m deployments.local
 
-# Tests of flows wait most of the time, so all others run beside them, on a platform of their own. Each part's
+# Tests of releases wait most of the time, so all others run beside them, on a platform of their own. Each part's
 # output comes in one piece, when it ends, and all are run even if one fails.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
 
-.PHONY: help run stop clean status test lint types contracts tests tests-of-flows tests-of-all-else format lock
+.PHONY: help run stop clean status test lint types contracts tests tests-of-releases tests-of-all-else format lock
 ifndef PARTS
 .NOTPARALLEL:
 endif
@@ -29,7 +29,7 @@ status: ## what runs, and what is live
 
 test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
-	$(SIDE_BY_SIDE) tests-of-flows tests-of-all-else lint types contracts
+	$(SIDE_BY_SIDE) tests-of-releases tests-of-all-else lint types contracts
 
 lint: ## ruff: rules and format
 	@$(READY_TO_TEST) ruff check .
@@ -46,14 +46,14 @@ tests: ## pytest: unit, service, flow and end-to-end tests; with ARGS in one go,
 ifdef ARGS
 	@$(READY_TO_TEST) python -m pytest $(ARGS)
 else
-	$(SIDE_BY_SIDE) tests-of-flows tests-of-all-else
+	$(SIDE_BY_SIDE) tests-of-releases tests-of-all-else
 endif
 
-tests-of-flows: # what they print is seen at once (+), not when they end
-	+@$(READY_TO_TEST) python -m pytest tests/flows
+tests-of-releases: # what they print is seen at once (+), not when they end
+	+@$(READY_TO_TEST) python -m pytest tests/flows/releases
 
 tests-of-all-else:
-	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows
+	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows/releases
 
 format: ## let ruff put the code in shape
 	@$(READY_TO_TEST) ruff check --fix .
