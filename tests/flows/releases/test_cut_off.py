@@ -5,98 +5,35 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
-from deployments.local import supervision
 from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
-from deployments.local.prefect_server import SERVER, WORKER
 from flows.core.pointer import Pointer
 from flows.holding import resume
-from flows.recover import recover
 from flows.services import lease
 from flows.settings import CHECKOUT
-from tests.flows.conftest import Ended, Line, new_line
-from tests.flows.environments import Place, behaving, manifests_with, without_api_server
+from tests.flows.conftest import Line
+from tests.flows.environments import behaving, manifests_with, without_api_server
 from tests.flows.killed_release import BACK
-from tests.platform_under_test import PlatformUnderTest
-
-STAGING = Place("staging")
-PATIENCE = 90
-
-
-@pytest.fixture(scope="module")
-def line(
-    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Line]:
-    """A line with one good release in staging; what each test leaves there is good, too."""
-    with pytest.MonkeyPatch.context() as variables:
-        made = new_line(platform, tmp_path_factory.mktemp("cut-off") / "team", variables)
-        STAGING.empty()
-        assert made.ci().succeeded
-        first = made.release()
-        assert first.succeeded, first.message
-        yield made
-        STAGING.empty()
+from tests.flows.releases.runs import (
+    PATIENCE,
+    STAGING,
+    digest_that_answers,
+    processes_of,
+    recovered,
+    wait_for_log,
+)
 
 
-@pytest.fixture
-def live(line: Line) -> str:
-    """The digest of what is live, before the test."""
-    return next(record for record in STAGING.history() if record.verdict == "good").image.digest
-
-
-@pytest.fixture
-def coming(line: Line, live: str) -> Pointer:
-    """Another good image."""
-    line.commit()
-    assert line.ci().succeeded
-    assert line.latest
-    return line.latest
-
-
-@pytest.fixture
-def never_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A rollout that takes as long as a test wants."""
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("never ready"))))
-    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "300")
-
-
-def recovered(line: Line) -> Ended:
-    return Ended(line.platform, recover(environment="staging", return_state=True))
-
-
-def wait_for_log(line: Line, run: FlowRun, words: str) -> None:
-    wait_until(lambda: words in line.platform.log(run), PATIENCE, f"{run.name} has not logged {words!r}")
-
-
-def processes_of(run: FlowRun) -> list[psutil.Process]:
-    """The run's own process, by what it keeps open in its environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            variables = process.environ()
-        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-        if variables.get("PREFECT__FLOW_RUN_ID") == run.id and "prefect" in " ".join(process.cmdline()):
-            found.append(process)
-    return found
-
-
-def digest_that_answers() -> str:
-    capsule = STAGING.version()["capsule"]
-    return next(record.image.digest for record in STAGING.history() if record.capsule == capsule)
-
-
-def kill(line: Line, point: str, image: str) -> None:
+def kill(released: Line, point: str, image: str) -> None:
     """Release to staging, or roll it back, in a process of its own that is killed at that point."""
     command = [sys.executable, "-m", "tests.flows.killed_release", point, image]
-    variables = line.platform.environment | {k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")}
+    variables = released.platform.environment | {
+        k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")
+    }
     killed = subprocess.run(command, cwd=CHECKOUT, env=variables, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert STAGING.verdicts()[0] == "pending"
@@ -112,7 +49,7 @@ def kill(line: Line, point: str, image: str) -> None:
     ],
 )
 def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
-    line: Line,
+    released: Line,
     live: str,
     coming: Pointer,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,8 +60,8 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
 ) -> None:
     if point == "while undoing":
         monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
-    kill(line, point, coming.digest)
-    run = recovered(line)
+    kill(released, point, coming.digest)
+    run = recovered(released)
     assert run.succeeded, run.message
     assert outcome in run.message
     assert STAGING.verdicts()[0] == verdict
@@ -140,11 +77,11 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
     ],
 )
 def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_stays_held(
-    line: Line, live: str, coming: Pointer, point: str, outcome: str, verdicts: list[str]
+    released: Line, live: str, coming: Pointer, point: str, outcome: str, verdicts: list[str]
 ) -> None:
-    assert line.release(coming.digest, force=True, reason="a test").succeeded
-    kill(line, point, BACK)
-    assert outcome in recovered(line).message
+    assert released.release(coming.digest, force=True, reason="a test").succeeded
+    kill(released, point, BACK)
+    assert outcome in recovered(released).message
     assert STAGING.verdicts()[:2] == verdicts
     assert digest_that_answers() == (live if verdicts[0] == "good" else coming.digest)
     assert STAGING.notes().hold is not None
@@ -152,12 +89,12 @@ def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_st
 
 
 def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
-    line: Line, live: str, coming: Pointer, never_ready: None
+    released: Line, live: str, coming: Pointer, never_ready: None
 ) -> None:
-    run = line.start_release(coming.digest)
-    wait_for_log(line, run, "new replicas ready")
-    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert line.platform.wait(run).state == "CANCELLED"
+    run = released.start_release(coming.digest)
+    wait_for_log(released, run, "new replicas ready")
+    released.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert released.platform.wait(run).state == "CANCELLED"
     wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
     assert STAGING.verdicts()[0] == "undone"
     assert STAGING.history()[0].reason == "its run was cancelled"
@@ -166,27 +103,27 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
 
 
 def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
-    line: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    released: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path)))
-    run = line.start_release(coming.digest)
-    wait_for_log(line, run, "applying slowly")
-    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert line.platform.wait(run).state == "CANCELLED"
+    run = released.start_release(coming.digest)
+    wait_for_log(released, run, "applying slowly")
+    released.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert released.platform.wait(run).state == "CANCELLED"
     wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
 
 def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
-    line: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    released: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path, "--force-conflicts")))
-    run = line.start_release(coming.digest)
-    wait_for_log(line, run, "applying slowly")
-    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert line.platform.wait(run).state == "CANCELLED"
+    run = released.start_release(coming.digest)
+    wait_for_log(released, run, "applying slowly")
+    released.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert released.platform.wait(run).state == "CANCELLED"
     wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
     assert STAGING.verdicts()[0] == "bad"
     mark = STAGING.notes().mark_of(coming.digest)
@@ -212,7 +149,7 @@ def kubectl_that_is_slow_once(folder: Path, option: str = "") -> Path:
 
 
 def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_recover_puts_right(
-    line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    released: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
     for stage in ("watch_rollout", "write_undoing"):
@@ -221,25 +158,25 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
 
     def freeze_during_the_rollout() -> None:
         wait_until(lambda: len(STAGING.pods()) > known, PATIENCE, "the rollout has not begun")
-        with without_api_server(line.platform):
+        with without_api_server(released.platform):
             ended.wait(PATIENCE * 2)
 
     with ThreadPoolExecutor() as pool:
         frozen = pool.submit(freeze_during_the_rollout)
-        run = line.release(coming.digest, force=True, reason="a test")
+        run = released.release(coming.digest, force=True, reason="a test")
         ended.set()
         frozen.result()
     assert not run.succeeded
     assert "UNDOING IT FAILED AS WELL" in run.message
     assert STAGING.verdicts()[0] == "pending"
-    assert "is undone now" in recovered(line).message
+    assert "is undone now" in recovered(released).message
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
 
-def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(line: Line, coming: Pointer) -> None:
-    runs = [line.start("release/on-demand", environment="staging", image="latest") for _ in range(2)]
-    ended = [line.platform.wait(run) for run in runs]
+def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(released: Line, coming: Pointer) -> None:
+    runs = [released.start("release/on-demand", environment="staging", image="latest") for _ in range(2)]
+    ended = [released.platform.wait(run) for run in runs]
     assert [run.state for run in ended] == ["COMPLETED", "COMPLETED"]
     assert sorted(run.state_name for run in ended) == ["Completed", "Skipped"]
     skipped = next(run for run in ended if run.state_name == "Skipped")
@@ -249,79 +186,46 @@ def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(line: Line, 
 
 
 def test_a_release_gives_up_waiting_and_says_for_whom(
-    line: Line, coming: Pointer, monkeypatch: pytest.MonkeyPatch
+    released: Line, coming: Pointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__LOCK_WAIT", "2")
     with lease.hold(STAGING.cluster, "another-run", 30, print):
-        run = line.release()
+        run = released.release()
     assert run.succeeded
     assert "another-run is at work" in run.message
     assert STAGING.history()[0].image.digest != coming.digest
 
 
 def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
-    line: Line, coming: Pointer
+    released: Line, coming: Pointer
 ) -> None:
-    assert line.release().succeeded
-    back = line.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
-    wait_for_log(line, back, "holds the lock")
-    run = line.release()
+    assert released.release().succeeded
+    back = released.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
+    wait_for_log(released, back, "holds the lock")
+    run = released.release()
     assert "is held since" in run.message
-    assert line.platform.wait(back).state == "COMPLETED"
-    lifted = line.platform.wait(line.start("resume/on-demand", environment="staging"))
+    assert released.platform.wait(back).state == "COMPLETED"
+    lifted = released.platform.wait(released.start("resume/on-demand", environment="staging"))
     assert lifted.message == "staging is no longer held."
 
 
 def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
-    line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    released: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = line.start_release(coming.digest)
-    wait_for_log(line, frozen, "new replicas ready")
+    frozen = released.start_release(coming.digest)
+    wait_for_log(released, frozen, "new replicas ready")
     [process] = processes_of(frozen)
     process.suspend()
     try:
-        run = recovered(line)
+        run = recovered(released)
         assert "is undone now" in run.message
         assert digest_that_answers() == live
         before = STAGING.generation()
     finally:
         process.resume()
-    ended = line.platform.wait(frozen)
+    ended = released.platform.wait(frozen)
     assert ended.state == "FAILED"
     assert "Another run has taken over" in ended.message
     assert STAGING.generation() == before
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
-
-
-def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
-    line: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = line.start_release(coming.digest)
-    wait_for_log(line, run, "new replicas ready")
-    worker = next(p for p in supervision.states(line.platform.instance) if p.name == WORKER)
-    for process in [psutil.Process(worker.pid), *processes_of(run)]:
-        process.kill()
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", line.environment["SLIPWAY_APP__MANIFESTS"])
-    after = line.release(coming.digest, force=True, reason="a test")
-    assert after.succeeded, after.message
-    assert STAGING.verdicts()[:2] == ["good", "undone"]
-    assert digest_that_answers() == coming.digest
-    line.platform.api.set_state(run, "CRASHED", "a test has killed it")
-
-
-def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
-    line: Line, live: str, coming: Pointer, never_ready: None
-) -> None:
-    run = line.start_release(coming.digest)
-    wait_for_log(line, run, "new replicas ready")
-    [process] = processes_of(run)
-    server = next(p for p in supervision.states(line.platform.instance) if p.name == SERVER)
-    psutil.Process(server.pid).kill()
-    wait_until(line.platform.api.is_healthy, PATIENCE, "the server was not started again")
-    process.terminate()  # as the worker ends what it can't watch any more
-    process.wait(PATIENCE)
-    recovered(line)
-    assert STAGING.verdicts()[0] == "undone"
-    assert digest_that_answers() == live
-    line.platform.api.set_state(run, "CRASHED", "a test has ended it")

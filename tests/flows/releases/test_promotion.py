@@ -12,8 +12,9 @@ from flows.core.pointer import Pointer
 from flows.holding import hold, resume
 from flows.rollback import rollback
 from flows.verify import verify
-from tests.flows.conftest import Ended, Line, new_line
+from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
+from tests.flows.releases.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING, PRODUCTION = Place("staging"), Place("production")
@@ -26,16 +27,10 @@ def line(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line whose first image went all the way."""
-    with pytest.MonkeyPatch.context() as variables:
-        made = new_line(platform, tmp_path_factory.mktemp("promotion") / "team", variables)
-        for place in (STAGING, PRODUCTION):
-            place.empty()
-        assert made.ci().succeeded
+    with built_line(platform, tmp_path_factory.mktemp("promotion"), STAGING, PRODUCTION) as made:
         first = made.release(environment="every")
         assert first.succeeded, first.message
         yield made
-        for place in (STAGING, PRODUCTION):
-            place.empty()
 
 
 def build(line: Line) -> Pointer:

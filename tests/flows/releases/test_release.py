@@ -7,8 +7,9 @@ import yaml
 from prefect.blocks.system import Secret
 
 from flows import settings
-from tests.flows.conftest import Line, new_line
+from tests.flows.conftest import Line
 from tests.flows.environments import Place
+from tests.flows.releases.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -19,12 +20,8 @@ def built(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line whose latest image is built, for tests that leave it as it is."""
-    with pytest.MonkeyPatch.context() as variables:
-        line = new_line(platform, tmp_path_factory.mktemp("built") / "team", variables)
-        STAGING.empty()
-        assert line.ci().succeeded
+    with built_line(platform, tmp_path_factory.mktemp("built"), STAGING) as line:
         yield line
-        STAGING.empty()
 
 
 def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:

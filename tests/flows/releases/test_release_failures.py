@@ -12,8 +12,9 @@ import pytest
 from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from flows.core.pointer import Pointer
-from tests.flows.conftest import Line, new_line
+from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, manifests_with, without_api_server
+from tests.flows.releases.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -34,10 +35,7 @@ class Staged:
 def staged(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Staged]:
-    with pytest.MonkeyPatch.context() as variables:
-        line = new_line(platform, tmp_path_factory.mktemp("staged") / "team", variables)
-        STAGING.empty()
-        assert line.ci().succeeded
+    with built_line(platform, tmp_path_factory.mktemp("staged"), STAGING) as line:
         live = line.latest
         first = line.release()
         assert first.succeeded, first.message
@@ -47,7 +45,6 @@ def staged(
         assert live
         assert coming
         yield Staged(line, live, coming)
-        STAGING.empty()
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from flows.rollback import rollback
-from tests.flows.conftest import Ended, Line, new_line
+from tests.flows.conftest import Ended, Line
 from tests.flows.environments import QUICK_END, Place, behaving, manifests_with
+from tests.flows.releases.lines import built_line
 from tests.load import load
 from tests.platform_under_test import PlatformUnderTest
 
@@ -20,16 +21,15 @@ def line(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line with a release in staging, and another image to come."""
-    with pytest.MonkeyPatch.context() as variables:
-        made = new_line(platform, tmp_path_factory.mktemp("unnoticed") / "team", variables)
+    with (
+        built_line(platform, tmp_path_factory.mktemp("unnoticed"), STAGING) as made,
+        pytest.MonkeyPatch.context() as variables,
+    ):
         variables.delenv("SLIPWAY_APP__MANIFESTS")  # the project's own, as they are
-        STAGING.empty()
-        assert made.ci().succeeded
         assert made.release().succeeded
         made.commit()
         assert made.ci().succeeded
         yield made
-        STAGING.empty()
 
 
 def test_no_request_fails_during_a_release(line: Line) -> None:

@@ -1,0 +1,46 @@
+"""One good release, and what comes after it, for tests that interrupt that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.core.pointer import Pointer
+from tests.flows.conftest import Line
+from tests.flows.environments import behaving, manifests_with
+from tests.flows.releases.lines import built_line
+from tests.flows.releases.runs import STAGING
+from tests.platform_under_test import PlatformUnderTest
+
+
+@pytest.fixture(scope="module")
+def released(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """A line with one good release in staging; what each test leaves there is good, too."""
+    with built_line(platform, tmp_path_factory.mktemp("released"), STAGING) as line:
+        first = line.release()
+        assert first.succeeded, first.message
+        yield line
+
+
+@pytest.fixture
+def live(released: Line) -> str:
+    """The digest of what is live, before the test."""
+    return next(record for record in STAGING.history() if record.verdict == "good").image.digest
+
+
+@pytest.fixture
+def coming(released: Line, live: str) -> Pointer:
+    """Another good image."""
+    released.commit()
+    assert released.ci().succeeded
+    assert released.latest
+    return released.latest
+
+
+@pytest.fixture
+def never_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A rollout that takes as long as a test wants."""
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("never ready"))))
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "300")

@@ -1,0 +1,38 @@
+"""Runs of releases as tests interrupt them, and what is seen of them."""
+
+import psutil
+
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import FlowRun
+from flows.recover import recover
+from tests.flows.conftest import Ended, Line
+from tests.flows.environments import Place
+
+STAGING = Place("staging")
+PATIENCE = 90
+
+
+def recovered(line: Line) -> Ended:
+    return Ended(line.platform, recover(environment="staging", return_state=True))
+
+
+def wait_for_log(line: Line, run: FlowRun, words: str) -> None:
+    wait_until(lambda: words in line.platform.log(run), PATIENCE, f"{run.name} has not logged {words!r}")
+
+
+def processes_of(run: FlowRun) -> list[psutil.Process]:
+    """The run's own process, by what it keeps open in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            variables = process.environ()
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if variables.get("PREFECT__FLOW_RUN_ID") == run.id and "prefect" in " ".join(process.cmdline()):
+            found.append(process)
+    return found
+
+
+def digest_that_answers() -> str:
+    capsule = STAGING.version()["capsule"]
+    return next(record.image.digest for record in STAGING.history() if record.capsule == capsule)

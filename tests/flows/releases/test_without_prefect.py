@@ -1,0 +1,54 @@
+"""Releases whose worker, or whose Prefect server, is gone in the middle.
+
+The last of all: flows in the tests' own process wait at their end for a server that was another one.
+"""
+
+import psutil
+import pytest
+
+from deployments.local import supervision
+from deployments.local.polling import wait_until
+from deployments.local.prefect_server import SERVER, WORKER
+from flows.core.pointer import Pointer
+from tests.flows.conftest import Line
+from tests.flows.releases.runs import (
+    PATIENCE,
+    STAGING,
+    digest_that_answers,
+    processes_of,
+    recovered,
+    wait_for_log,
+)
+
+
+def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
+    released: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = released.start_release(coming.digest)
+    wait_for_log(released, run, "new replicas ready")
+    worker = next(p for p in supervision.states(released.platform.instance) if p.name == WORKER)
+    for process in [psutil.Process(worker.pid), *processes_of(run)]:
+        process.kill()
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", released.environment["SLIPWAY_APP__MANIFESTS"])
+    after = released.release(coming.digest, force=True, reason="a test")
+    assert after.succeeded, after.message
+    assert STAGING.verdicts()[:2] == ["good", "undone"]
+    assert digest_that_answers() == coming.digest
+    released.platform.api.set_state(run, "CRASHED", "a test has killed it")
+
+
+def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
+    released: Line, live: str, coming: Pointer, never_ready: None
+) -> None:
+    run = released.start_release(coming.digest)
+    wait_for_log(released, run, "new replicas ready")
+    [process] = processes_of(run)
+    server = next(p for p in supervision.states(released.platform.instance) if p.name == SERVER)
+    psutil.Process(server.pid).kill()
+    wait_until(released.platform.api.is_healthy, PATIENCE, "the server was not started again")
+    process.terminate()  # as the worker ends what it can't watch any more
+    process.wait(PATIENCE)
+    recovered(released)
+    assert STAGING.verdicts()[0] == "undone"
+    assert digest_that_answers() == live
+    released.platform.api.set_state(run, "CRASHED", "a test has ended it")
