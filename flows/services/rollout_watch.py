@@ -28,22 +28,29 @@ def nobody_minds() -> None:
 def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] = nobody_minds) -> Done:
     """Wait until the rollout is done; `RolloutFailed` explains, before `timeout` (seconds) if it can.
 
-    An API server that does not answer is waited for; `ClusterUnavailable` if it is still away at the end.
-    `alive` is called at each look, and may raise to end the watch.
+    An API server that does not answer is waited for as long again, and the rollout gets the time back that it
+    was away; `ClusterUnavailable` if it stays away. `alive` is called at each look, and may raise to end the
+    watch.
     """
     deadline = time.monotonic() + timeout
     told = ""
     failing_since: float | None = None
+    away_since: float | None = None
     while True:
         alive()
-        is_last = time.monotonic() > deadline
+        looked = time.monotonic()
         try:
             snapshot = take(cluster)
         except ClusterUnavailable:
-            if is_last:
+            away_since = away_since or looked
+            if looked - away_since > timeout:
                 raise
             news = AWAY
         else:
+            if away_since is not None:
+                deadline += time.monotonic() - away_since
+                away_since = failing_since = None
+            is_last = looked > deadline
             match judge(snapshot):
                 case Done() as done:
                     return done
