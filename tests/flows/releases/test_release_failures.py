@@ -310,8 +310,12 @@ def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(l
     assert line.release().succeeded
     line.commit(app="answers wrong", where="cluster")
     line.ci()
-    vary({"op": "add", "path": "/metadata/annotations", "value": {"team": "b"}})
-    assert not line.release().succeeded
+    words = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"word": "new"}}
+    vary({"op": "add", "path": "/metadata/annotations", "value": {"team": "b"}}, also=words)
+    failed = line.release()
+    assert not failed.succeeded
+    assert "Deleted ConfigMap words." in failed.log()
+    assert STAGING.kubectl("get", "configmap", "words", "--ignore-not-found") == ""
     deployment = json.loads(STAGING.kubectl("get", "deployment", "classifier", "--output=json"))
     assert "team" not in deployment["metadata"]["annotations"]
     night = line.release()
