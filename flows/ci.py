@@ -10,15 +10,18 @@ from prefect.states import Completed
 
 from flows import report, tasks
 from flows.core.commit import Commit
-from flows.core.errors import SlipwayError
+from flows.core.errors import SlipwayError, TestsFailed
 from flows.core.image import Image
 from flows.core.pointer import Keep, Move
+from flows.core.run_names import branch_tag, ci_name, commit_tag, model_tag
 from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.run import Run, containers_removed
+from flows.runs_list import failures_told, show
 from flows.stages.ci import LISTED, WANTED, Inputs, passed_over, tell_status
 
 
 @flow(name="ci", flow_run_name="{ref} + {model} model")
+@failures_told
 def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "") -> State[None]:
     """Test, build, try out and push the image of a commit and a model.
 
@@ -29,9 +32,11 @@ def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = ""
         branch: the branch that the commit was pushed to, where that is known.
         since: the commit that was the newest before: those in between are listed as passed over.
     """
-    with reported_run("ci") as (run, facts):
+    with reported_run("ci") as (run, facts), verdict_kept(run, facts, branch):
         facts |= {"asked for": f"{ref}, {model} model"}
         inputs = resolve(run, ref, model, branch)
+        facts |= {"commit": inputs.commit, "branch": inputs.commit.branch or "none", "model": inputs.model}
+        name_run(run, inputs)
         if passed := passed_over(run, inputs.commit, since):
             facts |= {"passed over": "; ".join(passed[:LISTED])}
         with status_told(run, inputs.commit):
@@ -40,7 +45,7 @@ def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = ""
 
 def image_of(run: Run, inputs: Inputs, facts: dict[str, object]) -> State[None]:
     """The stages after the inputs are known."""
-    facts |= {"commit": inputs.commit, "model": inputs.model, "capsule": inputs.capsule.hash}
+    facts |= {"capsule": inputs.capsule.hash, "changed": tasks.compare_with_latest(run, inputs)}
     image = tasks.find_image(run, inputs)
     built = image is None
     if image is None:
@@ -53,7 +58,35 @@ def image_of(run: Run, inputs: Inputs, facts: dict[str, object]) -> State[None]:
     facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
     announce(inputs, image, moved)
     done = "built, tested and pushed" if built else "nothing to build"
-    return Completed(message=f"{inputs}: {done}; {_told(moved)}.")
+    facts["outcome"] = f"{inputs}: {done}; {_told(moved)}."
+    return Completed(message=str(facts["outcome"]))
+
+
+def name_run(run: Run, inputs: Inputs) -> None:
+    """For the list of runs, and for whoever looks for the runs of a commit, a branch or a model."""
+    commit, model = inputs.commit, inputs.model
+    on_branch = [branch_tag(commit.branch)] if commit.branch else []
+    tags = (*on_branch, commit_tag(commit.sha), model_tag(model.name, model.version))
+    show(run, ci_name(str(inputs), commit.branch), *tags)
+
+
+@contextmanager
+def verdict_kept(run: Run, facts: dict[str, object], branch: str) -> Iterator[None]:
+    """The branch's ledger gets this run's verdict; of a run that was cancelled there is none.
+
+    `branch` is what was asked for, which counts until the commit is known.
+    """
+    try:
+        yield
+    except SlipwayError as error:
+        report.publish_verdict(run, _branch(facts, branch), f"failed: {error.happened}", facts)
+        raise
+    report.publish_verdict(run, _branch(facts, branch), str(facts["outcome"]), facts)
+
+
+def _branch(facts: dict[str, object], asked_for: str) -> str:
+    commit = facts.get("commit")
+    return commit.branch if isinstance(commit, Commit) else asked_for
 
 
 @contextmanager
@@ -80,11 +113,23 @@ def resolve(run: Run, ref: str, version: str, branch: str) -> Inputs:
 def build(run: Run, inputs: Inputs) -> Image:
     """The stages from inputs to a pushed image; tests and model come side by side."""
     fetched = tasks.fetch_model.submit(run, inputs)
-    report.publish_tests(tasks.run_tests(run, inputs), f"tests-{inputs.capsule.short}")
+    run_tests(run, inputs)
     model = fetched.result()
     built = tasks.build_image(run, inputs, model)
     tasks.try_out(run, inputs, built, model)
     return tasks.push_image(run, inputs, built, model)
+
+
+def run_tests(run: Run, inputs: Inputs) -> None:
+    """The stage with its table, which a run that fails by it shows as well."""
+    table = f"tests-{inputs.capsule.short}"
+    try:
+        results = tasks.run_tests(run, inputs)
+    except TestsFailed as failure:
+        if failure.results:
+            report.publish_tests(run, failure.results, table)
+        raise
+    report.publish_tests(run, results, table)
 
 
 def announce(inputs: Inputs, image: Image, moved: Move | Keep) -> None:

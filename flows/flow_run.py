@@ -16,7 +16,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
 from flows import report
-from flows.core.errors import ClaimedByAnother, SettingsError, SlipwayError, TestsFailed
+from flows.core.errors import ClaimedByAnother, SettingsError, SlipwayError
 from flows.run import Run, opened
 from flows.services.transfer import Progress
 
@@ -83,8 +83,6 @@ def reported_run(key: str) -> Iterator[tuple[Run, dict[str, object]]]:
         except SlipwayError as error:
             if error.details:
                 _log(error.details)
-            if isinstance(error, TestsFailed) and error.results:
-                report.publish_tests(error.results, f"{key}-tests")
             report.publish_failure(run, key, error, facts)
             raise
         report.publish(run, key, facts)

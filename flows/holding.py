@@ -5,11 +5,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import tasks
+from flows.core.run_names import environment_tag
 from flows.flow_run import asked_by, reported_run
 from flows.releasing import turn
+from flows.run import Run
+from flows.runs_list import failures_told, show
+from flows.stages.undoing import last_good
 
 
 @flow(name="hold", flow_run_name="{environment}: hold")
+@failures_told
 def hold(environment: str, reason: str, by: str = "") -> State[None]:
     """Keep what is live: the nightly release skips the environment, and says why.
 
@@ -21,11 +26,13 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
     with reported_run("hold") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+            name_run(run, environment, "hold")
             tasks.hold(run, here, asked_by(by), reason)
         return Completed(message=f"{environment} is held: {reason}.")
 
 
 @flow(name="resume", flow_run_name="{environment}: resume")
+@failures_told
 def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
     """Lift a hold: the next nightly release takes the environment along again.
 
@@ -37,6 +44,13 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
     with reported_run("resume") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+            name_run(run, environment, "resume")
             lifted = tasks.lift_hold(run, here, f"{asked_by(by)}: {reason or 'resume'}")
         message = f"{environment} is no longer held." if lifted else f"{environment} was not held."
         return Completed(message=message)
+
+
+def name_run(run: Run, environment: str, what: str) -> None:
+    """For the list of runs: where, and what is live there."""
+    live = last_good(run, environment)
+    show(run, f"{environment}: {what}" + (f" {live.content}" if live else ""), environment_tag(environment))

@@ -7,10 +7,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import tasks
+from flows.core.run_names import model_tag
 from flows.flow_run import reported_run
+from flows.runs_list import failures_told, show
 
 
-@flow(name="publish-model", flow_run_name="{name} {version}")
+@flow(name="publish-model", flow_run_name="publish {name} {version}")
+@failures_told
 def publish_model(file: Path, name: str, version: str) -> State[None]:
     """Check a model, and publish it to the store; the next CI run packs it.
 
@@ -20,6 +23,7 @@ def publish_model(file: Path, name: str, version: str) -> State[None]:
         version: a new one; a published version never changes.
     """
     with reported_run("publish-model") as (run, facts):
+        show(run, f"publish {name} {version}", model_tag(name, version))
         described = tasks.describe_model(run, file, name, version)
         facts |= {"model": described.model, "digest": described.digest, "bytes": described.size}
         tasks.validate_model(run, file, described)

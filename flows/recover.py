@@ -4,11 +4,15 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows import tasks
+from flows.core.run_names import environment_tag
 from flows.flow_run import reported_run
 from flows.releasing import reconcile, turn
+from flows.runs_list import failures_told, show
 
 
 @flow(name="recover", flow_run_name="{environment}: recover")
+@failures_told
 def recover(environment: str) -> State[None]:
     """Close the record of a release whose run was cancelled, or ended in the middle.
 
@@ -18,6 +22,9 @@ def recover(environment: str) -> State[None]:
     with reported_run("recover") as (run, facts):
         wait = run.settings.environment(environment).lock_wait
         with turn(run, environment, wait) as here:
+            left = tasks.find_pending(run, environment)
+            name = f"{environment}: recover {left.content if left else '(nothing)'}"
+            show(run, name, environment_tag(environment))
             outcome = (
                 reconcile(run, here, is_wanted=lambda _: True)
                 or f"Nothing was left in the middle in {environment}."

@@ -12,6 +12,7 @@ from prefect.states import Completed
 from flows import approval, tasks
 from flows.core import record as records
 from flows.core.change import describe
+from flows.core.difference import SAME, what_changed
 from flows.core.errors import (
     LockedByAnother,
     ReleaseRefused,
@@ -22,9 +23,11 @@ from flows.core.errors import (
 )
 from flows.core.record import Record
 from flows.core.release import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
+from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name
 from flows.flow_run import asked_by, reported_run, was_scheduled
 from flows.releasing import put_in_force, reconcile, turn
 from flows.run import Run
+from flows.runs_list import failures_told, show
 from flows.settings import EVERY
 from flows.stages.candidates import Plan
 from flows.stages.release import Turn, lift_hold_for
@@ -41,6 +44,7 @@ class Outcome:
 
 
 @flow(name="release", flow_run_name="{environment} ← {image}")
+@failures_told
 def release(
     environment: str = EVERY, image: str = "latest", reason: str = "", by: str = "", force: bool = False
 ) -> State[None]:
@@ -119,7 +123,9 @@ def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Sit
     situation = tasks.observe(run, environment)
     if candidate is None:
         return None, situation
-    facts |= _described(request, candidate)
+    changed = what_changed(records.live(situation.history), candidate)
+    facts |= _described(request, candidate) | {f"{environment}: changed": changed}
+    _name_run(run, facts, environment, candidate)
     return tasks.render_manifests(run, request, candidate), situation
 
 
@@ -143,7 +149,9 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     proof = put_in_force(run, here, record, decision.reason, outgoing)
     lift_hold_for(run, here, plan, situation.history)
     facts |= {f"{environment}: decision": f"released: {decision.reason}", f"{environment}: proof": proof}
-    return Outcome("Completed", f"{environment} runs {plan.candidate}: {decision.reason}.")
+    changed = facts[f"{environment}: changed"]
+    why = plan.request.reason if changed != SAME and plan.request.reason else decision.reason
+    return Outcome("Completed", f"{environment} runs {plan.candidate} ({changed}): {why}.")
 
 
 def _mend(run: Run, facts: Facts, here: Turn, is_wanted: Callable[[Record], bool]) -> None:
@@ -198,10 +206,20 @@ def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome
     return Outcome(name, f"Not released to {request.environment}: {answer}.")
 
 
+def _name_run(run: Run, facts: Facts, environment: str, candidate: Candidate) -> None:
+    """For the list of runs: what goes where, as far as it is known by now."""
+    wanted = {
+        name: str(facts[key]) for name in run.settings.environments if (key := f"{name}: wanted") in facts
+    }
+    model = model_tag(candidate.model, candidate.model_version)
+    show(run, release_name(wanted), environment_tag(environment), commit_tag(candidate.commit), model)
+
+
 def _described(request: Request, candidate: Candidate) -> Facts:
     name = request.environment
     return {
-        f"{name}: wanted": f"{candidate}, from {request.image or 'what it promotes'}",
+        f"{name}: wanted": candidate,
+        f"{name}: found as": request.image or "what it promotes",
         f"{name}: image": candidate.image,
         f"{name}: capsule": candidate.capsule,
         f"{name}: asked by": request.asked_by + (f", because: {request.reason}" if request.reason else ""),

@@ -8,7 +8,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 
-from flows import tasks
+from flows import report, tasks
 from flows.core import record as records
 from flows.core.errors import FenceLost, ReleaseUndone, SlipwayError, UndoFailed
 from flows.core.record import Record
@@ -41,6 +41,7 @@ def put_in_force(run: Run, here: Turn, record: Record, reason: str, outgoing: La
         proof = tasks.prove(run, here, record, outgoing)
         soak = tasks.soak(run, here)
     tasks.close_good(run, here, record, reason)
+    keep_ledger(run, here.environment)
     return f"{proof}; {soak}"
 
 
@@ -108,11 +109,23 @@ def _taken_back(run: Run, here: Turn, record: Record) -> str:
     if good is None:
         tasks.watch_removal(run, here)
         tasks.close_undone(run, here, record)
+        keep_ledger(run, here.environment)
         return f"{here.environment} is as empty as it was before."
     tasks.watch_undo(run, here)
     proof = tasks.prove_undone(run, here, good)
     tasks.close_undone(run, here, record)
+    keep_ledger(run, here.environment)
     return f"{good} is in force again: {proof}."
+
+
+def keep_ledger(run: Run, environment: str) -> None:
+    """Write what is live now into the environment's ledger; a release that is closed does not fail by it."""
+    try:
+        history = Records(run.cluster(environment)).history()
+    except SlipwayError as error:
+        run.say(f"The ledger of {environment} was not written, which nothing depends on: {error}")
+    else:
+        report.publish_live(run, environment, history)
 
 
 def reconcile(run: Run, here: Turn, is_wanted: Callable[[Record], bool]) -> str | None:

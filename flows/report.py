@@ -1,17 +1,39 @@
-"""What a person finds on a run's page in the Prefect UI: markdown and tables, made from values."""
+"""What a person finds on a run's page in the Prefect UI, and in its ledgers: markdown and tables, from values.
 
-from collections.abc import Iterable, Mapping
+A ledger is an artifact under one key: its versions are its history. No run fails by an artifact: a server that is
+away, busy, or refuses one is said in the log.
+"""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from zoneinfo import ZoneInfo
+
+import httpx
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.exceptions import PrefectException
+from prefect.utilities.urls import url_for
 
+from flows.core import ledger
 from flows.core.errors import SlipwayError
+from flows.core.ledger import cell
+from flows.core.record import Record
 from flows.core.test_results import Case, TestResults
 from flows.run import Run, Stage
+from flows.services.command import Say
+
+
+@contextmanager
+def best_effort(what: str, say: Say) -> Iterator[None]:
+    """Say in the log that it was not written; whatever goes wrong with the server is tolerated, bugs are not."""
+    try:
+        yield
+    except (PrefectException, httpx.HTTPError) as error:
+        say(f"{what} was not written, which nothing depends on: {error or type(error).__name__}")
 
 
 def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], story: str = "") -> str:
     """What went in, what came out and how long each stage took; `story` explains a failure."""
-    rows = [f"| {name} | {_cell(value)} |" for name, value in facts.items()]
+    rows = [f"| {name} | {cell(value)} |" for name, value in facts.items()]
     stages = [
         f"| {stage.name} | {stage.seconds:.1f} s | {'' if stage.outcome == 'done' else '**failed**'} |"
         for stage in journal
@@ -25,29 +47,47 @@ def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], 
 
 def publish(run: Run, key: str, facts: Mapping[str, object]) -> None:
     """The run's closing artifact."""
-    create_markdown_artifact(markdown(f"{key}: done", facts, run.journal), key=key)
+    _write(run, key, markdown(f"{key}: done", facts, run.journal))
 
 
 def publish_failure(run: Run, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:
     """The closing artifact of a run that failed: what happened, and all that explains it."""
-    create_markdown_artifact(
-        markdown(str(error), facts, run.journal, error.details), key=key, description=error.happened
-    )
+    _write(run, key, markdown(str(error), facts, run.journal, error.details), error.happened)
 
 
-def publish_tests(results: TestResults, key: str) -> None:
+def publish_tests(run: Run, results: TestResults, key: str) -> None:
     """Totals, every failed test with its message, and the ten slowest."""
     rows = [
         {"test": "total", "result": str(results), "seconds": f"{sum(c.seconds for c in results.cases):.1f}"}
     ]
     rows += [_row(case, case.failure) for case in results.failed]
     rows += [_row(case, "one of the slowest") for case in results.slowest if not case.failure]
-    create_table_artifact(rows, key=key, description=f"Tests: {results}")
+    with best_effort(f"The table {key}", run.say):
+        create_table_artifact(rows, key=key, description=f"Tests: {results}")
+
+
+def publish_verdict(run: Run, branch: str, verdict: str, facts: Mapping[str, object]) -> None:
+    """The ledger of a branch: how its newest run of ci ended; nothing for a commit that is on no branch."""
+    if branch:
+        page = ledger.verdict(branch, verdict, facts, link(run.id))
+        _write(run, ledger.branch_key(branch), page.text, page.headline)
+
+
+def publish_live(run: Run, environment: str, history: Sequence[Record]) -> None:
+    """The ledger of an environment: what is live now, and what was before."""
+    page = ledger.live(environment, history, link, ZoneInfo(run.settings.timezone))
+    _write(run, ledger.environment_key(environment), page.text, page.headline)
+
+
+def link(run: str) -> str:
+    """Where a person sees the flow run of that id."""
+    return url_for("flow-run", obj_id=run) or ""
+
+
+def _write(run: Run, key: str, text: str, description: str | None = None) -> None:
+    with best_effort(f"The artifact {key}", run.say):
+        create_markdown_artifact(text, key=key, description=description)
 
 
 def _row(case: Case, result: str) -> dict[str, str]:
     return {"test": case.name, "result": result, "seconds": f"{case.seconds:.2f}"}
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")

@@ -11,12 +11,15 @@ from flows import tasks
 from flows.core import record as records
 from flows.core.errors import ReleaseRefused
 from flows.core.record import Record
+from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name
 from flows.flow_run import asked_by, reported_run
 from flows.releasing import put_in_force, reconcile, turn
 from flows.run import Run
+from flows.runs_list import failures_told, show
 
 
 @flow(name="rollback", flow_run_name="{environment} ← back")
+@failures_told
 def rollback(environment: str, reason: str, release: int | None = None, by: str = "") -> State[None]:
     """Go back to the release before, or to that number, and hold the environment there.
 
@@ -34,6 +37,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
     with reported_run("rollback") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         wait = run.settings.environment(environment).lock_wait
+        show(run, f"{environment} ← back", environment_tag(environment))
         tasks.check_edge(run, environment, valid_for=timedelta())  # it must not wait for a certificate
         with turn(run, environment, wait) as here:
             mended = reconcile(run, here, is_wanted=lambda _: False)
@@ -42,6 +46,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
                 return Completed(message=f"{mended} {environment} is held: {reason}.")
             history = tasks.observe(run, environment).history
             target = choose(history, release)
+            name_run(run, environment, target)
             tasks.hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
             back = again(target, records.next_number(history), run, asked_by(by), reason)
             facts |= {"from": records.live(history) or "nothing", "to": target, "release": back.number}
@@ -49,6 +54,12 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             tasks.write_record(run, here, back)
             facts["proof"] = put_in_force(run, here, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
+
+
+def name_run(run: Run, environment: str, target: Record) -> None:
+    """For the list of runs: what comes back, and as which release it was there before."""
+    name = f"{release_name({environment: target.content})} (back to release {target.number})"
+    show(run, name, commit_tag(target.commit), model_tag(target.model, target.model_version))
 
 
 def again(target: Record, number: int, run: Run, by: str, reason: str) -> Record:

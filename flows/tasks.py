@@ -54,6 +54,7 @@ resolve_commit   = _task(ci.resolve_commit,         "resolve commit",    tries=3
 resolve_model    = _task(ci.resolve_model,          "resolve model",     tries=3)
 seal_capsule     = _task(ci.seal_capsule,           "seal capsule",      tries=3, timeout=2 * MINUTE)
 find_image       = _task(ci.find_image,             "find image",        tries=3, timeout=2 * MINUTE)
+compare_with_latest = _task(ci.compare_with_latest, "compare with latest", tries=3, timeout=2 * MINUTE)
 run_tests        = _task(ci.run_tests,              "run tests",         tries=2, timeout=60 * MINUTE)
 fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4)
 build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)

@@ -7,14 +7,17 @@ from prefect.states import Completed
 from flows import tasks
 from flows.core import record as records
 from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, combined
+from flows.core.run_names import environment_tag, verify_name
 from flows.flow_run import reported_run
 from flows.releasing import turn
 from flows.run import Run
+from flows.runs_list import failures_told, show
 from flows.settings import EVERY
 from flows.stages.release import doubt
 
 
 @flow(name="verify", flow_run_name="{environment}: verify")
+@failures_told
 def verify(environment: str = EVERY) -> State[None]:
     """Ask what is live for its proof again. Nothing is promoted from what fails, until it passes again.
 
@@ -26,9 +29,10 @@ def verify(environment: str = EVERY) -> State[None]:
     with reported_run("verify") as (run, facts):
         names = list(run.settings.environments) if environment == EVERY else [environment]
         failures: list[SlipwayError] = []
+        seen: dict[str, str] = {}
         for name in names:
             try:
-                facts[name] = verify_one(run, name)
+                facts[name] = verify_one(run, name, seen)
             except SlipwayError as failure:  # one keeps none of the others from being looked at
                 facts[name] = failure
                 failures.append(failure)
@@ -37,8 +41,11 @@ def verify(environment: str = EVERY) -> State[None]:
         return Completed(message=" ".join(f"{name}: {facts[name]}." for name in names))
 
 
-def verify_one(run: Run, environment: str) -> str:
-    """What was seen; a failure takes the good verdict away, a pass gives it back."""
+def verify_one(run: Run, environment: str, seen: dict[str, str]) -> str:
+    """What was found; a failure takes the good verdict away, a pass gives it back.
+
+    `seen` takes what is live, and names the run.
+    """
     try:
         with turn(run, environment, wait=0) as here:
             history = tasks.observe(run, environment).history
@@ -47,6 +54,8 @@ def verify_one(run: Run, environment: str) -> str:
             live = records.live(history)
             if live is None:
                 return "nothing is live"
+            seen[environment] = live.content
+            show(run, verify_name(seen), environment_tag(environment))
             try:
                 tasks.check_edge(run, environment)
                 proof = tasks.verify_live(run, here, live)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.core.capsule import Capsule
 from flows.core.commit import Commit
+from flows.core.difference import SAME, what_changed
 from flows.core.image import Image
 from flows.core.model import Model
 
@@ -150,11 +151,5 @@ def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> M
 
 
 def _difference(candidate: Pointer, current: Pointer) -> str:
-    changes = []
-    if candidate.commit == current.commit and candidate.model_digest != current.model_digest:
-        changes.append("same code")
-    if candidate.commit != current.commit:
-        changes.append(f"commit {current.commit[:7]} → {candidate.commit[:7]}")
-    if candidate.model_digest != current.model_digest:
-        changes.append(f"{candidate.model} {current.model_version} → {candidate.model_version}")
-    return ", ".join(changes) or f"image {current.digest[:19]} → {candidate.digest[:19]}"
+    changed = what_changed(current, candidate)
+    return f"image {current.digest[:19]} → {candidate.digest[:19]}" if changed == SAME else changed

@@ -10,6 +10,7 @@ from flows.core import pointer as pointers
 from flows.core import test_results
 from flows.core.capsule import Capsule, seal
 from flows.core.commit import Commit
+from flows.core.difference import Content, what_changed
 from flows.core.errors import SlipwayError
 from flows.core.image import Image, parse
 from flows.core.manifest import Manifest
@@ -40,6 +41,12 @@ class Inputs:
 
     def __str__(self) -> str:
         return f"{self.commit.short} + {self.model}"
+
+    @property
+    def content(self) -> Content:
+        """Commit and model alone."""
+        model = self.model
+        return Content(self.commit.sha, model.name, model.version, model.digest)
 
 
 def resolve_commit(run: Run, ref: str, branch: str = "") -> Commit:
@@ -111,6 +118,13 @@ def find_image(run: Run, inputs: Inputs) -> Image | None:
         f"The registry has it: {image.short}." if image else "The registry has no image of this capsule yet."
     )
     return image
+
+
+def compare_with_latest(run: Run, inputs: Inputs) -> str:
+    """What changed since the image that `latest` names."""
+    changed = what_changed(run.registry.pointer(), inputs.content)
+    run.say(f"To what latest names, this is: {changed}.")
+    return changed
 
 
 def run_tests(run: Run, inputs: Inputs) -> TestResults:

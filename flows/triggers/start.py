@@ -7,6 +7,7 @@ nothing: whatever is killed in between, the same question gives the same run.
 from dataclasses import dataclass
 
 from flows.core.model import Sighting
+from flows.core.run_names import TRIGGERED, branch_tag, commit_tag, model_tag
 from flows.core.trigger import MAX_ATTEMPTS, Rules, Wanted, identify, key
 from flows.run import Run
 from flows.triggers.flow_runs import ACTIVE, FlowRun, FlowRuns
@@ -57,17 +58,8 @@ def rules_of(run: Run) -> Rules:
 
 def tags_of(wanted: Wanted, model: Sighting) -> tuple[str, ...]:
     """What its run is found by."""
-    return (branch_tag(wanted.branch), commit_tag(wanted.sha), f"model:{model}")
-
-
-def branch_tag(branch: str) -> str:
-    """On every run for a commit of that branch."""
-    return f"branch:{branch}"
-
-
-def commit_tag(sha: str) -> str:
-    """On every run for that commit."""
-    return f"commit:{sha[:12]}"
+    what = (branch_tag(wanted.branch), commit_tag(wanted.sha), model_tag(model.name, model.version))
+    return (TRIGGERED, *what)
 
 
 def overtake(runs: FlowRuns, older: FlowRun, wanted: Wanted) -> None:
@@ -83,4 +75,5 @@ def _overtaken(runs: FlowRuns, wanted: Wanted) -> list[FlowRun]:
     """
     if not wanted.before:
         return []
-    return runs.with_tags(branch_tag(wanted.branch), commit_tag(wanted.before), states=ACTIVE)
+    tags = (TRIGGERED, branch_tag(wanted.branch), commit_tag(wanted.before))
+    return runs.with_tags(*tags, states=ACTIVE)

@@ -18,12 +18,13 @@ from flows import settings as configuration
 from flows.core.errors import SettingsError, SlipwayError
 from flows.core.model import Sighting
 from flows.core.pointer import Pointer
+from flows.core.run_names import TRIGGERED, branch_tag, commit_tag
 from flows.core.trigger import Wanted
 from flows.run import Run
 from flows.services.command import Say
 from flows.triggers.access import outside_run
 from flows.triggers.flow_runs import ACTIVE, FlowRun, FlowRuns, prefect_errors_told
-from flows.triggers.start import OVERTAKEN, branch_tag, commit_tag, overtake, rules_of, start
+from flows.triggers.start import OVERTAKEN, overtake, rules_of, start
 
 REMOTE_TIMEOUT = 30
 """Seconds for a list of branches."""
@@ -97,7 +98,7 @@ class Watch:
         """Each commit once, with the model of its time: a new one concerns the released branch."""
         if wanted.sha in self._built:
             return
-        found = runs.with_tags(branch_tag(wanted.branch), commit_tag(wanted.sha))
+        found = runs.with_tags(TRIGGERED, branch_tag(wanted.branch), commit_tag(wanted.sha))
         latest = found[-1] if found else None
         if latest is None or latest.state == "CRASHED":
             latest = self._start(run, runs, wanted, model)
@@ -112,7 +113,7 @@ class Watch:
         started = start(runs, run.settings.watch.deployment, wanted, model, again)
         if started.new:
             self.say(f"{wanted.branch} {wanted.sha[:7]} + {model}: started {started.link}")
-            for older in runs.with_tags(branch_tag(wanted.branch), states=ACTIVE):
+            for older in runs.with_tags(TRIGGERED, branch_tag(wanted.branch), states=ACTIVE):
                 if older.id != started.run.id:
                     overtake(runs, older, wanted)
         return started.run

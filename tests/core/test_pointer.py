@@ -32,7 +32,7 @@ STANDING = Standing(
     ("candidate", "current", "standing", "expected"),
     [
         (NEWER, None, STANDING, Move("there was no latest image yet")),
-        (NEWER, CURRENT, STANDING, Move("commit aaaaaaa → bbbbbbb")),
+        (NEWER, CURRENT, STANDING, Move("new code aaaaaaa → bbbbbbb, same model")),
         (
             NEWER,
             CURRENT,
@@ -70,7 +70,7 @@ STANDING = Standing(
             ),
             CURRENT,
             replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
-            Move("same code, classifier 1.0.0 → 1.1.0"),
+            Move("same code, model 1.0.0 → 1.1.0"),
         ),
     ],
     ids=[
@@ -93,7 +93,7 @@ def test_latest_moves_only_to_what_is_still_wanted(
 
 def test_a_revert_moves_latest_to_the_older_content() -> None:
     reverted = replace(CURRENT, commit="f" * 40)
-    assert decide(reverted, NEWER, STANDING) == Move("commit bbbbbbb → fffffff")
+    assert decide(reverted, NEWER, STANDING) == Move("new code bbbbbbb → fffffff, same model")
 
 
 def test_a_pointer_survives_the_registry() -> None:

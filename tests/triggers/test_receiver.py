@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from flows.core.run_names import branch_tag
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import MAX_BODY, application
-from flows.triggers.start import branch_tag
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 from tests.triggers.conftest import DELIVERIES, LOGIN, SECRET, Sender, Team, github_push, signed
 

@@ -1,0 +1,50 @@
+"""What a flow run is called and found by, so that the list of runs alone tells what was done to what."""
+
+from collections.abc import Mapping
+
+TRIGGERED = "triggered"
+"""Tag of a run that a trigger started. Those that people started carry the same tags beside it, and are left
+alone by triggers."""
+
+
+def branch_tag(branch: str) -> str:
+    """On every run for a commit of that branch."""
+    return f"branch:{branch}"
+
+
+def commit_tag(sha: str) -> str:
+    """On every run for that commit."""
+    return f"commit:{sha[:12]}"
+
+
+def model_tag(name: str, version: str) -> str:
+    """On every run for that model."""
+    return f"model:{name} {version}"
+
+
+def environment_tag(name: str) -> str:
+    """On every run that looks at, or changes, that environment."""
+    return f"environment:{name}"
+
+
+def ci_name(content: str, branch: str) -> str:
+    """Of a run that builds that commit and model; `branch` is "" where the commit is on none."""
+    return f"{content} on {branch}" if branch else content
+
+
+def release_name(contents: Mapping[str, str]) -> str:
+    """Of a release of that content to each of these environments."""
+    return _joined(contents, " ← ")
+
+
+def verify_name(contents: Mapping[str, str]) -> str:
+    """Of a run that asks what is live in these environments for its proof again."""
+    return _joined(contents, ": verify ")
+
+
+def _joined(contents: Mapping[str, str], between: str) -> str:
+    """Environments with the same content side by side."""
+    places: dict[str, list[str]] = {}
+    for environment, content in contents.items():
+        places.setdefault(content, []).append(environment)
+    return "; ".join(f"{', '.join(names)}{between}{content}" for content, names in places.items())

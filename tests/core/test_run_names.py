@@ -1,0 +1,23 @@
+"""Names of runs, as the list shows them."""
+
+from flows.core.run_names import ci_name, release_name, verify_name
+
+ONE, OTHER = "4f2c9e1 + classifier 1.1.0", "8a1b2c3 + classifier 1.1.0"
+
+
+def test_a_build_is_named_for_content_and_branch_if_there_is_one() -> None:
+    assert ci_name(ONE, "main") == "4f2c9e1 + classifier 1.1.0 on main"
+    assert ci_name(ONE, "") == ONE
+
+
+def test_a_release_is_named_for_where_its_content_goes() -> None:
+    assert release_name({"production": ONE}) == "production ← 4f2c9e1 + classifier 1.1.0"
+    assert release_name({"staging": ONE, "production": ONE}) == f"staging, production ← {ONE}"
+
+
+def test_a_release_of_two_images_names_both() -> None:
+    assert release_name({"staging": OTHER, "production": ONE}) == f"staging ← {OTHER}; production ← {ONE}"
+
+
+def test_a_verification_is_named_for_what_is_live() -> None:
+    assert verify_name({"staging": ONE}) == f"staging: verify {ONE}"
