@@ -7,7 +7,7 @@ PLATFORM = $(READY) python -m deployments.local
 # output comes in one piece, when it ends, and all are run even if one fails.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
 
-.PHONY: help run stop clean status test lint types contracts tests tests-of-releases tests-of-all-else format lock
+.PHONY: help run stop clean status why test lint types contracts tests tests-of-releases tests-of-all-else format lock
 ifndef PARTS
 .NOTPARALLEL:
 endif
@@ -26,6 +26,9 @@ clean: ## stop, and delete volumes, state and images of this project
 
 status: ## what runs, and what is live
 	@$(PLATFORM) status $(ARGS)
+
+why: ## why ENV=production runs what it runs, and why nothing newer
+	@$(READY) python -m flows.why $(ENV)
 
 test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes

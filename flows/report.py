@@ -1,7 +1,7 @@
-"""What a person finds on a run's page in the Prefect UI, and in its ledgers: markdown and tables, from values.
+"""What a person finds on a run's page in the Prefect UI, and in its ledgers: markdown and tables, of values.
 
-A ledger is an artifact under one key: its versions are its history. No run fails by an artifact: a server that is
-away, busy, or refuses one is said in the log.
+A ledger is an artifact under one key, and its versions are its history. No run fails by an artifact: that the
+server is away, or busy, or refuses it, is said in the log.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from flows.services.command import Say
 
 @contextmanager
 def best_effort(what: str, say: Say) -> Iterator[None]:
-    """Say in the log that it was not written; whatever goes wrong with the server is tolerated, bugs are not."""
+    """What goes wrong with the server is said in the log, and no more; our own mistakes still end the run."""
     try:
         yield
     except (PrefectException, httpx.HTTPError) as error:

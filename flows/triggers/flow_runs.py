@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 from typing import Any, Self
 
@@ -27,12 +28,19 @@ PUSHING = "push image"
 
 @dataclass(frozen=True)
 class FlowRun:
-    """A run as Prefect knows it; `state` is the state's type, as COMPLETED."""
+    """A run as Prefect knows it.
+
+    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says.
+    """
 
     id: str
     state: str
     tags: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    state_name: str = ""
+    message: str = ""
+    due: datetime | None = None
 
 
 class FlowRuns:
@@ -67,7 +75,7 @@ class FlowRuns:
         return f"{self._ui}/runs/flow-run/{run}"
 
     def create(
-        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str]
+        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str], name: str
     ) -> tuple[FlowRun, bool]:
         """The run of flow/deployment with that idempotency key, and whether there was none before.
 
@@ -78,7 +86,7 @@ class FlowRuns:
         with self._creating:
             if (known := self._with_key(key)) is not None:
                 return known, False
-            return self._create(deployment, key, parameters, tags)
+            return self._create(deployment, key, parameters, tags, name)
 
     def _with_key(self, key: str) -> FlowRun | None:
         query = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
@@ -86,11 +94,12 @@ class FlowRuns:
         return _flow_run(found[0]) if found else None
 
     def _create(
-        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str]
+        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str], name: str
     ) -> tuple[FlowRun, bool]:
         found = self._deployment(deployment)
         body = {
             "parameters": dict(parameters),
+            "name": name,
             "tags": [*found["tags"], *tags],
             "idempotency_key": key,
             "state": {"type": "SCHEDULED"},
@@ -112,6 +121,18 @@ class FlowRuns:
         query = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
         return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
 
+    def next_scheduled(self, deployment: str) -> FlowRun | None:
+        """The run of flow/deployment that the clock will start next; None where its schedule is paused."""
+        flow, _, name = deployment.partition("/")
+        query = {
+            "flows": {"name": {"any_": [flow]}},
+            "deployments": {"name": {"any_": [name]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        found = self._ask("POST", "/flow_runs/filter", query).json()
+        return next((_flow_run(run) for run in found if run["auto_scheduled"]), None)
+
     def has_pushed(self, run: FlowRun) -> bool:
         """Whether its image is in the registry, or on the way there."""
         query = {
@@ -121,8 +142,9 @@ class FlowRuns:
         return bool(self._ask("POST", "/task_runs/filter", query).json())
 
     def cancel(self, run: FlowRun, reason: str, tag: str) -> None:
-        """End the run, which says why, and tag it so."""
-        self._ask("PATCH", f"/flow_runs/{run.id}", {"tags": [*run.tags, tag]})
+        """End the run, tag it so, and let its name say why: the worker overwrites what the state says."""
+        told = {"tags": [*run.tags, tag], "name": f"{run.name}: {reason.rstrip('.')}"}
+        self._ask("PATCH", f"/flow_runs/{run.id}", told)
         state = {"type": "CANCELLING", "name": "Cancelling", "message": reason}
         # what has not begun goes straight to Cancelled, and would lose the message
         if run.state == "SCHEDULED":
@@ -183,9 +205,15 @@ def _refusal(answer: httpx.Response, path: str) -> SettingsError:
 
 
 def _flow_run(found: dict[str, Any]) -> FlowRun:
+    state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": ""}
+    due = found["expected_start_time"]
     return FlowRun(
-        found["id"],
-        (found["state"] or {"type": "SCHEDULED"})["type"],
-        tuple(found["tags"]),
-        found["parameters"],
+        id=found["id"],
+        state=state["type"],
+        tags=tuple(found["tags"]),
+        parameters=found["parameters"],
+        name=found["name"],
+        state_name=state["name"],
+        message=state["message"] or "",
+        due=datetime.fromisoformat(due) if due else None,
     )

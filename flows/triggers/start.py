@@ -7,7 +7,7 @@ nothing: whatever is killed in between, the same question gives the same run.
 from dataclasses import dataclass
 
 from flows.core.model import Sighting
-from flows.core.run_names import TRIGGERED, branch_tag, commit_tag, model_tag
+from flows.core.run_names import TRIGGERED, branch_tag, ci_name, commit_tag, model_tag
 from flows.core.trigger import MAX_ATTEMPTS, Rules, Wanted, identify, key
 from flows.run import Run
 from flows.triggers.flow_runs import ACTIVE, FlowRun, FlowRuns
@@ -38,9 +38,10 @@ def start(
     oldest = next((str(run.parameters["since"]) for run in overtaken if run.parameters.get("since")), "")
     parameters = {"ref": wanted.sha, "branch": wanted.branch, "since": oldest or wanted.before}
     tags = tags_of(wanted, model)
+    name = ci_name(f"{wanted.sha[:7]} + {model}", wanted.branch)
     attempts = (again,) if again else range(1, MAX_ATTEMPTS + 1)
     for attempt in attempts:
-        run, new = runs.create(deployment, key(wanted, model.identity, attempt), parameters, tags)
+        run, new = runs.create(deployment, key(wanted, model.identity, attempt), parameters, tags, name)
         if run.state != "CRASHED":
             break
     if new:
