@@ -138,6 +138,11 @@ class Ended:
         return self.state.message or ""
 
     @property
+    def name(self) -> str:
+        """The run's own, there."""
+        return self.platform.api.flow_run(self.id).name
+
+    @property
     def succeeded(self) -> bool:
         """Whether it completed."""
         return self.state.is_completed()

@@ -12,6 +12,7 @@ from flows.core.pointer import Pointer
 from flows.holding import hold, resume
 from flows.rollback import rollback
 from flows.verify import verify
+from flows.why import answer as answer_why
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
 from tests.flows.releases.lines import built_line
@@ -59,6 +60,10 @@ def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
     page = run.artifacts()
     assert "staging: proof" in page
     assert "production: proof" in page
+    content = f"{wanted.commit[:7]} + {line.model} 1.0.0"
+    assert run.name == f"staging, production ← {content}"
+    assert f"# production runs {content} as release" in page
+    assert "| production: changed | new code" in page
 
 
 def test_production_takes_nothing_that_staging_does_not_hold_as_good(line: Line) -> None:
@@ -164,8 +169,10 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     newest = build(line)
     assert line.release(environment="every").succeeded
     before = next(r for r in PRODUCTION.history() if r.verdict == "superseded")
+    assert "There is nothing newer" in answer_why("production")
     run = roll_back(line, "production")
     assert run.succeeded, run.message
+    assert run.name == f"production ← {before.content} (back to release {before.number})"
     assert PRODUCTION.version()["capsule"] == before.capsule
     assert PRODUCTION.verdicts()[:2] == ["good", "undone"]
     seconds = run.seconds("apply manifests") + run.seconds("watch rollout")
@@ -174,10 +181,25 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     assert held.state == "COMPLETED"
     assert "rolled back to" in held.message
     assert PRODUCTION.version()["capsule"] == before.capsule
+    why = answer_why("production")
+    assert f"production runs {before.content}, as release" in why
+    assert "Asked for by Ada: rollback to release" in why
+    assert f"{newest.commit[:7]} + {line.model} 1.0.0 (good in staging): production is held since" in why
     lifted = resume(environment="production", by="Ada", return_state=True)
     assert lifted.message == "production is no longer held."
     assert night(line).state == "COMPLETED"
     assert PRODUCTION.version()["capsule"] == newest.capsule
+
+
+def test_why_names_the_failing_commit_that_is_newer_than_all_that_is_built(line: Line) -> None:
+    sha = line.commit(tests="fail")
+    run = line.ci()
+    assert not run.succeeded
+    why = answer_why("production")
+    assert f"{sha[:7]} + {line.model} 1.0.0 (newest, new code" in why
+    assert f"its run of ci failed: {run.message.rstrip('.')}. " in why
+    assert f"/runs/flow-run/{run.id}" in why
+    line.git("reset", "--hard", "--quiet", "HEAD~1")
 
 
 def test_a_hold_gives_way_to_a_person_who_releases_something_newer(line: Line) -> None:

@@ -1,0 +1,114 @@
+"""What the list of runs shows, and what becomes of artifacts that the server does not take."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Completed
+
+from deployments.local.prefect_api import PrefectApi
+from flows import report
+from flows.core.errors import PermanentError
+from flows.flow_run import reported_run
+from flows.runs_list import failures_told, show
+from tests.a_record import good
+from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
+
+LINES: list[UnreliableLine] = []
+"""The line to the server that breaks in the middle of a flow, while there is one."""
+
+
+@flow(name="a-test", flow_run_name="{environment} ← ?")
+@failures_told
+def tiny(environment: str, fails: bool = False) -> State[None]:
+    """What every flow does, in a second.
+
+    Args:
+        environment: where.
+    """
+    with reported_run("a-test") as (run, facts):
+        facts["what"] = "nothing"
+        if fails:
+            raise PermanentError("A disk\nis full.", "Empty it.")
+        for line in LINES:
+            line.break_off()
+        report.publish_live(run, environment, [good(1)])
+        show(run, f"{environment} ← 8a1b2c3")
+        for line in LINES:
+            line.mend()
+        show(run, f"{environment} ← 4f2c9e1", f"environment:{environment}", "kept")
+        show(run, f"{environment} ← 4f2c9e1", f"environment:{environment}")
+    return Completed(message="It went well.")
+
+
+@pytest.fixture
+def api(prefect_server: PrefectApi) -> Iterator[httpx.Client]:
+    """The server, to which flows in this process talk as well."""
+    url = f"{prefect_server.ui_url}/api"
+    quick = {PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}
+    with temporary_settings(quick), httpx.Client(base_url=url, trust_env=False) as client:
+        yield client
+
+
+def ended(api: httpx.Client, state: State[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = api.get(f"/flow_runs/{state.state_details.flow_run_id}").raise_for_status().json()
+    return found
+
+
+def artifacts(api: httpx.Client, run: dict[str, Any]) -> list[dict[str, Any]]:
+    query = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
+    found: list[dict[str, Any]] = api.post("/artifacts/filter", json=query).raise_for_status().json()
+    return found
+
+
+def test_a_run_gets_its_name_and_tags_once_they_are_known(api: httpx.Client) -> None:
+    run = ended(api, tiny("production", return_state=True))
+    assert run["name"] == "production ← 4f2c9e1"
+    assert sorted(run["tags"]) == ["environment:production", "kept"]
+    assert run["state"]["message"] == "It went well."
+    assert {one["key"] for one in artifacts(api, run)} == {"live-production", "a-test"}
+
+
+def test_a_run_that_fails_says_what_the_error_says_in_one_line(api: httpx.Client) -> None:
+    state = tiny("production", fails=True, return_state=True)
+    run = ended(api, state)
+    assert (run["state_type"], run["name"]) == ("FAILED", "production ← ?")
+    assert run["state"]["message"] == "A disk is full. Empty it."
+    with pytest.raises(PermanentError, match="A disk"):
+        tiny("production", fails=True)
+
+
+def test_a_ledger_is_the_history_of_one_key(api: httpx.Client) -> None:
+    place = f"place-{uuid.uuid4().hex[:8]}"
+    for _ in range(2):
+        tiny(place)
+    query = {"artifacts": {"key": {"any_": [f"live-{place}"]}}}
+    versions = api.post("/artifacts/filter", json=query).raise_for_status().json()
+    assert len(versions) == 2
+    (latest,) = api.post("/artifacts/latest/filter", json=query).raise_for_status().json()
+    assert latest["description"] == f"{place} runs aaaaaaa + digits 1.0.0 as release 1"
+    assert "[run-1](" in latest["data"]
+
+
+def test_a_server_that_is_away_fails_no_run_at_the_ledger(
+    api: httpx.Client, prefect_server: PrefectApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = urlsplit(prefect_server.ui_url).port
+    assert port
+    with breaking_line(port) as line:
+        LINES.append(line)
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{line.port}/api"}):
+            state = tiny("production", return_state=True)
+        LINES.clear()
+    run = ended(api, state)
+    assert run["state_type"] == "COMPLETED"
+    assert {one["key"] for one in artifacts(api, run)} == {"a-test"}
+    assert run["name"] == "production ← 4f2c9e1"
+    assert "The run's name, 'production ← 8a1b2c3' was not written" in caplog.text
+    assert "The artifact live-production was not written, which nothing depends on" in caplog.text
