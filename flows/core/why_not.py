@@ -133,10 +133,12 @@ def _same(known: Made, wanted: Content) -> bool:
 def _build(standing: Standing) -> str:
     """How far ci has come with it."""
     run = standing.build
+    is_seen = not isinstance(standing.latest, Away)
     if isinstance(run, Away):
-        return "it is in no image yet; Prefect would know whether it is being built."
+        return f"{'it is not built yet; ' if is_seen else ''}what ci makes of it is not known."
     if run is None:
-        return "it is not built, and no run of ci was started for it yet: is the watch up?"
+        not_built = "it is not built, and " if is_seen else ""
+        return f"{not_built}no run of ci was started for it yet: is the watch up?"
     said = run.message.rstrip(".")
     match run.state:
         case "RUNNING":
@@ -144,7 +146,7 @@ def _build(standing: Standing) -> str:
         case "SCHEDULED" | "PENDING":
             told = "its run of ci waits for its turn"
         case "COMPLETED":
-            told = f"it was built, and latest does not name it: {said}"
+            told = f"it was built{', and latest does not name it' if is_seen else ''}: {said}"
         case "FAILED":
             told = f"its run of ci failed: {said}"
         case "CRASHED":

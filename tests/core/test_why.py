@@ -195,6 +195,14 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
         replace(NOTHING_NEW, store=Store(SIGHTED, "1.1.0", Pin("1.0.0", "2026-02-01T10:00:00+00:00", "r"))),
         "digits 1.1.0: version 1.0.0 is pinned since 2026-02-01 10:00 UTC; a run of ci with model=newest",
     ),
+    "built, as far as is known": (
+        replace(BEHIND, latest=Away("the registry", "No answer."), build=seen("COMPLETED", "latest moved.")),
+        "(newest, new code aaaaaaa → bbbbbbb, same model): it was built: latest moved. http://ui/r",
+    ),
+    "nobody knows": (
+        replace(BEHIND, latest=Away("the registry", "No."), build=Away("Prefect", "No.")),
+        "what ci makes of it is not known.",
+    ),
     "nothing was ever built": (
         replace(here(NOTHING_NEW, Situation(None)), latest=None),
         "aaaaaaa + digits 1.0.0 (newest): it is not built",

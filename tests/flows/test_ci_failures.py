@@ -71,9 +71,9 @@ def test_tests_that_do_not_pass_stop_the_line(
     monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "3")
     line.commit(tests=tests)
     run = line.ci()
-    assert run.message.startswith(run.state.data.happened), "nothing but what happened"
     assert told in run.message
-    assert f"# main: failed: {run.state.data.happened}" in run.artifacts()
+    assert "exception" not in run.message
+    assert f"# main: failed: {run.message[:20]}" in run.artifacts()
     assert shown in run.artifacts()
     assert "build image" not in run.tasks()
     assert_nothing_came_of(run, line)

@@ -1,0 +1,40 @@
+"""What `python -m flows.why` finds where not all systems are there: a cluster never is, in these tests."""
+
+import time
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.why import answer, main
+from tests.triggers.conftest import Team
+
+
+def test_a_commit_is_followed_from_its_run_to_its_failure(team: Team) -> None:
+    sha = team.git("rev-parse", "HEAD")
+    newest = f"{sha[:7]} + {team.model} 1.0.0 (newest): "
+    assert f"{newest}it is not built, and no run of ci was started for it yet" in answer("staging")
+    team.watch().look()
+    run = team.only_run(sha)
+    assert f"{newest}its run of ci waits for its turn. " in answer("staging")
+    team.set_state(run, "FAILED")
+    told = answer("staging")
+    assert f"{newest}its run of ci failed: a test says so. " in told
+    assert f"/runs/flow-run/{run.id}" in told
+    assert "What is live in staging is not known." in told
+    assert "the cluster of staging could not be asked: " in told
+
+
+def test_with_prefect_away_it_is_named_within_seconds_and_the_repository_still_answers(team: Team) -> None:
+    sha = team.git("rev-parse", "HEAD")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        started = time.monotonic()
+        told = answer("production")
+        assert time.monotonic() - started < 10
+    for system in ("Prefect", "the registry", "the model store"):
+        assert f"{system} could not be asked: Prefect's server does not answer" in told
+    assert f"{sha[:7]} + " in told
+
+
+def test_an_environment_that_there_is_not_is_refused(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paradise"]) == 2
+    assert "There is no environment 'paradise'" in capsys.readouterr().err
