@@ -1,12 +1,15 @@
 """What is wanted and not built is found, whatever was lost; and what is in the way is told once."""
 
+import uuid
 from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_azure import AzureBlobStorageCredentials
 
+from flows.core.run_names import branch_tag, commit_tag
 from flows.services.blob_store import BlobStore
+from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import application
 from tests.triggers.conftest import MODELS, Sender, Team
 
@@ -93,6 +96,22 @@ def test_a_run_for_an_older_commit_is_cancelled(team: Team) -> None:
     newer = team.commit()
     watch.look()
     assert (team.only_run(older).state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
+
+
+def test_a_run_that_a_person_started_for_an_older_commit_is_left_alone(team: Team) -> None:
+    older = team.git("rev-parse", "HEAD")
+    with FlowRuns() as runs:
+        tags = (branch_tag("main"), commit_tag(older))
+        by_hand, _ = runs.create(team.deployment, uuid.uuid4().hex, {"ref": "main"}, tags, "by hand")
+    watch = team.watch()
+    watch.look()
+    team.commit()
+    watch.look()
+    states = {run.name: run.state for run in team.runs(older)}
+    assert states.pop("by hand") == "SCHEDULED"
+    (overtaken,) = states
+    assert overtaken.startswith(f"{older[:7]} + {team.model} 1.0.0 on main: Overtaken by ")
+    assert team.api.flow_run(by_hand.id).state == "SCHEDULED"
 
 
 def test_an_older_commit_that_is_wanted_again_is_built_again_and_once(team: Team) -> None:
