@@ -90,6 +90,7 @@ def release_to_each(run: Run, facts: Facts, request: Request) -> list[Outcome]:
 def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
     """One environment: decide, ask, lock, decide again, and put it in force."""
     environment = request.environment
+    show(run, None, environment_tag(environment))
     try:
         plan, situation = _planned(run, facts, request)
         decision = _decide(run, plan, situation) if plan else Skip(_nothing_promotable(run, environment))
@@ -125,7 +126,7 @@ def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Sit
         return None, situation
     changed = what_changed(records.live(situation.history), candidate)
     facts |= _described(request, candidate) | {f"{environment}: changed": changed}
-    _name_run(run, facts, environment, candidate)
+    _name_run(run, facts, candidate)
     return tasks.render_manifests(run, request, candidate), situation
 
 
@@ -206,13 +207,13 @@ def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome
     return Outcome(name, f"Not released to {request.environment}: {answer}.")
 
 
-def _name_run(run: Run, facts: Facts, environment: str, candidate: Candidate) -> None:
+def _name_run(run: Run, facts: Facts, candidate: Candidate) -> None:
     """For the list of runs: what goes where, as far as it is known by now."""
     wanted = {
         name: str(facts[key]) for name in run.settings.environments if (key := f"{name}: wanted") in facts
     }
     model = model_tag(candidate.model, candidate.model_version)
-    show(run, release_name(wanted), environment_tag(environment), commit_tag(candidate.commit), model)
+    show(run, release_name(wanted), commit_tag(candidate.commit), model)
 
 
 def _described(request: Request, candidate: Candidate) -> Facts:

@@ -37,7 +37,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
     with reported_run("rollback") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         wait = run.settings.environment(environment).lock_wait
-        show(run, f"{environment} ← back", environment_tag(environment))
+        show(run, None, environment_tag(environment))
         tasks.check_edge(run, environment, valid_for=timedelta())  # it must not wait for a certificate
         with turn(run, environment, wait) as here:
             mended = reconcile(run, here, is_wanted=lambda _: False)

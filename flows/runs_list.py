@@ -20,13 +20,13 @@ from flows.run import Run
 P = ParamSpec("P")
 
 
-def show(run: Run, name: str, *tags: str) -> None:
-    """Name this flow run, and add the tags; a server that does not take it is said in the log."""
+def show(run: Run, name: str | None, *tags: str) -> None:
+    """Name this flow run (None: leave its name), and add the tags; a server that takes neither is logged."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or not isinstance(context.client, SyncPrefectClient):
         return
     identity = context.flow_run.id
-    with best_effort(f"The run's name, {name!r}", run.say):
+    with best_effort(f"The run's name, {name!r}," if name else "A tag of the run", run.say):
         kept = context.client.read_flow_run(identity).tags  # others may have tagged it meanwhile
         context.client.update_flow_run(identity, name=name, tags=[*kept, *(t for t in tags if t not in kept)])
 

@@ -110,5 +110,5 @@ def test_a_server_that_is_away_fails_no_run_at_the_ledger(
     assert run["state_type"] == "COMPLETED"
     assert {one["key"] for one in artifacts(api, run)} == {"a-test"}
     assert run["name"] == "production ← 4f2c9e1"
-    assert "The run's name, 'production ← 8a1b2c3' was not written" in caplog.text
+    assert "The run's name, 'production ← 8a1b2c3', was not written" in caplog.text
     assert "The artifact live-production was not written, which nothing depends on" in caplog.text
