@@ -8,149 +8,16 @@ named, and the rest is answered all the same.
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from flows.core import record as records
-from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
-from flows.core.notes import Notes
-from flows.core.release import Candidate, Situation, Upstream
-from flows.core.run_names import commit_tag, environment_tag, model_tag
-from flows.core.standing import Away, Place, Seen, Standing, Store
+from flows.asking import Asking
+from flows.core.errors import SettingsError
 from flows.core.why import explain
-from flows.run import Run, cluster_of, opened
-from flows.services.cluster import Cluster
-from flows.services.records import Records
+from flows.run import opened
 from flows.services.transfer import Progress, silent
-from flows.stages.candidates import find_candidate
-from flows.triggers.flow_runs import FlowRun, FlowRuns, prefect_errors_told
-
-NIGHT = "release/nightly"
-REMOTE_TIMEOUT = 20
-"""Seconds for a list of branches."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Asking:
-    """Who is asked on behalf of one environment."""
-
-    run: Run
-    runs: FlowRuns
-    now: datetime
-
-    def standing(self, name: str) -> Standing:
-        """Where everything stands for that environment; `SettingsError` where there is none of that name."""
-        settings = self.run.settings
-        wanted = settings.environment(name)
-        upstream = self._place(wanted.promotes_from) if wanted.promotes_from else None
-        here = self._place(name, upstream)
-        latest = _asked("the registry", self._latest)
-        promotable = _asked("the registry", lambda: self._promotable(upstream, wanted.bake))
-        head = _asked("the repository", self._head)
-        store = _asked("the model store", self._store)
-        candidates = [one for one in (latest, promotable) if isinstance(one, Candidate)]
-        return Standing(
-            now=self.now,
-            here=here,
-            upstream=upstream,
-            latest=latest,
-            promotable=promotable,
-            branch=settings.source.released_branch,
-            head=head,
-            store=store,
-            build=_asked("Prefect", lambda: self._build(head, store)),
-            releases=_asked("Prefect", lambda: self._releases(name, candidates)),
-            night=_asked("Prefect", self._night),
-            link=self.runs.link,
-        )
-
-    def _place(self, name: str, upstream: Place | None = None) -> Place:
-        wanted = self.run.settings.environment(name)
-        above = upstream.situation if upstream else None
-
-        def situation() -> Situation:
-            cluster = self._cluster(name)
-            kept = Records(cluster)
-            history = tuple(kept.history())
-            promoting = None
-            if upstream and isinstance(above, Situation):
-                promoting = Upstream(upstream.name, above.history, wanted.bake)
-            return Situation(cluster.live(), history, self._in_zone(kept.notes()), promoting)
-
-        return Place(name, _asked(f"the cluster of {name}", situation), wanted.approval)
-
-    def _cluster(self, name: str) -> Cluster:
-        """As the account that releases; while Prefect, which keeps its kubeconfig, is away: as this user."""
-        try:
-            with prefect_errors_told():
-                return self.run.cluster(name)
-        except PrefectUnavailable:
-            return cluster_of(self.run.settings, name)
-
-    def _in_zone(self, notes: Notes) -> Notes:
-        zone = self.now.tzinfo
-        hold = replace(notes.hold, since=notes.hold.since.astimezone(zone)) if notes.hold else None
-        return Notes(hold, tuple(replace(mark, since=mark.since.astimezone(zone)) for mark in notes.marks))
-
-    def _latest(self) -> Candidate | None:
-        return find_candidate(self.run, "latest") if self.run.registry.pointer() else None
-
-    def _promotable(self, upstream: Place | None, bake: float) -> Candidate | None:
-        if upstream is None or isinstance(upstream.situation, Away):
-            return None
-        found = records.promotable(upstream.situation.history, bake, self.now)
-        if found is None:
-            return None
-        candidate = find_candidate(self.run, found.image.digest)
-        return replace(candidate, commit=found.commit, committed=found.committed)
-
-    def _head(self) -> str:
-        heads = replace(self.run.repository, timeout=REMOTE_TIMEOUT).heads()
-        branch = self.run.settings.source.released_branch
-        if branch not in heads:
-            raise SettingsError(f"It has no branch {branch}, which [source] released_branch names.")
-        return heads[branch]
-
-    def _store(self) -> Store:
-        models, name = self.run.models, self.run.settings.model.name
-        wanted, pin = models.sighting(name), models.pinned(name)
-        return Store(wanted, models.versions(name)[0] if pin else wanted.version, pin)
-
-    def _build(self, head: str | Away, store: Store | Away) -> Seen | None:
-        """The newest run of ci for that commit and model, as far as they are known."""
-        if isinstance(head, Away):
-            return None
-        tags = [commit_tag(head)]
-        if isinstance(store, Store):
-            tags.append(model_tag(store.wanted.name, store.wanted.version))
-        return self._newest([run for run in self.runs.with_tags(*tags) if not _releases(run)])
-
-    def _releases(self, environment: str, candidates: Sequence[Candidate]) -> dict[str, Seen]:
-        seen = {}
-        for one in candidates:
-            tags = (
-                environment_tag(environment),
-                commit_tag(one.commit),
-                model_tag(one.model, one.model_version),
-            )
-            if run := self._newest(self.runs.with_tags(*tags)):
-                seen[str(one)] = run
-        return seen
-
-    def _newest(self, found: Sequence[FlowRun]) -> Seen | None:
-        if not found:
-            return None
-        run = found[-1]
-        return Seen(run.state, run.state_name, run.message, self.runs.link(run.id))
-
-    def _night(self) -> datetime | None:
-        found = self.runs.next_scheduled(NIGHT)
-        return found.due if found else None
+from flows.triggers.flow_runs import FlowRuns
 
 
 def answer(environment: str) -> str:
@@ -159,18 +26,6 @@ def answer(environment: str) -> str:
         now = datetime.now(ZoneInfo(run.settings.timezone))
         name = environment or [*run.settings.environments][-1]
         return "\n".join(explain(Asking(run, runs, now).standing(name)))
-
-
-def _asked(system: str, question: Callable[[], T]) -> T | Away:
-    try:
-        with prefect_errors_told():
-            return question()
-    except SlipwayError as error:
-        return Away(system, error.happened)
-
-
-def _releases(run: FlowRun) -> bool:
-    return any(tag.startswith(environment_tag("")) for tag in run.tags)
 
 
 def _unheard(_line: str) -> None:

@@ -65,7 +65,6 @@ class Standing:
     upstream: Place | None = None
     latest: Candidate | Away | None = None
     promotable: Candidate | Away | None = None
-    branch: str = "main"
     head: str | Away = ""
     store: Store | Away = Away("the model store", "")
     build: Seen | Away | None = None

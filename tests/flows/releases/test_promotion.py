@@ -95,6 +95,8 @@ def test_a_staging_that_fails_keeps_production_from_nothing_that_is_good(
     run = line.release(environment="every")
     assert not run.succeeded
     assert "answers the model's examples wrong" in run.message
+    assert f"# staging runs {good.content} as release {good.number}" in (page := run.artifacts())
+    assert "| bad, " in page
     assert PRODUCTION.version()["capsule"] == good.capsule
 
 
