@@ -149,9 +149,13 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     facts[f"{environment}: release"] = number
     proof = put_in_force(run, here, record, decision.reason, outgoing)
     lift_hold_for(run, here, plan, situation.history)
-    facts |= {f"{environment}: decision": f"released: {decision.reason}", f"{environment}: proof": proof}
-    changed = facts[f"{environment}: changed"]
+    changed = what_changed(records.live(situation.history), plan.candidate)
     why = plan.request.reason if changed != SAME and plan.request.reason else decision.reason
+    facts |= {
+        f"{environment}: changed": changed,
+        f"{environment}: decision": f"released: {decision.reason}",
+        f"{environment}: proof": proof,
+    }
     return Outcome("Completed", f"{environment} runs {plan.candidate} ({changed}): {why}.")
 
 
