@@ -1,6 +1,6 @@
 """Releases whose worker, or whose Prefect server, is gone in the middle.
 
-The last of all: in a process that has seen a server die, Prefect's client takes a minute at the end of a flow.
+The last of all: where a process has seen a server die, Prefect's client takes a minute to end a flow.
 """
 
 import psutil
