@@ -14,7 +14,7 @@ from deployments import cluster_manifests
 from deployments.cluster_manifests import ACCOUNT, PREPARED, PULL_SECRET
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
-from deployments.local.prefect_server import flow_environment
+from deployments.local.prefect_server import client, flow_environment
 from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
 from flows.core.errors import PlatformFailed, SlipwayError
@@ -35,7 +35,7 @@ def ensure(
 ) -> None:
     """All that releases to the environments on the embedded cluster need, as it has to be now."""
     names = [name for name, wanted in settings.environments.items() if wanted.context == EMBEDDED]
-    with PrefectApi(instance.ports.prefect_port) as api:
+    with client(instance) as api:
         missing = [n for n in names if not _is_prepared(settings.environments[n], kubeconfig, access, api)]
     if missing:
         say(f"python -m deployments.bootstrap {' '.join(missing)}")

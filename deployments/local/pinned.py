@@ -3,7 +3,7 @@
 import httpx
 
 from deployments.local.instance import Instance
-from deployments.local.prefect_api import PrefectApi
+from deployments.local.prefect_server import client
 from flows.core.errors import SlipwayError
 from flows.services import blob_providers
 from flows.services.model_store import ModelStore
@@ -14,7 +14,7 @@ def version(instance: Instance, settings: Settings) -> str | None:
     """The version; None where none is, or Prefect or the store does not answer."""
     wanted = settings.model
     try:
-        with PrefectApi(instance.ports.prefect_port) as api:
+        with client(instance) as api:
             block = api.block("azure-blob-storage-credentials", wanted.credentials) or {}
         keys = ("connection_string", "account_url", "tenant_id", "client_id", "client_secret")
         store = blob_providers.azure(wanted.container, **{key: block.get(key) for key in keys})

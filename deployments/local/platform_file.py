@@ -13,6 +13,7 @@ import tomli_w
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from deployments.local import dns_server, edge
+from deployments.local.certificates import write_private
 from deployments.local.instance import Instance
 from deployments.local.prefect_server import client_settings
 from flows.settings import CHECKOUT, Settings, config_file
@@ -89,7 +90,7 @@ def add_cluster(instance: Instance, written: WrittenSettings, kubeconfig: Path, 
 def write_command_line(instance: Instance) -> None:
     """prefect.toml, through which `.venv/bin/prefect` in this checkout talks to its main platform."""
     if is_main(instance):
-        _replace(command_line_file(), client_settings(instance))
+        write_private(command_line_file(), _toml(client_settings(instance)).encode())
 
 
 def mark_state_folder(folder: Path) -> None:
@@ -129,5 +130,9 @@ def _replace(file: Path, content: dict[str, Any]) -> None:
     """Written beside and renamed: a flow run may be reading it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(".new")
-    beside.write_text("# Written by `make run`; changes are lost.\n" + tomli_w.dumps(content))
+    beside.write_text(_toml(content))
     beside.replace(file)
+
+
+def _toml(content: dict[str, Any]) -> str:
+    return "# Written by `make run`; changes are lost.\n" + tomli_w.dumps(content)

@@ -47,11 +47,23 @@ class LogLine:
 
 
 class PrefectApi:
-    """Calls to one server; `PlatformFailed` when it refuses one, `httpx.TransportError` when it is away."""
+    """Calls to one server; `PlatformFailed` when it refuses one, `httpx.TransportError` when it is away.
 
-    def __init__(self, port: int) -> None:
+    `sign_in` is user:password, or None for a server that wants none.
+    """
+
+    def __init__(self, port: int, sign_in: str | None) -> None:
         self.ui_url = f"http://127.0.0.1:{port}"
-        self._http = httpx.Client(base_url=f"{self.ui_url}/api", timeout=30, trust_env=False)
+        self.sign_in = sign_in
+        self._http = httpx.Client(base_url=f"{self.ui_url}/api", auth=self.auth, timeout=30, trust_env=False)
+
+    @property
+    def auth(self) -> httpx.BasicAuth | None:
+        """What lets a client of one's own in."""
+        if self.sign_in is None:
+            return None
+        user, _, password = self.sign_in.partition(":")
+        return httpx.BasicAuth(user, password)
 
     def __enter__(self) -> Self:
         return self

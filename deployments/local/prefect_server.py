@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from deployments.local import supervision
+from deployments.local import sign_in, supervision
 from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
@@ -31,7 +31,7 @@ def up(instance: Instance, say: Say) -> PrefectApi:
     """The server with its work pool and a worker; `PlatformFailed` names the log to read."""
     supervision.ensure(instance, _programs(instance), flow_environment(instance))
     supervision.start(instance, SERVER)
-    api = PrefectApi(instance.ports.prefect_port)
+    api = client(instance)
     _await_health(instance, api, say)
     api.ensure_work_pool(_job_template(instance, api), QUEUES)
     for limit, slots in LIMITS.items():
@@ -44,10 +44,15 @@ def up(instance: Instance, say: Say) -> PrefectApi:
 def down(instance: Instance) -> None:
     """End worker, flow runs and server; what was running is marked as crashed."""
     supervision.stop(instance, WORKER)
-    with PrefectApi(instance.ports.prefect_port) as api:
+    with client(instance) as api:
         if api.is_healthy():
             give_up_orphans(api)
     supervision.end(instance)
+
+
+def client(instance: Instance) -> PrefectApi:
+    """A client of the server, whether it is up or not."""
+    return PrefectApi(instance.ports.prefect_port, sign_in.read(instance))
 
 
 def give_up_orphans(api: PrefectApi) -> None:
@@ -62,21 +67,26 @@ def client_settings(instance: Instance) -> dict[str, Any]:
     return {
         "home": str(home),
         "profiles_path": str(home / "profiles.toml"),
-        "api": {"url": f"http://127.0.0.1:{instance.ports.prefect_port}/api"},
+        "api": {
+            "url": f"http://127.0.0.1:{instance.ports.prefect_port}/api",
+            "auth_string": sign_in.ensure(instance),
+        },
     }
 
 
 def flow_environment(instance: Instance) -> dict[str, str]:
     """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-    client = client_settings(instance)
+    settings = client_settings(instance)
     return (
         inherited
         | _own_settings(instance)
         | {
-            "PREFECT_HOME": client["home"],
-            "PREFECT_PROFILES_PATH": client["profiles_path"],
-            "PREFECT_API_URL": client["api"]["url"],
+            "PREFECT_HOME": settings["home"],
+            "PREFECT_PROFILES_PATH": settings["profiles_path"],
+            "PREFECT_API_URL": settings["api"]["url"],
+            "PREFECT_API_AUTH_STRING": settings["api"]["auth_string"],
+            "PREFECT_SERVER_API_AUTH_STRING": settings["api"]["auth_string"],
             "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",

@@ -8,7 +8,7 @@ from docker.errors import DockerException
 from rich.console import Console
 from rich.table import Table
 
-from deployments.local import dns_server, edge, live, pinned, supervision, triggers
+from deployments.local import dns_server, edge, live, pinned, sign_in, supervision, triggers
 from deployments.local.engine import connect, list_containers
 from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
@@ -22,6 +22,8 @@ class Status:
 
     app_url: str
     prefect_url: str
+    prefect_sign_in: str
+    """The file with what Prefect's UI asks for."""
     registry: str
     hooks_url: str
     environments: dict[str, LiveFacts]
@@ -35,6 +37,7 @@ class Status:
         content: dict[str, Any] = {
             "app_url": self.app_url,
             "prefect_url": self.prefect_url,
+            "prefect_sign_in": self.prefect_sign_in,
             "registry": self.registry,
             "hooks_url": self.hooks_url,
             "pinned_model": self.pinned_model,
@@ -49,6 +52,7 @@ def read(instance: Instance, settings: Settings) -> Status:
     return Status(
         app_url=[*addresses.values()][-1],
         prefect_url=f"http://127.0.0.1:{instance.ports.prefect_port}",
+        prefect_sign_in=str(sign_in.file(instance)),
         registry=settings.registry.address,
         hooks_url=triggers.hooks_url(instance),
         environments={name: live.read(settings, name) for name in settings.environments},
@@ -90,7 +94,7 @@ def _parts(instance: Instance, status: Status) -> list[tuple[str, str, str]]:
         "control-plane": f"127.0.0.1:{instance.ports.kubernetes_port}",
         "edge": ", ".join(f"{name} {url}" for name, url in status.addresses.items()),
         "dns": f"{dns_server.address(instance)}, for *.{dns_server.DOMAIN}",
-        "prefect-server": status.prefect_url,
+        "prefect-server": f"{status.prefect_url}, signing in with the line in {status.prefect_sign_in}",
         "receiver": f"{status.hooks_url}/hooks/github, /hooks/azure-devops",
     }
     states = [(p.name, f"{p.state.lower()}, {p.description}") for p in supervision.states(instance)]

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from deployments.local import edge, live, triggers
+from deployments.local import edge, live, sign_in, triggers
 from deployments.local.instance import Instance
 from deployments.local.live import LiveFacts
 from deployments.local.prefect_api import FlowRun
@@ -27,7 +27,7 @@ def show(console: Console, instance: Instance, settings: Settings, image: FlowRu
     lines = {
         "App": url,
         "By name": _names(settings),
-        "Prefect": f"{prefect} (no sign-in: it listens on this machine only)",
+        "Prefect": f"{prefect} (to sign in, enter the line in {sign_in.file(instance)})",
         "Webhooks": f"{triggers.hooks_url(instance)}/hooks/github, /hooks/azure-devops",
         "CI": image.message,
         "Release": release.message,

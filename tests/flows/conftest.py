@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 from prefect.client.schemas.objects import State
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.local.engine import connect
 from deployments.local.polling import wait_until
@@ -30,6 +29,7 @@ from flows.services.model_store import ModelStore
 from flows.services.registry import ATTACHED, Registry
 from tests.flows.environments import manifests_with
 from tests.platform_under_test import PlatformUnderTest
+from tests.prefect_client import talking_to
 
 TEAM_APP = Path(__file__).parent / "team_app"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -176,7 +176,8 @@ class Ended:
 
     def _of_this_run(self, what: str, table: str, key: str) -> list[dict[str, Any]]:
         url = f"{self.platform.api.ui_url}/api/{what}/filter"
-        answer = httpx.post(url, json={table: {key: {"any_": [self.id]}}}, trust_env=False)
+        auth = self.platform.api.auth
+        answer = httpx.post(url, json={table: {key: {"any_": [self.id]}}}, auth=auth, trust_env=False)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 
@@ -189,7 +190,7 @@ class Ended:
 @pytest.fixture(scope="session")
 def prefect_of_the_platform(platform: PlatformUnderTest) -> Iterator[None]:
     """Flows in this process talk to the platform's server."""
-    with temporary_settings({PREFECT_API_URL: f"{platform.api.ui_url}/api"}):
+    with talking_to(platform.api):
         yield
 
 

@@ -19,7 +19,8 @@ PATIENCE = 60
 @pytest.fixture
 def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """One that starts runs of the line."""
-    with httpx.Client(base_url=f"{line.platform.api.ui_url}/api", trust_env=False) as client:
+    api = line.platform.api
+    with httpx.Client(base_url=f"{api.ui_url}/api", auth=api.auth, trust_env=False) as client:
         ours: dict[str, Any] = client.get("/deployments/name/ci/commit").raise_for_status().json()
         kept = ("flow_id", "entrypoint", "work_queue_name", "parameter_openapi_schema", "tags")
         deployment = {key: ours[key] for key in kept} | {

@@ -14,7 +14,6 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 from prefect.blocks.system import Secret
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_azure import AzureBlobStorageCredentials
 from prefect_docker import DockerRegistryCredentials
 
@@ -36,6 +35,7 @@ from flows.services.registry import ATTACHED, Registry
 from flows.triggers.flow_runs import FlowRun, FlowRuns
 from flows.triggers.receiver import application
 from flows.triggers.watch import Watch
+from tests.prefect_client import talking_to
 
 DELIVERIES = Path(__file__).parent.parent / "deliveries"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -184,7 +184,7 @@ def team(
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
     deploy_without_a_worker(prefect_server, name)
-    with temporary_settings({PREFECT_API_URL: f"{prefect_server.ui_url}/api"}):
+    with talking_to(prefect_server):
         AzureBlobStorageCredentials(connection_string=blob_store.connection_string).save(name, overwrite=True)
         DockerRegistryCredentials(
             registry_url=registry.address, username=registry.username, password=registry.password
@@ -206,7 +206,7 @@ def sender(team: Team) -> Sender:
 
 def deploy_without_a_worker(api: PrefectApi, name: str) -> None:
     """A deployment of ci whose runs nobody takes up."""
-    with httpx.Client(base_url=f"{api.ui_url}/api", trust_env=False) as client:
+    with httpx.Client(base_url=f"{api.ui_url}/api", auth=api.auth, trust_env=False) as client:
         flow = posted(client, "/flows/", {"name": "ci"})
         deployment = {"name": name, "flow_id": flow["id"], "enforce_parameter_schema": False, "tags": ["ci"]}
         posted(client, "/deployments/", deployment)

@@ -112,19 +112,17 @@ def paused(line: Line) -> FlowRun:
 def answer(line: Line, run: FlowRun, **form: object) -> FlowRun:
     """What the form in the UI sends."""
     url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/resume"
-    httpx.post(url, json={"run_input": form}, trust_env=False).raise_for_status()
+    auth = line.platform.api.auth
+    httpx.post(url, json={"run_input": form}, auth=auth, trust_env=False).raise_for_status()
     return line.platform.wait(run)
 
 
 def form_of(line: Line, run: FlowRun) -> str:
     """What the form tells the person who fills it in."""
     url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/input"
-    keys = (
-        httpx.post(f"{url}/filter", json={"prefix": "paused", "limit": 10}, trust_env=False)
-        .raise_for_status()
-        .json()
-    )
-    return "\n".join(entry["value"] for entry in keys)
+    query = {"prefix": "paused", "limit": 10}
+    answer = httpx.post(f"{url}/filter", json=query, auth=line.platform.api.auth, trust_env=False)
+    return "\n".join(entry["value"] for entry in answer.raise_for_status().json())
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""Who has the string gets in at Prefect's server, and nobody else."""
+
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+
+from deployments.local import platform_file, prefect_server, sign_in
+from deployments.local.instance import Instance
+from deployments.local.prefect_api import PrefectApi
+from flows.core.errors import PlatformFailed, SettingsError
+from flows.settings import Embedded
+from flows.triggers.flow_runs import FlowRuns
+from tests.prefect_client import talking_to
+
+
+@pytest.fixture
+def nothing_yet(tmp_path: Path) -> Instance:
+    return Instance("sign-in", tmp_path, tmp_path / "state", Embedded())
+
+
+def test_the_api_answers_401_to_who_does_not_sign_in(prefect_server: PrefectApi) -> None:
+    url = f"{prefect_server.ui_url}/api/flow_runs/filter"
+    for auth in (None, ("slipway", "guessed")):
+        assert httpx.post(url, json={}, auth=auth, trust_env=False).status_code == 401
+    assert httpx.post(url, json={}, auth=prefect_server.auth, trust_env=False).status_code == 200
+
+
+def test_who_does_not_sign_in_is_told_what_to_set(prefect_server: PrefectApi) -> None:
+    stranger = PrefectApi(int(prefect_server.ui_url.rpartition(":")[2]), None)
+    with pytest.raises(PlatformFailed, match="401"), stranger:
+        stranger.queue_limits()
+    with (
+        talking_to(stranger),
+        pytest.raises(SettingsError, match="PREFECT_API_AUTH_STRING"),
+        FlowRuns() as runs,
+    ):
+        runs.with_tags("any")
+
+
+def test_prefects_client_signs_in_by_the_same_string(prefect_server: PrefectApi) -> None:
+    with talking_to(prefect_server), get_client(sync_client=True) as client:
+        assert client.read_flow_runs(limit=1) is not None
+
+
+def test_the_string_is_drawn_once_and_its_owners_alone(nothing_yet: Instance) -> None:
+    assert sign_in.read(nothing_yet) is None
+    drawn = sign_in.ensure(nothing_yet)
+    assert sign_in.ensure(nothing_yet) == drawn == sign_in.read(nothing_yet)
+    assert drawn.startswith("slipway:")
+    assert stat.S_IMODE(sign_in.file(nothing_yet).stat().st_mode) == 0o600
+
+
+def test_programs_of_the_platform_get_the_string(nothing_yet: Instance) -> None:
+    variables = prefect_server.flow_environment(nothing_yet)
+    drawn = sign_in.read(nothing_yet)
+    assert variables["PREFECT_SERVER_API_AUTH_STRING"] == variables["PREFECT_API_AUTH_STRING"] == drawn
+    assert prefect_server.client(nothing_yet).sign_in == drawn
+
+
+def test_the_command_lines_file_is_its_owners_alone(
+    nothing_yet: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = nothing_yet.checkout / "prefect.toml"
+    monkeypatch.setattr(platform_file, "is_main", lambda _: True)
+    monkeypatch.setattr(platform_file, "command_line_file", lambda: file)
+    platform_file.write_command_line(nothing_yet)
+    assert f'auth_string = "{sign_in.read(nothing_yet)}"' in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
