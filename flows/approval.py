@@ -6,6 +6,7 @@ from uuid import UUID
 
 from prefect import runtime
 from prefect.client.orchestration import get_client
+from prefect.events import emit_event
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
@@ -50,6 +51,7 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
     Prefect fails a run whose pause has timed out, whatever it says then. So the time is kept here: at its end
     the form is answered in nobody's name.
     """
+    announce(environment, change)
     form = Approval.with_initial_data(description=change)
     clock = threading.Timer(timeout, _answer_for_nobody, (UUID(str(runtime.flow_run.id)),))
     clock.daemon = True
@@ -61,6 +63,16 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
     finally:
         clock.cancel()
     return Answer(given.approve, given.name, given.comment, timed_out=given.name == NOBODY)
+
+
+def announce(environment: str, change: str) -> None:
+    """Tell Prefect's event feed that somebody has to answer, and what about."""
+    run = runtime.flow_run
+    emit_event(
+        "slipway.approval.wanted",
+        resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},
+        payload={"what": f"{run.name}, for {environment}", "why": change},
+    )
 
 
 def _answer_for_nobody(run: UUID) -> None:

@@ -176,6 +176,19 @@ class Watch(Section):
     deployment: str = "ci/commit"
 
 
+class Runs(Section):
+    """When a flow run is lost: seconds without a heartbeat, of which prefect.yaml asks for one every 30."""
+
+    lost_after: Annotated[float, Field(ge=10)] = 90
+
+
+class Notifications(Section):
+    """Who hears of what went wrong, or waits for a person; None: nobody."""
+
+    block: Annotated[str, Field(pattern=r"^[-a-z0-9]+/[-a-z0-9]+$")] | None = None
+    """Type and name of a Prefect block, as in its URL: slack-webhook/ops."""
+
+
 class Schedule(Section):
     """When what starts by itself, as cron expressions in the project's time zone."""
 
@@ -238,6 +251,8 @@ class Settings(BaseSettings):
     schedule: Schedule = Schedule()
     hooks: Hooks = Hooks()
     watch: Watch = Watch()
+    runs: Runs = Runs()
+    notifications: Notifications = Notifications()
     environments: dict[DnsLabel, Environment] = Field(min_length=1)
     embedded: Embedded = Embedded()
     kubectl: str = "kubectl"

@@ -8,6 +8,7 @@ from typing import Any
 import docker
 
 from deployments.local import (
+    automations,
     blob_store,
     blocks,
     cluster,
@@ -63,6 +64,7 @@ class BringUp:
         )
         ready = self.steps.start("prefect.toml", self._connect, blocks_saved, registered)
         self.steps.start("Receiver of webhooks", self._receive, blocks_saved, registered)
+        self.steps.start("Prefect automations", self._automate, blocks_saved, registered)
         return Parts(server, registry_access, store, self.cluster(), ready)
 
     def ingredients(self) -> None:
@@ -121,6 +123,9 @@ class BringUp:
 
     def _receive(self, _blocks: None, flows_changed: bool, _say: Say) -> None:
         triggers.receive(self.instance, anew=flows_changed)
+
+    def _automate(self, _blocks: None, _registered: bool, say: Say) -> None:
+        automations.ensure(self.instance, say)
 
     def _connect(self, _blocks: None, _registered: bool, _say: Say) -> None:
         platform_file.write_command_line(self.instance)

@@ -1,0 +1,139 @@
+"""Prefect's server with tiny deployments, automations for them, and somebody who takes the notifications."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+
+from deployments import automation_rules, automations
+from deployments.automation_rules import Target
+from deployments.local.polling import wait_until
+from deployments.local.prefect_api import POOL, PrefectApi
+from tests.prefect_client import talking_to
+from tests.triggers.conftest import posted
+
+PATIENCE = 30
+DEPLOYED = {
+    "ci/tiny": "tests.automations.tiny_flows.sleeps",
+    "release/tiny": "tests.automations.tiny_flows.asks",
+    "again/on-crash": "flows.again.again",
+}
+
+
+@dataclass
+class Receiver:
+    """Takes whatever is posted to it, and answers with `status`."""
+
+    url: str
+    status: int = 200
+    bodies: list[str] = field(default_factory=list)
+
+    def next(self) -> Any:
+        """The JSON of the first message that was not taken yet."""
+        wait_until(lambda: bool(self.bodies), PATIENCE, "No notification arrives")
+        return json.loads(self.bodies.pop(0))
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # http.server's name
+            taken.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(taken.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        taken = Receiver(f"http://127.0.0.1:{server.server_address[1]}/")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield taken
+        finally:
+            server.shutdown()
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The server's runs, and what it does about them."""
+
+    api: PrefectApi
+    client: SyncPrefectClient
+    deployments: dict[str, UUID]
+
+    def ensure(self, target: Target | None = None, lost_after: float = 3600) -> list[str]:
+        return automations.apply(self.client, automation_rules.wanted(self.deployments, lost_after, target))
+
+    def save(self, block: Block) -> Target:
+        """The block under a name of its own, as a target."""
+        identity = block.save(f"ops-{uuid.uuid4().hex[:8]}")
+        assert isinstance(identity, UUID)
+        return Target(block.get_block_type_slug(), identity)
+
+    def start(self, deployment: str, tags: tuple[str, ...] = (), **parameters: Any) -> FlowRun:
+        return self.client.create_flow_run_from_deployment(
+            self.deployments[deployment], parameters=parameters, tags=tags
+        )
+
+    def put(self, run: FlowRun, state: str, message: str, name: str | None = None) -> None:
+        """Have the run be in that state, without any worker."""
+        body = {"state": {"type": state, "name": name, "message": message}, "force": True}
+        url = f"{self.api.ui_url}/api/flow_runs/{run.id}/set_state"
+        httpx.post(url, json=body, auth=self.api.auth, trust_env=False).raise_for_status()
+
+    def state_of(self, run: FlowRun) -> str:
+        return self.api.flow_run(str(run.id)).state
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the event feed holds of that name, newest first."""
+        url = f"{self.api.ui_url}/api/events/filter"
+        query = {"filter": {"event": {"name": [name]}}, "limit": 50}
+        answer = httpx.post(url, json=query, auth=self.api.auth, trust_env=False)
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["events"]
+        return found
+
+
+@pytest.fixture
+def operations(prefect_server: PrefectApi) -> Iterator[Operations]:
+    """With no automation of ours, before and after."""
+    with talking_to(prefect_server), get_client(sync_client=True) as client:
+        automations.apply(client, [])
+        with httpx.Client(
+            base_url=f"{prefect_server.ui_url}/api", auth=prefect_server.auth, trust_env=False
+        ) as http:
+            ids = {name: deployed(http, name, entrypoint) for name, entrypoint in DEPLOYED.items()}
+        yield Operations(prefect_server, client, ids)
+        automations.apply(client, [])
+
+
+def deployed(http: httpx.Client, name: str, entrypoint: str) -> UUID:
+    """The id of a deployment that the platform's worker takes the runs of."""
+    flow = posted(http, "/flows/", {"name": f"tiny-{name.partition('/')[0]}"})
+    deployment = {
+        "name": uuid.uuid4().hex[:8],
+        "flow_id": flow["id"],
+        "entrypoint": entrypoint,
+        "work_pool_name": POOL,
+        "work_queue_name": "release",
+        "enforce_parameter_schema": False,
+    }
+    return UUID(posted(http, "/deployments/", deployment)["id"])
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found

@@ -1,0 +1,117 @@
+"""Who hears of what: through a real server, to a receiver on this machine."""
+
+import json
+
+import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.webhook import Webhook
+from prefect.events import emit_event
+from prefect.server.utilities.user_templates import render_user_template_sync
+
+from deployments.automation_rules import Message, Target, as_json
+from deployments.local.polling import wait_until
+from tests.automations.conftest import PATIENCE, Operations, Receiver
+
+WHY = 'TestsFailed: 2 of 12 tests failed: "it" & <that>.\nMend them, and push.'
+
+
+@pytest.fixture
+def webhook(operations: Operations, receiver: Receiver) -> Target:
+    target = operations.save(Webhook(url=receiver.url))
+    operations.ensure(target)
+    return target
+
+
+@pytest.fixture
+def custom(operations: Operations, receiver: Receiver) -> Target:
+    body = {"title": "{{subject}}", "text": "{{body}}"}
+    target = operations.save(CustomWebhookNotificationBlock(name="ops", url=receiver.url, json_data=body))
+    operations.ensure(target)
+    return target
+
+
+def test_failed_ci_is_told_with_its_reason(
+    operations: Operations, receiver: Receiver, custom: Target
+) -> None:
+    run = operations.start("ci/tiny", seconds=0)
+    operations.put(run, "FAILED", WHY)
+    assert receiver.next() == {
+        "title": f"CI failed: {run.name}",
+        "text": f"What: CI failed: {run.name}\nWhy: {WHY}\nWhose move: The commit's author's, unless "
+        "the reason names another. `latest` stays where it was.\n"
+        f"Link: {operations.api.ui_url}/runs/flow-run/{run.id}",
+    }
+
+
+def test_a_failed_release_is_told_to_a_webhook_as_json(
+    operations: Operations, receiver: Receiver, webhook: Target
+) -> None:
+    run = operations.start("release/tiny")
+    operations.put(run, "FAILED", WHY, name="Undone")
+    told = receiver.next()
+    assert told["what"] == f"Failed: {run.name}"
+    assert told["why"] == WHY
+    assert told["move"].startswith("Operations'")
+    assert told["link"] == f"{operations.api.ui_url}/runs/flow-run/{run.id}"
+    assert WHY in told["text"]
+
+
+def test_an_approval_is_asked_for_with_what_would_change(
+    operations: Operations, receiver: Receiver, webhook: Target
+) -> None:
+    run = operations.start("release/tiny")
+    told = receiver.next()
+    assert told["what"] == f"Approval wanted: {run.name}, for production"
+    assert told["why"] == "4f2c9e1 + classifier 1.1.0, for Ada"
+    assert "press Resume" in told["move"]
+    assert told["link"].endswith(f"/runs/flow-run/{run.id}")
+    wait_until(lambda: operations.state_of(run) == "PAUSED", PATIENCE, "The run does not pause")
+    operations.client.resume_flow_run(run.id, run_input={"approve": False, "name": "Ada"})
+    wait_until(lambda: operations.state_of(run) == "COMPLETED", PATIENCE, "The run does not end")
+
+
+def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Receiver, webhook: Target) -> None:
+    wanted = {"what": "No nightly release", "why": "none began", "move": "Operations'", "link": "http://here"}
+    emit_event("slipway.nightly.missing", {"prefect.resource.id": "slipway.nightly"}, payload=wanted)
+    told = receiver.next()
+    assert {key: told[key] for key in wanted} == wanted
+
+
+def test_a_crash_is_told_once_and_the_second_one_as_somebodys_move(
+    operations: Operations, receiver: Receiver, webhook: Target
+) -> None:
+    for tags, move in (((), "Nobody's yet"), (("again",), "Operations'")):
+        run = operations.start("ci/tiny", tags, seconds=0)
+        operations.put(run, "CRASHED", "its process is gone")
+        told = receiver.next()
+        assert (told["what"], told["why"]) == (f"Crashed: {run.name}", "its process is gone")
+        assert told["move"].startswith(move)
+
+
+def test_what_ends_well_and_what_is_not_ours_is_not_told(
+    operations: Operations, receiver: Receiver, webhook: Target
+) -> None:
+    theirs = operations.client.create_flow_run_from_deployment(operations.deployments["again/on-crash"])
+    operations.put(theirs, "FAILED", "not of CI, nor of a release")
+    operations.put(operations.start("ci/tiny", seconds=0), "COMPLETED", "well")
+    last = operations.start("ci/tiny", seconds=0)
+    operations.put(last, "FAILED", "badly")
+    assert receiver.next()["what"] == f"CI failed: {last.name}"
+    assert receiver.bodies == []
+
+
+def test_a_receiver_that_is_down_changes_no_run_and_is_seen_in_the_event_feed(
+    operations: Operations, receiver: Receiver, custom: Target
+) -> None:
+    receiver.status = 503
+    run = operations.start("ci/tiny", seconds=0)
+    operations.put(run, "FAILED", WHY)
+    wait_until(lambda: bool(operations.events("prefect.automation.action.failed")), PATIENCE, "Nobody hears")
+    assert operations.state_of(run) == "FAILED"
+
+
+def test_json_holds_whatever_a_reason_holds() -> None:
+    message = Message("{{ a }}", "{{ b }}", "you", "http://here")
+    rendered = render_user_template_sync(as_json(message), {"a": 'x"y', "b": WHY})
+    assert json.loads(rendered)["why"] == WHY
+    assert json.loads(rendered)["what"] == 'x"y'

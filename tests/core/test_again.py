@@ -1,0 +1,32 @@
+import pytest
+
+from flows.core.again import AGAIN, Ended, Leave, Restart, decide
+
+LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
+
+
+def ended(*tags: str, states: tuple[str, ...] = LOST, deployment: str | None = "d") -> Ended:
+    return Ended(deployment, frozenset(tags), states)
+
+
+@pytest.mark.parametrize("tags", [("release", "nightly"), ("ci",), ()])
+def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
+    assert isinstance(decide(ended(*tags)), Restart)
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (ended(AGAIN), "second try"),
+        (ended("ci", "branch:main", "commit:4f2c9e1"), "the watch"),
+        (ended(states=(*LOST, "SCHEDULED")), "seen to it already"),
+        (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed"),
+        (ended(states=()), "has not crashed"),
+        (ended(states=("RUNNING", "CANCELLING", "CRASHED")), "being cancelled"),
+        (ended(deployment=None), "of no deployment"),
+    ],
+)
+def test_a_run_is_left_alone_and_it_is_said_why(run: Ended, why: str) -> None:
+    decision = decide(run)
+    assert isinstance(decision, Leave)
+    assert why in decision.reason
