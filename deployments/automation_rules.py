@@ -169,7 +169,7 @@ def _crash(after: float) -> ActionTypes:
 
 
 def _start_anew(deployment: UUID) -> ActionTypes:
-    parameters = {"run": "{{ flow_run.id }}", "name": "{{ flow_run.name }}"}
+    parameters = {"run": "{{ flow_run.id|string }}", "name": "{{ flow_run.name }}"}
     return RunDeployment(source="selected", deployment_id=deployment, parameters=parameters)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Protocol, TypeVar
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -149,7 +150,15 @@ def platform(
     kubeconfig = parts.kubeconfig.result()
     assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
     cluster_preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
+    pause_automations(prefect_server)
     return PlatformUnderTest(instance, prefect_server, kubeconfig, source)
+
+
+def pause_automations(api: PrefectApi) -> None:
+    """What tests kill is to stay as it is."""
+    with httpx.Client(base_url=f"{api.ui_url}/api", auth=api.auth, trust_env=False) as client:
+        for automation in client.post("/automations/filter", json={}).raise_for_status().json():
+            client.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
 
 
 @pytest.fixture

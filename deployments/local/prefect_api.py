@@ -154,9 +154,9 @@ class PrefectApi:
         }
         return [_flow_run(found) for found in self._call("POST", "/flow_runs/filter", query)]
 
-    def set_state(self, run: FlowRun, state: str, message: str) -> None:
-        """Put the run into that state, whatever it was in."""
-        body = {"state": {"type": state, "message": message}, "force": True}
+    def set_state(self, run: FlowRun, state: str, message: str, name: str | None = None) -> None:
+        """Put the run into that state, whatever it was in; `name` is what ops read instead of the type."""
+        body = {"state": {"type": state, "name": name, "message": message}, "force": True}
         self._call("POST", f"/flow_runs/{run.id}/set_state", body)
 
     def log_lines(self, run: FlowRun, skip: int) -> list[LogLine]:

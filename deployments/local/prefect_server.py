@@ -23,6 +23,9 @@ environment apart; one that waits for it, or for a person, is not to hold up the
 LIMITS = {"slipway-latest": 1}
 """Global concurrency limits that the flows take slots of, and how many there are."""
 
+STOPPED = "Stopped"
+"""What a run is called that a person ended with the platform: a crash of which nothing is to follow."""
+
 START_TIMEOUT = 180
 """Seconds until a fresh server has made its database, on a busy machine."""
 
@@ -46,7 +49,7 @@ def down(instance: Instance) -> None:
     supervision.stop(instance, WORKER)
     with client(instance) as api:
         if api.is_healthy():
-            give_up_orphans(api)
+            give_up_orphans(api, STOPPED)
     supervision.end(instance)
 
 
@@ -55,10 +58,16 @@ def client(instance: Instance) -> PrefectApi:
     return PrefectApi(instance.ports.prefect_port, sign_in.read(instance))
 
 
-def give_up_orphans(api: PrefectApi) -> None:
-    """Mark runs whose worker is gone as crashed: else they would hold their queue's places for ever."""
-    for run in api.flow_runs("RUNNING", "PENDING", "CANCELLING"):
-        api.set_state(run, "CRASHED", "The platform was stopped while this run was under way.")
+def give_up_orphans(api: PrefectApi, name: str | None = None) -> None:
+    """Mark runs whose worker is gone as crashed: else they would hold their queue's places for ever.
+
+    They are started anew by the automation that does so after a crash, unless they get another `name`.
+    """
+    message = "The platform was stopped while this run was under way."
+    for run in api.flow_runs("RUNNING", "PENDING"):
+        api.set_state(run, "CRASHED", message, name)
+    for run in api.flow_runs("CANCELLING"):
+        api.set_state(run, "CANCELLED", message)
 
 
 def client_settings(instance: Instance) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 
 from deployments import automation_rules, automations
@@ -93,6 +94,11 @@ class Operations:
         body = {"state": {"type": state, "name": name, "message": message}, "force": True}
         url = f"{self.api.ui_url}/api/flow_runs/{run.id}/set_state"
         httpx.post(url, json=body, auth=self.api.auth, trust_env=False).raise_for_status()
+
+    def runs(self, deployment: UUID) -> list[FlowRun]:
+        """Those of the deployment."""
+        wanted = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        return self.client.read_flow_runs(deployment_filter=wanted)
 
     def state_of(self, run: FlowRun) -> str:
         return self.api.flow_run(str(run.id)).state

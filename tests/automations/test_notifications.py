@@ -100,14 +100,25 @@ def test_what_ends_well_and_what_is_not_ours_is_not_told(
     assert receiver.bodies == []
 
 
-def test_a_receiver_that_is_down_changes_no_run_and_is_seen_in_the_event_feed(
-    operations: Operations, receiver: Receiver, custom: Target
-) -> None:
-    receiver.status = 503
+def test_a_target_that_is_down_changes_no_run_and_is_seen_in_the_event_feed(operations: Operations) -> None:
+    target = operations.save(Webhook(url="http://127.0.0.1:1/"))
+    operations.ensure(target)
     run = operations.start("ci/tiny", seconds=0)
     operations.put(run, "FAILED", WHY)
-    wait_until(lambda: bool(operations.events("prefect.automation.action.failed")), PATIENCE, "Nobody hears")
+    wait_until(lambda: bool(undelivered(operations, target)), PATIENCE, "Nobody sees that it is down")
+    assert undelivered(operations, target) == [
+        "Webhook call failed: ConnectError('All connection attempts failed')"
+    ]
     assert operations.state_of(run) == "FAILED"
+
+
+def undelivered(operations: Operations, target: Target) -> list[str]:
+    """Why notifications to the target failed, as the event feed tells it."""
+    failed = operations.events("prefect.automation.action.failed")
+    block = f"prefect.block-document.{target.id}"
+    return [
+        e["payload"]["reason"] for e in failed if block in {r["prefect.resource.id"] for r in e["related"]}
+    ]
 
 
 def test_json_holds_whatever_a_reason_holds() -> None:

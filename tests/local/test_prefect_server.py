@@ -93,10 +93,12 @@ def test_with_everything_dead_bringing_up_repairs_it(
 def test_runs_whose_worker_is_gone_do_not_hold_their_place(
     prefect_server: PrefectApi, deployments: dict[str, str]
 ) -> None:
-    run = prefect_server.start("ci/commit", {"ref": "no-such-ref"})
-    prefect_server.set_state(run, "RUNNING", "as if a worker had it")
+    under_way, cancelled = (prefect_server.start("ci/commit", {"ref": "no-such-ref"}) for _ in range(2))
+    prefect_server.set_state(under_way, "RUNNING", "as if a worker had it")
+    prefect_server.set_state(cancelled, "CANCELLING", "a person has cancelled it")
     embedded.give_up_orphans(prefect_server)
-    assert prefect_server.flow_run(run.id).state == "CRASHED"
+    assert prefect_server.flow_run(under_way.id).state == "CRASHED"
+    assert prefect_server.flow_run(cancelled.id).state == "CANCELLED"
 
 
 def test_no_telemetry_leaves_the_machine(instance: Instance) -> None:

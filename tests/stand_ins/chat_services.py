@@ -1,0 +1,61 @@
+"""Slack, Teams and SendGrid, as far as a notification goes: a proxy on loopback that answers in their names.
+
+Whoever sends through it, and trusts its authority, finds at every address a service that takes all it is given.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.services.certificates import served
+
+DAY = timedelta(days=1)
+
+
+@dataclass
+class ChatServices:
+    """Where the proxy listens, whom to trust, and what it was given: address and JSON."""
+
+    proxy: str
+    authority: Path
+    taken: list[tuple[str, Any]] = field(default_factory=list)
+
+
+@contextmanager
+def chat_services(folder: Path) -> Iterator[ChatServices]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        host = ""
+
+        def do_CONNECT(self) -> None:  # http.server's name
+            self.host = self.path.partition(":")[0]
+            self.send_response(200)
+            self.end_headers()
+            context = served(folder, self.host, ends=datetime.now(UTC) + DAY)
+            self.connection = context.wrap_socket(self.connection, server_side=True)
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+
+        def do_POST(self) -> None:  # http.server's name
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            services.taken.append((f"{self.host}{self.path.partition('?')[0]}", json.loads(body)))
+            self.send_response(202 if "sendgrid" in self.host else 200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        services = ChatServices(f"http://127.0.0.1:{server.server_address[1]}", folder / "ca.crt")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield services
+        finally:
+            server.shutdown()
