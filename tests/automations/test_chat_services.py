@@ -1,12 +1,17 @@
 """What arrives at Slack, Teams and SendGrid through Prefect's blocks for them."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.blocks.abstract import NotificationBlock
-from prefect.blocks.notifications import MicrosoftTeamsWebhook, SendgridEmail, SlackWebhook
+from prefect.blocks.notifications import (
+    AbstractAppriseNotificationBlock,
+    MicrosoftTeamsWebhook,
+    SendgridEmail,
+    SlackWebhook,
+)
 from prefect.server.utilities.user_templates import render_user_template_sync
 from pydantic import SecretStr
 
@@ -58,11 +63,12 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatSe
     ids=["slack", "teams", "sendgrid"],
 )
 def test_a_message_arrives_with_what_why_whose_move_and_link(
-    services: ChatServices, block: NotificationBlock, address: str
+    services: ChatServices, block: AbstractAppriseNotificationBlock, address: str
 ) -> None:
     subject = render_user_template_sync(NIGHTLY_MISSING.what, {"event": EVENT})
+    body = render_user_template_sync(as_text(NIGHTLY_MISSING), {"event": EVENT})
     with block.raise_on_failure():
-        block.notify(render_user_template_sync(as_text(NIGHTLY_MISSING), {"event": EVENT}), subject)
+        asyncio.run(block.anotify(body, subject))
     [(reached, content)] = services.taken
     assert reached == address
     told = json.dumps(content, ensure_ascii=False)

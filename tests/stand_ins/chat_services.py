@@ -1,6 +1,6 @@
 """Slack, Teams and SendGrid, as far as a notification goes: a proxy on loopback that answers in their names.
 
-Whoever sends through it, and trusts its authority, finds at every address a service that takes all it is given.
+Whoever sends through it and trusts its authority finds a service at every address that takes all it is given.
 """
 
 import json
@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from deployments.local.certificates import ensure_authority
 from tests.services.certificates import served
 
 DAY = timedelta(days=1)
@@ -38,6 +39,7 @@ def chat_services(folder: Path) -> Iterator[ChatServices]:
             self.send_response(200)
             self.end_headers()
             context = served(folder, self.host, ends=datetime.now(UTC) + DAY)
+            self.close_connection = False  # whoever asks in HTTP/1.0 goes on all the same
             self.connection = context.wrap_socket(self.connection, server_side=True)
             self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
 
@@ -52,6 +54,7 @@ def chat_services(folder: Path) -> Iterator[ChatServices]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
+    ensure_authority(folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         services = ChatServices(f"http://127.0.0.1:{server.server_address[1]}", folder / "ca.crt")
         threading.Thread(target=server.serve_forever, daemon=True).start()
