@@ -21,8 +21,7 @@ from deployments import automation_rules, automations
 from deployments.automation_rules import Target
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import POOL, PrefectApi
-from tests.prefect_client import talking_to
-from tests.triggers.conftest import posted
+from tests.prefect_client import asking, talking_to
 
 PATIENCE = 30
 DEPLOYED = {
@@ -92,8 +91,8 @@ class Operations:
     def put(self, run: FlowRun, state: str, message: str, name: str | None = None) -> None:
         """Have the run be in that state, without any worker."""
         body = {"state": {"type": state, "name": name, "message": message}, "force": True}
-        url = f"{self.api.ui_url}/api/flow_runs/{run.id}/set_state"
-        httpx.post(url, json=body, auth=self.api.auth, trust_env=False).raise_for_status()
+        with asking(self.api) as client:
+            client.post(f"/flow_runs/{run.id}/set_state", json=body).raise_for_status()
 
     def runs(self, deployment: UUID) -> list[FlowRun]:
         """Those of the deployment."""
@@ -105,9 +104,9 @@ class Operations:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the event feed holds of that name, newest first."""
-        url = f"{self.api.ui_url}/api/events/filter"
         query = {"filter": {"event": {"name": [name]}}, "limit": 50}
-        answer = httpx.post(url, json=query, auth=self.api.auth, trust_env=False)
+        with asking(self.api) as client:
+            answer = client.post("/events/filter", json=query)
         found: list[dict[str, Any]] = answer.raise_for_status().json()["events"]
         return found
 
@@ -117,9 +116,7 @@ def operations(prefect_server: PrefectApi) -> Iterator[Operations]:
     """With no automation of ours, before and after."""
     with talking_to(prefect_server), get_client(sync_client=True) as client:
         automations.apply(client, [])
-        with httpx.Client(
-            base_url=f"{prefect_server.ui_url}/api", auth=prefect_server.auth, trust_env=False
-        ) as http:
+        with asking(prefect_server) as http:
             ids = {name: deployed(http, name, entrypoint) for name, entrypoint in DEPLOYED.items()}
         yield Operations(prefect_server, client, ids)
         automations.apply(client, [])
@@ -127,7 +124,7 @@ def operations(prefect_server: PrefectApi) -> Iterator[Operations]:
 
 def deployed(http: httpx.Client, name: str, entrypoint: str) -> UUID:
     """The id of a deployment that the platform's worker takes the runs of."""
-    flow = posted(http, "/flows/", {"name": f"tiny-{name.partition('/')[0]}"})
+    flow = http.post("/flows/", json={"name": f"tiny-{name.partition('/')[0]}"}).raise_for_status().json()
     deployment = {
         "name": uuid.uuid4().hex[:8],
         "flow_id": flow["id"],
@@ -136,7 +133,7 @@ def deployed(http: httpx.Client, name: str, entrypoint: str) -> UUID:
         "work_queue_name": "release",
         "enforce_parameter_schema": False,
     }
-    return UUID(posted(http, "/deployments/", deployment)["id"])
+    return UUID(http.post("/deployments/", json=deployment).raise_for_status().json()["id"])
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from flows.services.model_store import ModelStore
 from flows.services.registry import ATTACHED, Registry
 from tests.flows.environments import manifests_with
 from tests.platform_under_test import PlatformUnderTest
-from tests.prefect_client import talking_to
+from tests.prefect_client import asking, talking_to
 
 TEAM_APP = Path(__file__).parent / "team_app"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -175,9 +175,8 @@ class Ended:
         return "\n".join(line["message"] for line in found)
 
     def _of_this_run(self, what: str, table: str, key: str) -> list[dict[str, Any]]:
-        url = f"{self.platform.api.ui_url}/api/{what}/filter"
-        auth = self.platform.api.auth
-        answer = httpx.post(url, json={table: {key: {"any_": [self.id]}}}, auth=auth, trust_env=False)
+        with asking(self.platform.api) as client:
+            answer = client.post(f"/{what}/filter", json={table: {key: {"any_": [self.id]}}})
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 

@@ -18,6 +18,7 @@ from flows.core.errors import PermanentError
 from flows.flow_run import reported_run
 from flows.runs_list import failures_told, show
 from tests.a_record import good
+from tests.prefect_client import asking, talking_to
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
 LINES: list[UnreliableLine] = []
@@ -50,9 +51,7 @@ def tiny(environment: str, fails: bool = False) -> State[None]:
 @pytest.fixture
 def api(prefect_server: PrefectApi) -> Iterator[httpx.Client]:
     """The server, to which flows in this process talk as well."""
-    url = f"{prefect_server.ui_url}/api"
-    quick = {PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}
-    with temporary_settings(quick), httpx.Client(base_url=url, trust_env=False) as client:
+    with talking_to(prefect_server), asking(prefect_server) as client:
         yield client
 
 
@@ -103,7 +102,8 @@ def test_a_server_that_is_away_fails_no_run_at_the_ledger(
     assert port
     with breaking_line(port) as line:
         LINES.append(line)
-        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{line.port}/api"}):
+        through_it = {PREFECT_API_URL: f"http://127.0.0.1:{line.port}/api", PREFECT_CLIENT_MAX_RETRIES: 0}
+        with temporary_settings(through_it):
             state = tiny("production", return_state=True)
         LINES.clear()
     run = ended(api, state)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from deployments.local.polling import wait_until
@@ -11,7 +10,7 @@ from flows.core.run_names import branch_tag, commit_tag
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.watch import Watch
 from tests.flows.conftest import Line
-from tests.triggers.conftest import posted
+from tests.prefect_client import asking
 
 PATIENCE = 60
 
@@ -19,8 +18,7 @@ PATIENCE = 60
 @pytest.fixture
 def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """One that starts runs of the line."""
-    api = line.platform.api
-    with httpx.Client(base_url=f"{api.ui_url}/api", auth=api.auth, trust_env=False) as client:
+    with asking(line.platform.api) as client:
         ours: dict[str, Any] = client.get("/deployments/name/ci/commit").raise_for_status().json()
         kept = ("flow_id", "entrypoint", "work_queue_name", "parameter_openapi_schema", "tags")
         deployment = {key: ours[key] for key in kept} | {
@@ -28,7 +26,7 @@ def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
             "work_pool_name": ours["work_pool_name"],
             "job_variables": {"env": line.environment},
         }
-        posted(client, "/deployments/", deployment)
+        client.post("/deployments/", json=deployment).raise_for_status()
     monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", f"ci/{line.model}")
     return Watch(print)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from flask.testing import FlaskClient
 from prefect.blocks.system import Secret
@@ -19,7 +18,6 @@ from prefect_docker import DockerRegistryCredentials
 
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.instance import Instance
-from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from deployments.local.prefect_server import flow_environment
 from deployments.local.registry import RegistryAccess
@@ -35,7 +33,7 @@ from flows.services.registry import ATTACHED, Registry
 from flows.triggers.flow_runs import FlowRun, FlowRuns
 from flows.triggers.receiver import application
 from flows.triggers.watch import Watch
-from tests.prefect_client import talking_to
+from tests.prefect_client import asking, talking_to
 
 DELIVERIES = Path(__file__).parent.parent / "deliveries"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -206,20 +204,7 @@ def sender(team: Team) -> Sender:
 
 def deploy_without_a_worker(api: PrefectApi, name: str) -> None:
     """A deployment of ci whose runs nobody takes up."""
-    with httpx.Client(base_url=f"{api.ui_url}/api", auth=api.auth, trust_env=False) as client:
-        flow = posted(client, "/flows/", {"name": "ci"})
+    with asking(api) as client:
+        flow = client.post("/flows/", json={"name": "ci"}).raise_for_status().json()
         deployment = {"name": name, "flow_id": flow["id"], "enforce_parameter_schema": False, "tags": ["ci"]}
-        posted(client, "/deployments/", deployment)
-
-
-def posted(client: httpx.Client, path: str, content: dict[str, Any]) -> dict[str, Any]:
-    """The answer, once the server is not too busy to give one."""
-    answers: list[httpx.Response] = []
-
-    def is_answered() -> bool:
-        answers.append(client.post(path, json=content))
-        return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
-
-    wait_until(is_answered, 60, "The server is too busy")
-    found: dict[str, Any] = answers[-1].raise_for_status().json()
-    return found
+        client.post("/deployments/", json=deployment).raise_for_status()

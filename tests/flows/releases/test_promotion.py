@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from deployments.local.polling import wait_until
@@ -17,6 +16,7 @@ from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
 from tests.flows.releases.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
+from tests.prefect_client import asking
 
 STAGING, PRODUCTION = Place("staging"), Place("production")
 APPROVAL = "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL"
@@ -111,17 +111,16 @@ def paused(line: Line) -> FlowRun:
 
 def answer(line: Line, run: FlowRun, **form: object) -> FlowRun:
     """What the form in the UI sends."""
-    url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/resume"
-    auth = line.platform.api.auth
-    httpx.post(url, json={"run_input": form}, auth=auth, trust_env=False).raise_for_status()
+    with asking(line.platform.api) as client:
+        client.post(f"/flow_runs/{run.id}/resume", json={"run_input": form}).raise_for_status()
     return line.platform.wait(run)
 
 
 def form_of(line: Line, run: FlowRun) -> str:
     """What the form tells the person who fills it in."""
-    url = f"{line.platform.api.ui_url}/api/flow_runs/{run.id}/input"
     query = {"prefix": "paused", "limit": 10}
-    answer = httpx.post(f"{url}/filter", json=query, auth=line.platform.api.auth, trust_env=False)
+    with asking(line.platform.api) as client:
+        answer = client.post(f"/flow_runs/{run.id}/input/filter", json=query)
     return "\n".join(entry["value"] for entry in answer.raise_for_status().json())
 
 
