@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.schemas.objects import FlowRun
 from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
@@ -25,6 +26,12 @@ TELL_EVERY = 2.0
 
 LATEST = "slipway-latest"
 """The global concurrency limit of 1 under which `latest` moves: a registry can't compare and set."""
+
+AGAIN = "again"
+"""Tag of a run that was started in place of one that crashed, and has the tags of that one."""
+
+BY_SCHEDULE = "auto-scheduled"
+"""Tag that Prefect's scheduler gives its runs."""
 
 LOCK_TIMEOUT = 300
 ASK_FOR = 5
@@ -88,10 +95,24 @@ def reported_run(key: str) -> Iterator[tuple[Run, dict[str, object]]]:
         report.publish(run, key, facts)
 
 
+def this_run() -> FlowRun | None:
+    """The run that this code is in, as the server knew it when it began; None outside of any."""
+    context = FlowRunContext.get()
+    return context.flow_run if context else None
+
+
+def started_by_clock(run: FlowRun) -> bool:
+    """Whether a schedule made the run, or the one that it stands in for.
+
+    A run that is started anew has the tags of the one that crashed, Prefect's mark of a schedule among them.
+    """
+    return bool(run.auto_scheduled) or (AGAIN in run.tags and BY_SCHEDULE in run.tags)
+
+
 def was_scheduled() -> bool:
     """Whether the clock started this run, and not a person."""
-    context = FlowRunContext.get()
-    return bool(context and context.flow_run and context.flow_run.auto_scheduled)
+    run = this_run()
+    return run is not None and started_by_clock(run)
 
 
 def asked_by(name: str) -> str:

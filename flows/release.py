@@ -25,6 +25,7 @@ from flows.core.record import Record
 from flows.core.release import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
 from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name
 from flows.flow_run import asked_by, reported_run, was_scheduled
+from flows.nightly import is_nightly, once_a_night
 from flows.releasing import put_in_force, reconcile, turn
 from flows.run import Run
 from flows.runs_list import failures_told, show
@@ -62,8 +63,17 @@ def release(
         request = Request(environment, image, reason, asked_by(by), is_wish(environment), force)
         if environment != EVERY:
             run.settings.environment(environment)  # an unknown one is told before anything is asked
-            return _state([release_to(run, facts, request)])
+        if is_nightly():
+            return once_a_night(
+                run, lambda: _release(run, facts, request), lambda: _recover_everywhere(run, facts)
+            )
+        return _release(run, facts, request)
+
+
+def _release(run: Run, facts: Facts, request: Request) -> State[None]:
+    if request.environment == EVERY:
         return _state(release_to_each(run, facts, request))
+    return _state([release_to(run, facts, request)])
 
 
 def is_wish(environment: str) -> bool:
@@ -178,6 +188,11 @@ def _recover_what_is_left(run: Run, facts: Facts, environment: str) -> None:
             _mend(run, facts, here, lambda _: True)
     except LockedByAnother as other:
         facts[f"{environment}: under way"] = other
+
+
+def _recover_everywhere(run: Run, facts: Facts) -> None:
+    for environment in run.settings.environments:
+        _recover_what_is_left(run, facts, environment)
 
 
 def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:

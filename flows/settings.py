@@ -7,12 +7,14 @@ none of them: the `credentials` keys name Prefect blocks.
 
 import os
 import tomllib
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
+from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -33,6 +35,7 @@ from pydantic_settings import (
 )
 
 from flows.core.errors import SettingsError
+from flows.core.night import Nights, date_without_night
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EMBEDDED = "embedded"
@@ -189,10 +192,25 @@ class Notifications(Section):
     """Type and name of a Prefect block, as in its URL: slack-webhook/ops."""
 
 
+def _cron(expression: str) -> str:
+    try:
+        next(CronSim(expression, datetime(2026, 1, 1)))
+    except (CronSimError, StopIteration):
+        raise ValueError("must be a cron expression such as 0 2 * * *") from None
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+
+
 class Schedule(Section):
     """When what starts by itself, as cron expressions in the project's time zone."""
 
-    nightly: str = "0 2 * * *"
+    nightly: Cron = "0 2 * * *"
+    nightly_by: Cron = "0 4 * * *"
+    """When the night has to have an outcome; if it has none, that is told."""
+    catch_up: PositiveFloat = 4
+    """Hours for which a night that was missed is caught up with."""
 
 
 class Environment(Section):
@@ -281,6 +299,22 @@ class Settings(BaseSettings):
                 f"It names: {known}. Choose one of them, or add [environments.{name}].",
             )
         return self.environments[name]
+
+    @model_validator(mode="after")
+    def _a_night_a_date(self) -> Self:
+        cron = self.schedule.nightly
+        date = date_without_night(cron, ZoneInfo(self.timezone), datetime.now(UTC).date())
+        if date is not None:
+            raise ValueError(
+                f"schedule.nightly is {cron!r}, a time that {self.timezone} leaves out on {date}: the run "
+                "would fall on the date before, which then has two; choose a later hour"
+            )
+        return self
+
+    @property
+    def nights(self) -> Nights:
+        """When the nightly release is due."""
+        return Nights(self.schedule.nightly, ZoneInfo(self.timezone), timedelta(hours=self.schedule.catch_up))
 
     @property
     def wants_embedded_cluster(self) -> bool:

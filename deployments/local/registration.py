@@ -20,7 +20,11 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
     What was registered is remembered with the ids that the server gave: a new database, or a deployment
     deleted in the UI, makes it happen again.
     """
-    variables = {"slipway_nightly": settings.schedule.nightly, "slipway_timezone": settings.timezone}
+    variables = {
+        "slipway_nightly": settings.schedule.nightly,
+        "slipway_nightly_by": settings.schedule.nightly_by,
+        "slipway_timezone": settings.timezone,
+    }
     memory = instance.state / "registered.json"
     fingerprint = _fingerprint(instance.checkout, variables)
     if memory.exists() and json.loads(memory.read_text()) == [fingerprint, api.deployment_ids()]:

@@ -226,6 +226,10 @@ class UndoFailed(PermanentError):
     """A release failed, and so did undoing it: a person has to look."""
 
 
+class NightlyMissing(PermanentError):
+    """A night has no outcome by the time at which it should have one."""
+
+
 # the embedded platform
 
 

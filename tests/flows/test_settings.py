@@ -55,6 +55,8 @@ def test_the_projects_own_file_is_valid(written: Path) -> None:
             'branch = "main"',
             "unknown key 'source.branch'; allowed here: repository",
         ),
+        ('nightly = "0 2', 'nightly = "2', "key 'schedule.nightly' is '2 * * *': must be a cron expression"),
+        ("catch_up = 4", "catch_up = 0", "key 'schedule.catch_up' is 0"),
         ("interval = 60", "interval = 0", "key 'watch.interval' is 0"),
         ('repository = "."', 'repository = "https://me:pw@example.org/a"', "must hold no password"),
     ],
@@ -89,4 +91,12 @@ def test_a_variable_wins_over_the_platform_and_that_over_the_file(
 def test_a_wrong_variable_is_named(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_APP__PORT", "many")
     with pytest.raises(SettingsError, match=r"SLIPWAY_APP__PORT.*'app.port' is 'many'"):
+        settings.load()
+
+
+def test_a_night_at_a_time_that_its_zone_leaves_out_at_midnight_is_refused(written: Path) -> None:
+    spoil(written, 'timezone = "Europe/Berlin"', 'timezone = "America/Havana"')
+    assert settings.load().nights.zone.key == "America/Havana"
+    spoil(written, 'nightly = "0 2', 'nightly = "0 0')
+    with pytest.raises(SettingsError, match=r"a time that America/Havana leaves out on 20\d\d-03-"):
         settings.load()

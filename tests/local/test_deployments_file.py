@@ -79,9 +79,13 @@ def test_the_nightly_schedule_comes_from_the_settings() -> None:
     assert [(s["cron"], s["timezone"]) for s in schedules["nightly"]] == [
         ("{{ prefect.variables.slipway_nightly }}", "{{ prefect.variables.slipway_timezone }}")
     ]
+    assert [(s["cron"], s["timezone"]) for s in schedules["by-morning"]] == [
+        ("{{ prefect.variables.slipway_nightly_by }}", "{{ prefect.variables.slipway_timezone }}")
+    ]
 
 
 def test_the_settings_hold_a_schedule_that_prefect_takes() -> None:
     settings = load()
     assert CronSchedule(cron=settings.schedule.nightly, timezone=settings.timezone).cron == "0 2 * * *"
+    assert CronSchedule(cron=settings.schedule.nightly_by, timezone=settings.timezone).cron == "0 4 * * *"
     assert settings.timezone in available_timezones()

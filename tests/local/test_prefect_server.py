@@ -26,13 +26,19 @@ def deployments(prefect_server: PrefectApi, instance: Instance, settings: Writte
     return prefect_server.deployment_ids()
 
 
-def test_the_nightly_release_gets_its_runs_scheduled(
-    prefect_server: PrefectApi, deployments: dict[str, str], settings: WrittenSettings
+@pytest.mark.parametrize(("name", "hour"), [("release/nightly", 2), ("nightly-check/by-morning", 4)])
+def test_every_night_gets_its_run_scheduled_and_its_check(
+    prefect_server: PrefectApi,
+    deployments: dict[str, str],
+    settings: WrittenSettings,
+    name: str,
+    hour: int,
 ) -> None:
-    nightly = deployments["release/nightly"]
+    nightly = deployments[name]
     wait_until(lambda: len(prefect_server.scheduled_times(nightly)) >= 3, 30, "Nothing was scheduled")
     due = [t.astimezone(ZoneInfo(settings.timezone)) for t in prefect_server.scheduled_times(nightly)]
-    assert {(time.hour, time.minute) for time in due} == {(2, 0)}
+    assert {(time.hour, time.minute) for time in due} == {(hour, 0)}
+    assert len({time.date() for time in due}) == len(due)
 
 
 def test_every_deployment_of_the_file_is_registered(deployments: dict[str, str]) -> None:
@@ -49,7 +55,7 @@ def test_registering_again_does_nothing_until_something_changes(
 
 
 def test_queues_limit_what_runs_at_once(prefect_server: PrefectApi) -> None:
-    assert prefect_server.queue_limits() == {"ci": 2, "release": 4}
+    assert prefect_server.queue_limits() == {"ci": 2, "release": 4, "checks": 2}
 
 
 def test_the_command_line_talks_to_the_server_without_any_export(

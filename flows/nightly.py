@@ -1,0 +1,129 @@
+"""What makes a run the release of a night, once; and the table of nights, which is written here alone."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import Artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+)
+from prefect.client.schemas.objects import Artifact as ArtifactResponse
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import PrefectException
+from prefect.states import Completed
+from prefect.utilities.urls import url_for
+
+from flows.core.errors import SlipwayError
+from flows.core.night import Go, Known, NightlyRun, Nights
+from flows.core.night_outcome import NIGHTS_KEPT, Row, bounded, table
+from flows.flow_run import AGAIN, started_by_clock, this_run, was_scheduled
+from flows.run import Run
+
+NIGHTLY = "nightly"
+"""The tag of the deployment whose scheduled runs are nights, and the key of the table."""
+
+RUNS_READ = 200
+"""The newest so many: more than there are nights in the table, with all that people start by hand."""
+
+
+def is_nightly() -> bool:
+    """Whether the clock started this run as the release of a night."""
+    run = this_run()
+    return run is not None and was_scheduled() and NIGHTLY in run.tags and run.deployment_id is not None
+
+
+def once_a_night(run: Run, release: Callable[[], State[None]], recover: Callable[[], None]) -> State[None]:
+    """What `release` ends with, if that of the night is this run's; else a state Skipped that says why.
+
+    Either way the table has it. `recover` mends what a crashed run left, where it is too late for more.
+    """
+    this = this_run()
+    assert this is not None
+    deployment = UUID(str(this.deployment_id))
+    known = known_runs(deployment, run.settings.nights)
+    own = next(one for one in known.runs if one.id == str(this.id))
+    decision = known.decide(own)
+    try:
+        if isinstance(decision, Go):
+            state = release()
+        else:
+            if own.again:
+                recover()
+            state = Completed(name="Skipped", message=f"No release: {decision.reason}.")
+    except SlipwayError as error:
+        failed = replace(own, state="FAILED", state_name="Failed", message=str(error))
+        _publish_end(run, deployment, failed)
+        raise
+    ended = replace(own, state=state.type.value, state_name=state.name or "", message=state.message or "")
+    _publish_end(run, deployment, ended)
+    return state
+
+
+def known_runs(deployment: UUID, nights: Nights) -> Known:
+    """The runs of a deployment since somewhat more nights ago than the table has."""
+    now = datetime.now(UTC)
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=now - timedelta(days=NIGHTS_KEPT + 5)),
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=RUNS_READ
+        )
+    return Known([nightly_run(one) for one in found], nights, now)
+
+
+def nightly_run(found: FlowRun) -> NightlyRun:
+    """A run as the decision sees it."""
+    due = _plain(found.expected_start_time) or _plain(found.created)
+    assert due is not None
+    return NightlyRun(
+        id=str(found.id),
+        due=due,
+        started=_plain(found.start_time),
+        state=found.state_type.value if found.state_type else "SCHEDULED",
+        state_name=found.state_name or "",
+        message=(found.state.message if found.state else None) or "",
+        by_clock=started_by_clock(found),
+        again=AGAIN in found.tags,
+    )
+
+
+def publish_table(known: Known, *further: Row) -> None:
+    """The table as the runs say, over the one before; `further` rows are of nights without a run."""
+    rows = bounded([*table(_rows_before(), known, link), *further])
+    create_table_artifact([dict(one) for one in rows], key=NIGHTLY, description="What became of each night")
+
+
+def link(run: str) -> str:
+    """Where a person sees the run."""
+    return url_for("flow-run", obj_id=run) or ""
+
+
+def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
+    """The table with this run as it is about to end; what is in its way must not fail a release."""
+    try:
+        known = known_runs(deployment, run.settings.nights)
+        others = [one for one in known.runs if one.id != own.id]
+        publish_table(replace(known, runs=[*others, own]))
+    except (PrefectException, httpx.HTTPError) as error:
+        run.say(f"The table of nights was not written: {error}")
+
+
+def _plain(moment: datetime | None) -> datetime | None:
+    """Without what Prefect's own type of it does otherwise."""
+    return None if moment is None else datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def _rows_before() -> list[Row]:
+    before = cast(ArtifactResponse | None, Artifact.get(NIGHTLY))
+    return json.loads(str(before.data)) if before and before.data else []

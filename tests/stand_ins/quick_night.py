@@ -1,0 +1,25 @@
+"""A nightly release that takes no time: it says what it would have released, in place of releasing."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.core.errors import ReleaseUndone
+from flows.flow_run import reported_run
+from flows.nightly import once_a_night
+
+
+@flow(name="quick-night")
+def quick_night(fails: bool = False) -> State[None]:
+    """Release nothing, or fail to."""
+
+    def release() -> State[None]:
+        if fails:
+            raise ReleaseUndone("Release 7 was undone.")
+        return Completed(message="staging runs abc.")
+
+    def recover() -> None:
+        run.say("nothing was left")
+
+    with reported_run("quick-night") as (run, _facts):
+        return once_a_night(run, release, recover)
