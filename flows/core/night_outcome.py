@@ -1,5 +1,6 @@
 """What became of a night: for whoever has to be told by morning, and for the table of nights."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,6 +8,9 @@ from datetime import date, datetime
 from flows.core.night import Known, NightlyRun, Skip
 
 NIGHTS_KEPT = 30
+
+PREFECT_SAYS = r"^Flow run encountered an exception: \w+: "
+"""Before what an error says itself."""
 
 COLUMNS = ("night", "outcome", "why", "run")
 Row = Mapping[str, str]
@@ -42,7 +46,7 @@ class Standing:
 
 def outcome_of(run: NightlyRun) -> Outcome:
     """What a run's state says."""
-    why = run.message.removeprefix("Flow run encountered an exception: ")
+    why = re.sub(PREFECT_SAYS, "", run.message)
     match run.state:
         case "COMPLETED":
             words = {"Completed": "released", "Skipped": "skipped"}
