@@ -133,6 +133,26 @@ class FlowRuns:
         found = self._ask("POST", "/flow_runs/filter", query).json()
         return next((_flow_run(run) for run in found if run["auto_scheduled"]), None)
 
+    def not_begun(self, deployment: str, since: datetime) -> list[FlowRun]:
+        """The runs of that deployment's work pool that a worker has taken, and that wait since before `since`."""
+        pool = self._deployment(deployment)["work_pool_name"]
+        if pool is None:
+            return []
+        query = {
+            "work_pools": {"name": {"any_": [pool]}},
+            "flow_runs": {
+                "state": {"type": {"any_": ["PENDING"]}},
+                "expected_start_time": {"before_": str(since)},
+            },
+        }
+        found = self._ask("POST", "/flow_runs/filter", query).json()
+        return [_flow_run(one) for one in found if datetime.fromisoformat(one["state"]["timestamp"]) < since]
+
+    def crash(self, run: FlowRun, reason: str) -> None:
+        """Mark a run as crashed, which says why."""
+        state = {"type": "CRASHED", "name": "Crashed", "message": reason}
+        self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
+
     def has_pushed(self, run: FlowRun) -> bool:
         """Whether its image is in the registry, or on the way there."""
         query = {

@@ -10,6 +10,7 @@ loses nothing.
 import signal
 import sys
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
 from types import FrameType
@@ -30,6 +31,10 @@ REMOTE_TIMEOUT = 30
 """Seconds for a list of branches."""
 
 
+LOST_AFTER = 120
+"""Seconds from a worker's taking a run to the start of its process, which takes ten on a busy machine."""
+
+
 @dataclass
 class Watch:
     """One watch; `say` takes what it starts, and what is in its way: each once."""
@@ -43,6 +48,7 @@ class Watch:
     def look(self) -> None:
         """Start what is missing; what is in the way is told when it appears and when it has passed."""
         try:
+            self.give_up_lost(datetime.now(UTC))
             self._look()
         except SlipwayError as error:
             if self._complaint is not type(error):
@@ -52,6 +58,17 @@ class Watch:
             if self._complaint is not None:
                 self.say("What was in the way has passed.")
             self._complaint = None
+
+    def give_up_lost(self, now: datetime) -> None:
+        """Mark runs as crashed that a worker took and did not begin, because it, or the server, ended then.
+
+        Nothing else would: no worker takes them again, and what never ran has no heartbeat that could stop.
+        """
+        with FlowRuns() as runs:
+            deployment = configuration.load().watch.deployment
+            for lost in runs.not_begun(deployment, now - timedelta(seconds=LOST_AFTER)):
+                runs.crash(lost, f"A worker took it, and no process has begun it in {LOST_AFTER} s.")
+                self.say(f"Given up, as no process has begun it: {runs.link(lost.id)}")
 
     def _look(self) -> None:
         run = outside_run("watch", _unheard)

@@ -106,6 +106,14 @@ class Team:
     def set_state(self, run: FlowRun, state: str) -> None:
         self.api.set_state(self.api.flow_run(run.id), state, "a test says so")
 
+    def has_a_work_pool(self) -> None:
+        """Give the deployment one, of which there is no worker."""
+        with httpx.Client(base_url=f"{self.api.ui_url}/api", trust_env=False) as client:
+            posted(client, "/work_pools/", {"name": self.model, "type": "process"})
+            found = client.get(f"/deployments/name/{self.deployment}").raise_for_status().json()
+            changed = client.patch(f"/deployments/{found['id']}", json={"work_pool_name": self.model})
+            changed.raise_for_status()
+
     def watch(self) -> Watch:
         """A watch that has not looked yet; what it says is kept in `said`."""
         return Watch(self.said.append)

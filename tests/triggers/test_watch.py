@@ -1,6 +1,7 @@
 """What is wanted and not built is found, whatever was lost; and what is in the way is told once."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from flows.core.run_names import branch_tag, commit_tag
 from flows.services.blob_store import BlobStore
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import application
+from flows.triggers.watch import LOST_AFTER
 from tests.triggers.conftest import MODELS, Sender, Team
 
 
@@ -149,6 +151,24 @@ def test_what_crashed_is_started_anew(team: Team) -> None:
     sha, watch = team.commit(), team.watch()
     watch.look()
     team.set_state(team.only_run(sha), "CRASHED")
+    watch.look()
+    assert [run.state for run in team.runs(sha)] == ["CRASHED", "SCHEDULED"]
+
+
+def test_a_run_that_a_worker_took_and_nothing_began_is_given_up_and_started_anew(team: Team) -> None:
+    """As when the worker is killed in that moment: no worker takes it again."""
+    team.has_a_work_pool()
+    sha = team.commit()
+    watch = team.watch()
+    watch.look()
+    taken = team.only_run(sha)
+    team.set_state(taken, "PENDING")
+    now = datetime.now(UTC)
+    watch.give_up_lost(now)
+    assert team.only_run(sha).state == "PENDING"
+    watch.give_up_lost(now + timedelta(seconds=LOST_AFTER + 10))
+    assert team.only_run(sha).state == "CRASHED"
+    assert any(line.startswith("Given up") and line.endswith(taken.id) for line in team.said)
     watch.look()
     assert [run.state for run in team.runs(sha)] == ["CRASHED", "SCHEDULED"]
 
