@@ -134,7 +134,7 @@ class FlowRuns:
         return next((_flow_run(run) for run in found if run["auto_scheduled"]), None)
 
     def not_begun(self, deployment: str, since: datetime) -> list[FlowRun]:
-        """The runs of that deployment's work pool that a worker has taken, and that wait since before `since`."""
+        """The runs of that deployment's work pool that a worker took before `since`, and nothing began."""
         pool = self._deployment(deployment)["work_pool_name"]
         if pool is None:
             return []
