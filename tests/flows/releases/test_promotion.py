@@ -9,18 +9,21 @@ from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
 from flows.core.pointer import Pointer
 from flows.holding import hold, resume
+from flows.release import release
 from flows.rollback import rollback
 from flows.verify import verify
 from flows.why import answer as answer_why
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
 from tests.flows.releases.lines import built_line
+from tests.nights import a_night, ended
 from tests.platform_under_test import PlatformUnderTest
 from tests.prefect_client import asking
 
 STAGING, PRODUCTION = Place("staging"), Place("production")
 APPROVAL = "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL"
 PATIENCE = 60
+BY_NIGHT = {"environment": "every", "image": "latest", "reason": "nightly"}
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +189,12 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     assert f"{newest.commit[:7]} + {line.model} 1.0.0 (good in staging): production is held since" in why
     lifted = resume(environment="production", by="Ada", return_state=True)
     assert lifted.message == "production is no longer held."
-    assert night(line).state == "COMPLETED"
+    with a_night(line.platform.api, "release", 1) as nights:
+        older, last = nights.made(days=2)
+        assert ended(release, last, BY_NIGHT)[0] == "Completed"
+        assert ended(release, older, BY_NIGHT)[0] == "Skipped"
+        assert nights.row()["outcome"] == "released"
+        assert "production runs" in nights.row()["why"]
     assert PRODUCTION.version()["capsule"] == newest.capsule
 
 
