@@ -16,7 +16,6 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Protocol, TypeVar
 
-import httpx
 import pytest
 from rich.console import Console
 
@@ -34,6 +33,7 @@ from deployments.local.progress import Display, Steps
 from deployments.local.registry import RegistryAccess
 from flows.settings import CHECKOUT, Embedded, load_as
 from tests.platform_under_test import PlatformUnderTest
+from tests.prefect_client import asking
 from tests.stand_ins.private_git import private_git
 
 Begun = TypeVar("Begun")
@@ -156,7 +156,7 @@ def platform(
 
 def pause_automations(api: PrefectApi) -> None:
     """What tests kill is to stay as it is."""
-    with httpx.Client(base_url=f"{api.ui_url}/api", auth=api.auth, trust_env=False) as client:
+    with asking(api) as client:
         for automation in client.post("/automations/filter", json={}).raise_for_status().json():
             client.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
 

@@ -14,13 +14,12 @@ from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from flows.flow_run import AGAIN
 from flows.nightly_check import MISSING, nightly_check
-from tests.triggers.conftest import posted
+from tests.prefect_client import asking, talking_to
 
 DAY = timedelta(days=1)
 
@@ -38,28 +37,31 @@ class Night:
         """The runs that the scheduler makes for the days up to now, oldest first; those there are stay."""
         end = datetime.now(UTC)
         span = {"start_time": str(end - days * DAY), "end_time": str(end), "min_runs": 50, "max_runs": 50}
-        posted(self.http, f"/deployments/{self.deployment}/schedule", span)
+        self._posted(f"/deployments/{self.deployment}/schedule", span)
         return [run["id"] for run in self.runs() if run["expected_start_time"] <= end.isoformat()]
 
     def runs(self) -> list[dict[str, Any]]:
         query = {"deployments": {"id": {"any_": [self.deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        return cast(list[dict[str, Any]], posted(self.http, "/flow_runs/filter", query))
+        return cast(list[dict[str, Any]], self._posted("/flow_runs/filter", query))
 
     def crash(self, run: str) -> None:
         state = {"state": {"type": "CRASHED", "name": "Crashed"}, "force": True}
-        posted(self.http, f"/flow_runs/{run}/set_state", state)
+        self._posted(f"/flow_runs/{run}/set_state", state)
 
     def again(self, run: str) -> str:
         """A run in place of that one, with its tags and parameters."""
         crashed = self.http.get(f"/flow_runs/{run}").json()
         body = {"tags": [*crashed["tags"], AGAIN], "parameters": crashed["parameters"]}
-        return str(posted(self.http, f"/deployments/{self.deployment}/create_flow_run", body)["id"])
+        return str(self._posted(f"/deployments/{self.deployment}/create_flow_run", body)["id"])
 
     def row(self) -> dict[str, str]:
         """What the table of nights says of this one."""
         table = self.http.get("/artifacts/nightly/latest").raise_for_status().json()
         rows: list[dict[str, str]] = json.loads(table["data"])
         return next(row for row in rows if row["night"] == f"{self.due:%Y-%m-%d}")
+
+    def _posted(self, path: str, content: dict[str, Any]) -> Any:
+        return self.http.post(path, json=content).raise_for_status().json()
 
     def check(self) -> State[Any]:
         state: State[Any] = nightly_check(self.name, return_state=True)
@@ -72,7 +74,7 @@ class Night:
         def is_there() -> bool:
             since = str(datetime.now(UTC) - timedelta(minutes=5))
             wanted = {"event": {"name": [MISSING]}, "occurred": {"since": since}}
-            answer = posted(self.http, "/events/filter", {"filter": wanted})
+            answer = self._posted("/events/filter", {"filter": wanted})
             found[:] = [e for e in answer["events"] if e["resource"]["prefect.resource.name"] == self.name]
             return bool(found)
 
@@ -90,10 +92,9 @@ def a_night(api: PrefectApi, flow: str, hours: float, **wanted: Any) -> Iterator
     due = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=hours)
     cron = f"{due.minute} {due.hour} * * *"
     variables = {"SLIPWAY_TIMEZONE": "UTC", "SLIPWAY_SCHEDULE__NIGHTLY": cron}
-    url = f"{api.ui_url}/api"
     with (
-        httpx.Client(base_url=url, timeout=30, trust_env=False) as http,
-        temporary_settings({PREFECT_API_URL: url}),
+        asking(api) as http,
+        talking_to(api),
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, value in variables.items():
@@ -101,13 +102,13 @@ def a_night(api: PrefectApi, flow: str, hours: float, **wanted: Any) -> Iterator
         name = f"night-{uuid.uuid4().hex[:8]}"
         content = {
             "name": name,
-            "flow_id": posted(http, "/flows/", {"name": flow})["id"],
+            "flow_id": http.post("/flows/", json={"name": flow}).raise_for_status().json()["id"],
             "tags": ["nightly"],
             "schedules": [{"schedule": {"cron": cron, "timezone": "UTC"}, "active": True}],
             "job_variables": {"env": variables},
             "enforce_parameter_schema": False,
         }
-        made = posted(http, "/deployments/", content | wanted)
+        made = http.post("/deployments/", json=content | wanted).raise_for_status().json()
         yield Night(http, f"{flow}/{name}", made["id"], due)
         http.delete(f"/deployments/{made['id']}")
 

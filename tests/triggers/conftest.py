@@ -108,8 +108,9 @@ class Team:
 
     def has_a_work_pool(self) -> None:
         """Give the deployment one, of which there is no worker."""
-        with httpx.Client(base_url=f"{self.api.ui_url}/api", trust_env=False) as client:
-            posted(client, "/work_pools/", {"name": self.model, "type": "process"})
+        with asking(self.api) as client:
+            pool = {"name": self.model, "type": "process"}
+            client.post("/work_pools/", json=pool).raise_for_status()
             found = client.get(f"/deployments/name/{self.deployment}").raise_for_status().json()
             changed = client.patch(f"/deployments/{found['id']}", json={"work_pool_name": self.model})
             changed.raise_for_status()
