@@ -4,36 +4,30 @@ Each part is brought up when the first test asks for it, and all are removed aft
 SLIPWAY_TEST_KEEP=1 they stay, for a look and for the next session, which then begins quicker.
 """
 
-import fcntl
-import hashlib
-import json
 import os
-import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Protocol, TypeVar
 
 import pytest
 from rich.console import Console
 
 from deployments.local import bring_up as bringing_up
-from deployments.local import cluster_preparation, ending
-from deployments.local.abandoned import remove_abandoned_tests
+from deployments.local import cluster_preparation
 from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.bring_up import BringUp
-from deployments.local.engine import connect
 from deployments.local.instance import Instance
-from deployments.local.platform_file import WrittenSettings, mark_state_folder
+from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect_api import PrefectApi
-from deployments.local.preflight import is_taken
 from deployments.local.progress import Display, Steps
 from deployments.local.registry import RegistryAccess
-from flows.settings import CHECKOUT, Embedded, load_as
+from flows.settings import CHECKOUT, load_as
+from tests.instance_apart import instance_apart
 from tests.platform_under_test import PlatformUnderTest
 from tests.prefect_client import asking
+from tests.released import Released, release_the_app
 from tests.stand_ins.private_git import private_git
 
 Begun = TypeVar("Begun")
@@ -45,31 +39,16 @@ class BringUpParts(Protocol):
     def __call__(self, begin: Callable[[BringUp], Begun]) -> Begun: ...
 
 
-KEEP = "SLIPWAY_TEST_KEEP"
 SOURCE_VARIABLE = "SLIPWAY_SOURCE__REPOSITORY"
 LANE = os.environ.get("SLIPWAY_TEST_LANE", "")
 """Sessions of one checkout that run side by side have a name each, and so a platform each."""
-
-STATE = CHECKOUT / f".slipway-test{LANE and f'-{LANE}'}"
-BELOW_EPHEMERAL = range(26000, 32000) if LANE else range(20000, 26000)
-"""Ports that no client of this machine is given by chance while they are still free."""
 
 
 @pytest.fixture(scope="session")
 def instance() -> Iterator[Instance]:
     """A platform of which nothing runs yet; one session of a checkout has it at a time."""
-    name = f"slipway-test-{hashlib.sha256(f'{CHECKOUT}{LANE}'.encode()).hexdigest()[:8]}"
-    with (Path(gettempdir()) / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        remove_abandoned_tests(connect())
-        found = Instance(name, CHECKOUT, STATE, _ports(name))
-        if KEEP not in os.environ:
-            ending.delete(found)  # what a session left that was killed
-        mark_state_folder(STATE)
-        (STATE / "ports.json").write_text(found.ports.model_dump_json())
+    with instance_apart(LANE) as found:
         yield found
-        if KEEP not in os.environ:
-            ending.delete(found)
 
 
 @pytest.fixture(scope="session")
@@ -161,17 +140,14 @@ def pause_automations(api: PrefectApi) -> None:
             client.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
 
 
+@pytest.fixture(scope="session")
+def released(platform: PlatformUnderTest) -> Released:
+    """The application and the sample model, live on the platform."""
+    return release_the_app(platform)
+
+
 @pytest.fixture
 def private_url() -> Iterator[str]:
     """A git repository that needs credentials."""
     with private_git() as url:
         yield url
-
-
-def _ports(name: str) -> Embedded:
-    """Those of the session before if its platform was kept, else free ones."""
-    file = STATE / "ports.json"
-    kept = json.loads(file.read_text()) if KEEP in os.environ and file.exists() else {}
-    keys = [key for key in Embedded.model_fields if key.endswith("_port")]
-    free = (port for port in random.sample(BELOW_EPHEMERAL, 200) if not is_taken(port))
-    return Embedded(**{"name": name, **dict(zip(keys, free, strict=False)), **kept})

@@ -4,67 +4,26 @@ import base64
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
 
-from deployments.local import sample_model
-from flows.core.manifest import Manifest, parse
 from flows.settings import CHECKOUT
-from tests.flows.environments import Place
 from tests.platform_under_test import PlatformUnderTest
-
-STAGING, PRODUCTION = Place("staging"), Place("production")
-
-
-@pytest.fixture(scope="module")
-def sample(platform: PlatformUnderTest) -> Path:
-    """The sample model's folder; the model is published."""
-    folder = sample_model.make("1.0.0", platform.instance.state / "models", print)
-    run = platform.run("publish-model/on-demand", file=str(folder), name="classifier", version="1.0.0")
-    assert run.state == "COMPLETED", run.message
-    return folder
-
-
-@pytest.fixture(scope="module")
-def manifest(sample: Path) -> Manifest:
-    return parse((sample / "manifest.json").read_bytes(), source="the sample model")
-
-
-@pytest.fixture(scope="module")
-def head(platform: PlatformUnderTest) -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "main"], cwd=platform.source, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def released(platform: PlatformUnderTest, sample: Path, head: str) -> None:
-    """Commit and model went all the way."""
-    built = platform.run("ci/commit")
-    assert built.state == "COMPLETED", built.message
-    assert built.message.startswith(f"{head[:7]} + classifier 1.0.0: built, tested and pushed; latest moved")
-    with pytest.MonkeyPatch.context() as variables:
-        variables.setenv("SLIPWAY_STATE", str(platform.instance.state))
-        for place in (STAGING, PRODUCTION):
-            place.empty()
-    live = platform.run("release/on-demand", environment="every", image="latest")
-    assert live.state == "COMPLETED", live.message
+from tests.released import Released
 
 
 def test_the_app_that_users_reach_is_this_commit_with_this_model(
-    platform: PlatformUnderTest, released: None, head: str
+    platform: PlatformUnderTest, released: Released
 ) -> None:
     answer = httpx.get(f"{platform.app_url}/version", trust_env=False)
-    assert answer.json()["commit"] == head
+    assert answer.json()["commit"] == released.commit
     assert answer.json()["model"]["version"] == "1.0.0"
     assert answer.headers["X-Served-By"].startswith("classifier-")
 
 
-def test_it_knows_a_cat(platform: PlatformUnderTest, released: None, manifest: Manifest) -> None:
-    chelsea = next(example for example in manifest.examples if "chelsea" in example.name)
+def test_it_knows_a_cat(platform: PlatformUnderTest, released: Released) -> None:
+    chelsea = next(example for example in released.manifest.examples if "chelsea" in example.name)
     picture = base64.b64decode(chelsea.input)
     answer = httpx.post(
         f"{platform.app_url}/score", content=picture, headers={"Content-Type": "image/jpeg"}, trust_env=False
@@ -74,14 +33,14 @@ def test_it_knows_a_cat(platform: PlatformUnderTest, released: None, manifest: M
     assert percent == pytest.approx(chelsea.expected[0][1], abs=chelsea.tolerance)
 
 
-def test_every_replica_serves_it(platform: PlatformUnderTest, released: None) -> None:
+def test_every_replica_serves_it(platform: PlatformUnderTest, released: Released) -> None:
     pods = {
         httpx.get(f"{platform.app_url}/version", trust_env=False).headers["X-Served-By"] for _ in range(60)
     }
     assert len(pods) == 3
 
 
-def test_status_tells_what_is_live(platform: PlatformUnderTest, released: None, head: str) -> None:
+def test_status_tells_what_is_live(platform: PlatformUnderTest, released: Released) -> None:
     command = [sys.executable, "-m", "deployments.local", "status", "--json"]
     told = subprocess.run(
         command, cwd=CHECKOUT, env=platform.environment, check=True, capture_output=True, text=True
@@ -91,13 +50,13 @@ def test_status_tells_what_is_live(platform: PlatformUnderTest, released: None, 
     assert live == status["environments"]["staging"]
     assert status["app_url"] == platform.app_url
     assert status["prefect_url"] == platform.api.ui_url
-    assert (live["commit"], live["replicas"], live["ready"]) == (head, 3, 3)
+    assert (live["commit"], live["replicas"], live["ready"]) == (released.commit, 3, 3)
     assert (live["model"]["name"], live["model"]["version"]) == ("classifier", "1.0.0")
     assert live["digest"].startswith("sha256:")
     assert len(live["capsule"]) == 64
 
 
-def test_nothing_new_builds_and_releases_nothing(platform: PlatformUnderTest, released: None) -> None:
+def test_nothing_new_builds_and_releases_nothing(platform: PlatformUnderTest, released: Released) -> None:
     again = platform.run("ci/commit")
     assert "nothing to build; latest stays" in again.message
     night = platform.run("release/nightly")

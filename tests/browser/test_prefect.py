@@ -1,0 +1,127 @@
+"""What ops see and do in Prefect's UI: its second version behind the front door, its first behind links."""
+
+import io
+import re
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Locator, Page, Response, expect
+
+from deployments.local.polling import wait_until
+from tests.browser.conftest import Shot
+from tests.released import Released
+
+STAGES = {"run tests", "fetch model", "build image", "try out", "push image"}
+APPROVAL = {
+    "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL": "true",
+    "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",
+}
+DRAWN = 200
+"""Pixels of one colour: less than the smallest bar in a graph has."""
+
+
+def test_the_runs_page_shows_what_each_run_is_called(prefect: Page, released: Released, shot: Shot) -> None:
+    prefect.get_by_role("link", name="Runs").click()
+    for run in (released.publication, released.build, released.release):
+        named = prefect.locator(f"a[href$='/{run.id}']", has_text=released.platform.api.flow_run(run.id).name)
+        expect(named.first).to_be_visible()
+    prefect.mouse.wheel(0, 1000)
+    shot("runs", prefect)
+
+
+def test_the_page_of_a_run_draws_its_stages_and_shows_its_artifacts(
+    prefect: Page, released: Released, shot: Shot
+) -> None:
+    with prefect.expect_response(re.compile("/graph-v2")) as graph:
+        prefect.goto(released.platform.api.run_url(released.build))
+    nodes = graph.value.json()["nodes"]
+    assert {node["label"].rpartition("-")[0] for _, node in nodes} >= STAGES
+    wait_until(lambda: is_drawn(prefect.locator("canvas")), 20, "The graph is not drawn")
+    shot("run", prefect)
+    with prefect.expect_response(re.compile("/artifacts/filter")) as listed:
+        prefect.get_by_text("Artifacts", exact=True).click()
+    named = [artifact for artifact in listed.value.json() if artifact["key"]]
+    for artifact in named:
+        expect(card(prefect, artifact)).to_contain_text(artifact["key"])
+    card(prefect, next(one for one in named if "## Stages" in str(one["data"]))).click()
+    for told in (released.commit[:7], "classifier 1.0.0", *STAGES):
+        expect(prefect.get_by_role("cell", name=told).first).to_be_visible()
+    shot("report", prefect)
+
+
+def test_a_run_is_started_from_the_form_of_its_deployment_and_ends_well(
+    prefect: Page, released: Released, shot: Shot
+) -> None:
+    prefect.get_by_role("link", name="Deployments").click()
+    prefect.get_by_role("link", name="commit", exact=True).click()
+    prefect.get_by_role("button", name="Run", exact=True).click()
+    prefect.get_by_role("menuitem", name="Custom run").click()
+    ref = prefect.get_by_role("textbox", name="ref")
+    expect(ref).to_have_value("HEAD")
+    ref.fill(released.commit[:10])
+    shot("form", prefect)
+    run = released.platform.api.flow_run(submitted(prefect)["id"])
+    prefect.get_by_role("link", name="View run").click()
+    expect(prefect.get_by_text("Completed", exact=True).first).to_be_visible()
+    ended = released.platform.wait(run)
+    assert ended.message.startswith(f"{released.commit[:7]} + classifier 1.0.0: nothing to build")
+
+
+def test_an_approval_is_given_on_the_page_of_the_run_and_the_release_goes_on(
+    prefect: Page, released: Released, shot: Shot
+) -> None:
+    platform = released.platform
+    asked = {"environment": "production", "force": True, "reason": "a demo", "by": "Ada"}
+    run = platform.api.start("release/on-demand", asked, APPROVAL)
+    wait_until(lambda: platform.api.flow_run(run.id).state == "PAUSED", 60, "The run does not pause")
+    prefect.goto(platform.api.run_url(run))
+    prefect.get_by_role("button", name="Resume").click()
+    form = prefect.get_by_role("dialog")
+    expect(form).to_contain_text("asked by: Ada, because: a demo")
+    form.get_by_role("switch").click()
+    field(form, "Name").fill("Bob")
+    field(form, "Comment").fill("fine")
+    shot("approval", prefect)
+    form.get_by_role("button", name="Submit").click()
+    expect(form).to_be_hidden()
+    ended = platform.wait(run)
+    assert (ended.state, ended.state_name) == ("COMPLETED", "Completed"), ended.message
+    assert "approved by Bob: fine" in platform.log(run)
+
+
+def submitted(form: Page) -> dict[str, Any]:
+    """The run that the server makes of the form; sent again, as a person would, while it is too busy."""
+    answers: list[Response] = []
+
+    def is_taken() -> bool:
+        with form.expect_response(re.compile("/create_flow_run")) as created:
+            form.get_by_role("button", name="Submit").click()
+        answers.append(created.value)
+        return created.value.ok
+
+    wait_until(is_taken, 60, "The form is not taken")
+    run: dict[str, Any] = answers[-1].json()
+    return run
+
+
+def field(within: Page | Locator, title: str) -> Locator:
+    """Where the value of a parameter is typed."""
+    label = f".schema-form-property__label:text-matches('^{title}')"
+    return within.locator(f".schema-form-property:has({label}) textarea")
+
+
+def card(page: Page, artifact: dict[str, Any]) -> Locator:
+    """What leads to the artifact, among those of its run."""
+    return page.locator(f"a[href$='/{artifact['id']}']")
+
+
+def is_drawn(canvas: Locator) -> bool:
+    """Whether there is anything on it, beside the ground and lines of a pixel."""
+    colours = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB").getcolors(1 << 20) or []
+    return any(count > DRAWN and is_green(colour) for count, colour in colours)
+
+
+def is_green(colour: Any) -> bool:
+    """As what is completed is drawn."""
+    red, green, blue = colour
+    return bool(green > 2 * red and green > 1.5 * blue and green > 100)
