@@ -11,12 +11,14 @@ from threading import Lock
 from flows import blocks
 from flows import settings as configuration
 from flows.core.errors import SettingsError, SlipwayError
+from flows.core.model import Sighting
 from flows.core.trigger import Rules
 from flows.run import Run
 from flows.services.command import Say
 from flows.services.transfer import Progress, silent
 from flows.triggers.flow_runs import FlowRuns, prefect_errors_told
-from flows.triggers.start import rules_of
+from flows.triggers.start import Started, rules_of
+from flows.triggers.together import Together
 
 FRESH_FOR = 60.0
 """Seconds."""
@@ -24,13 +26,18 @@ FRESH_FOR = 60.0
 
 @dataclass(frozen=True)
 class Known:
-    """Settings with their services, what is built, and the providers' secrets; None: no such block."""
+    """Settings with their services, what is built, and the providers' secrets; None: no such block.
+
+    `looks` and `starts` are what deliveries at the same time share: the wanted model, and a commit's run.
+    """
 
     run: Run
     runs: FlowRuns
     rules: Rules
     github: str | None = field(repr=False)
     azure_devops: str | None = field(repr=False)
+    looks: Together[Sighting] = field(default_factory=Together)
+    starts: Together[Started] = field(default_factory=Together)
 
 
 class Access:

@@ -79,16 +79,13 @@ class FlowRuns:
     ) -> tuple[FlowRun, bool]:
         """The run of flow/deployment with that idempotency key, and whether there was none before.
 
-        Looked for first, and created by one thread at a time: each try to create takes SQLite's only writer.
+        By one thread at a time: each try takes SQLite's only writer. So ask `with_key` before.
         """
-        if (known := self._with_key(key)) is not None:
-            return known, False
         with self._creating:
-            if (known := self._with_key(key)) is not None:
-                return known, False
             return self._create(deployment, key, parameters, tags, name)
 
-    def _with_key(self, key: str) -> FlowRun | None:
+    def with_key(self, key: str) -> FlowRun | None:
+        """The run with that idempotency key, if there is one."""
         query = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
         found = self._ask("POST", "/flow_runs/filter", query).json()
         return _flow_run(found[0]) if found else None

@@ -6,7 +6,7 @@ import os
 wsgi_app = "flows.triggers.receiver:application()"
 workers = 1
 worker_class = "gthread"
-threads = 16  # deliveries wait for Prefect, not for this process
+threads = 64  # deliveries wait for Prefect, not for this process; those of a burst for each other
 timeout = 30
 graceful_timeout = 10
 control_socket_disable = True

@@ -11,6 +11,7 @@ import hmac
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,6 +20,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from flows.core import trigger
 from flows.core.errors import ModelNotFound, SlipwayError
+from flows.core.model import Sighting
 from flows.core.trigger import Foreign, Ignored, Invalid, Outcome, Wanted
 from flows.triggers.access import Access, Known
 from flows.triggers.flow_runs import prefect_errors_told
@@ -111,8 +113,17 @@ def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
     settings = known.run.settings
     with prefect_errors_told():
         models = known.run.models  # the first time, its credentials are read
-    model = models.sighting(settings.model.name)
-    return [start(known.runs, settings.watch.deployment, one, model) for one in wanted]
+    model, _ = known.looks.ask(settings.model.name, lambda: models.sighting(settings.model.name))
+    return [_started_once(known, one, model) for one in wanted]
+
+
+def _started_once(known: Known, wanted: Wanted, model: Sighting) -> Started:
+    """The run, of which one delivery alone is told that it is new."""
+    deployment = known.run.settings.watch.deployment
+    started, is_first = known.starts.ask(
+        (wanted.branch, wanted.sha, model.identity), lambda: start(known.runs, deployment, wanted, model)
+    )
+    return started if is_first else replace(started, new=False)
 
 
 def _described(wanted: Wanted, started: Started) -> dict[str, object]:

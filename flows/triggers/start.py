@@ -4,6 +4,7 @@ Prefect makes one run of one idempotency key, so receiver and watch need not kno
 nothing: whatever is killed in between, the same question gives the same run.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.core.model import Sighting
@@ -34,20 +35,31 @@ def start(
     under way for the commits before this one are cancelled, unless they push already. Here, and not in the
     CI run itself, since the older ones may hold the places that it waits for. Errors as of `FlowRuns`.
     """
+    attempts = (again,) if again else range(1, MAX_ATTEMPTS + 1)
+    counts, known = _that_counts(runs, [key(wanted, model.identity, attempt) for attempt in attempts])
+    if known is not None:
+        return Started(known, runs.link(known.id), new=False)
     overtaken = _overtaken(runs, wanted)
     oldest = next((str(run.parameters["since"]) for run in overtaken if run.parameters.get("since")), "")
     parameters = {"ref": wanted.sha, "branch": wanted.branch, "since": oldest or wanted.before}
-    tags = tags_of(wanted, model)
     name = ci_name(f"{wanted.sha[:7]} + {model}", wanted.branch)
-    attempts = (again,) if again else range(1, MAX_ATTEMPTS + 1)
-    for attempt in attempts:
-        run, new = runs.create(deployment, key(wanted, model.identity, attempt), parameters, tags, name)
-        if run.state != "CRASHED":
-            break
+    run, new = runs.create(deployment, counts, parameters, tags_of(wanted, model), name)
     if new:
         for older in overtaken:
             overtake(runs, older, wanted)
     return Started(run, runs.link(run.id), new)
+
+
+def _that_counts(runs: FlowRuns, keys: Sequence[str]) -> tuple[str, FlowRun | None]:
+    """The key that counts, and its run if there is one: the first whose run did not crash, or else the last.
+
+    Asked before anything else: most deliveries of a burst are for a run that is there.
+    """
+    for one in keys[:-1]:
+        run = runs.with_key(one)
+        if run is None or run.state != "CRASHED":
+            return one, run
+    return keys[-1], runs.with_key(keys[-1])
 
 
 def rules_of(run: Run) -> Rules:

@@ -39,6 +39,8 @@ DELIVERIES = Path(__file__).parent.parent / "deliveries"
 MODELS = Path(__file__).parent.parent / "app" / "models"
 URL = "https://github.com/Codertocat/Hello-World.git"
 SECRET, LOGIN = "s3cret", "slipway:pa:ss"
+NOWHERE = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;"
+"""A connection string that leads to nobody."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect_azure import AzureBlobStorageCredentials
 
 from flows.core.run_names import branch_tag
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import MAX_BODY, application
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
-from tests.triggers.conftest import DELIVERIES, LOGIN, SECRET, Sender, Team, github_push, signed
+from tests.triggers.conftest import DELIVERIES, LOGIN, NOWHERE, SECRET, Sender, Team, github_push, signed
 
 
 def test_a_push_is_answered_with_the_run_that_it_started(team: Team, sender: Sender) -> None:
@@ -191,6 +192,20 @@ def test_while_prefect_is_away_a_delivery_is_to_come_again(
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
     network.mend()
+    assert sender.github(sha).status_code == 202
+
+
+def test_while_the_store_is_away_a_delivery_is_to_come_again(
+    team: Team, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = team.commit()
+    AzureBlobStorageCredentials(connection_string=NOWHERE).save(f"{team.model}-nowhere", overwrite=True)
+    with monkeypatch.context() as away:
+        away.setenv("SLIPWAY_MODEL__CREDENTIALS", f"{team.model}-nowhere")
+        answer = Sender(application().test_client()).github(sha)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert team.runs(sha) == []
     assert sender.github(sha).status_code == 202
 
 

@@ -13,7 +13,7 @@ from flows.services.blob_store import BlobStore
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import application
 from flows.triggers.watch import LOST_AFTER
-from tests.triggers.conftest import MODELS, Sender, Team
+from tests.triggers.conftest import MODELS, NOWHERE, Sender, Team
 
 
 def test_a_commit_that_nobody_announced_is_built(team: Team) -> None:
@@ -176,8 +176,7 @@ def test_a_run_that_a_worker_took_and_nothing_began_is_given_up_and_started_anew
 def test_a_store_that_is_away_is_one_warning_and_delays_what_is_wanted(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;"
-    AzureBlobStorageCredentials(connection_string=nowhere).save(f"{team.model}-nowhere", overwrite=True)
+    AzureBlobStorageCredentials(connection_string=NOWHERE).save(f"{team.model}-nowhere", overwrite=True)
     sha, watch = team.commit(), team.watch()
     with monkeypatch.context() as away:
         away.setenv("SLIPWAY_MODEL__CREDENTIALS", f"{team.model}-nowhere")
