@@ -7,7 +7,7 @@ PLATFORM = $(READY) python -m deployments.local
 # output comes in one piece, when it ends, and all are run even if one fails.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
 
-.PHONY: help run stop clean status why test lint types contracts tests tests-of-releases tests-of-all-else format lock
+.PHONY: help run stop clean status why test lint types contracts tests tests-of-releases tests-of-all-else screenshots bench format lock
 ifndef PARTS
 .NOTPARALLEL:
 endif
@@ -57,6 +57,12 @@ tests-of-releases: # what they print is seen at once (+), not when they end
 
 tests-of-all-else:
 	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows/releases
+
+screenshots: ## take those of the README anew, from a platform of its own
+	@SLIPWAY_TEST_LANE=beside SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser
+
+bench: ## measure what starts runs, on a platform of its own (ten minutes); prints the README's table
+	@$(READY_TO_TEST) python -m benchmarks.triggers $(ARGS)
 
 format: ## let ruff put the code in shape
 	@$(READY_TO_TEST) ruff check --fix .
