@@ -28,10 +28,10 @@ from deployments.local.prefect_server import flow_environment
 from deployments.local.progress import Display, Steps
 from flows import settings as configuration
 from flows.blocks import blob_store, secret
+from flows.core.run_names import commit_tag
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
 from flows.settings import CHECKOUT, load_as
-from flows.triggers.start import commit_tag
 from tests.instance_apart import instance_apart
 
 TEAM_APP = CHECKOUT / "tests" / "flows" / "team_app"

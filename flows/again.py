@@ -8,7 +8,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Completed
 from prefect.utilities.urls import url_for
 
-from flows.core.again import AGAIN, Ended, Leave, decide
+from flows.core.again import Ended, Leave, decide
+from flows.core.run_names import AGAIN
 
 
 @flow(name="again", flow_run_name="again: {name}")

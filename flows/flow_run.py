@@ -18,6 +18,7 @@ from prefect.exceptions import PrefectException
 
 from flows import report
 from flows.core.errors import ClaimedByAnother, SettingsError, SlipwayError
+from flows.core.run_names import AGAIN
 from flows.run import Run, opened
 from flows.services.transfer import Progress
 
@@ -26,9 +27,6 @@ TELL_EVERY = 2.0
 
 LATEST = "slipway-latest"
 """The global concurrency limit of 1 under which `latest` moves: a registry can't compare and set."""
-
-AGAIN = "again"
-"""Tag of a run that was started in place of one that crashed, and has the tags of that one."""
 
 BY_SCHEDULE = "auto-scheduled"
 """Tag that Prefect's scheduler gives its runs."""

@@ -1,35 +1,32 @@
 """What makes a run the release of a night, once; and the table of nights, which is written here alone."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
 from uuid import UUID
 
 import httpx
-from prefect.artifacts import Artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
 )
-from prefect.client.schemas.objects import Artifact as ArtifactResponse
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectException
 from prefect.states import Completed
-from prefect.utilities.urls import url_for
 
+from flows import report
 from flows.core.errors import SlipwayError
 from flows.core.night import Go, Known, NightlyRun, Nights
 from flows.core.night_outcome import NIGHTS_KEPT, Row, bounded, table
-from flows.flow_run import AGAIN, started_by_clock, this_run, was_scheduled
+from flows.core.run_names import AGAIN
+from flows.flow_run import started_by_clock, this_run, was_scheduled
 from flows.run import Run
 
 NIGHTLY = "nightly"
-"""The tag of the deployment whose scheduled runs are nights, and the key of the table."""
+"""The tag of the deployment whose scheduled runs are nights."""
 
 RUNS_READ = 200
 """The newest so many: more than there are nights in the table, with all that people start by hand."""
@@ -100,13 +97,8 @@ def nightly_run(found: FlowRun) -> NightlyRun:
 
 def publish_table(known: Known, *further: Row) -> None:
     """The table as the runs say, over the one before; `further` rows are of nights without a run."""
-    rows = bounded([*table(_rows_before(), known, link), *further])
-    create_table_artifact([dict(one) for one in rows], key=NIGHTLY, description="What became of each night")
-
-
-def link(run: str) -> str:
-    """Where a person sees the run."""
-    return url_for("flow-run", obj_id=run) or ""
+    rows = bounded([*table(report.nights(), known, report.link), *further])
+    report.publish_nights(rows)
 
 
 def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
@@ -122,8 +114,3 @@ def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
 def _plain(moment: datetime | None) -> datetime | None:
     """Without what Prefect's own type of it does otherwise."""
     return None if moment is None else datetime.fromtimestamp(moment.timestamp(), UTC)
-
-
-def _rows_before() -> list[Row]:
-    before = cast(ArtifactResponse | None, Artifact.get(NIGHTLY))
-    return json.loads(str(before.data)) if before and before.data else []

@@ -14,7 +14,8 @@ from flows.core.errors import NightlyMissing, SettingsError
 from flows.core.night import Nights
 from flows.core.night_outcome import Outcome, Standing, judge, row
 from flows.flow_run import reported_run, this_run, was_scheduled
-from flows.nightly import known_runs, link, nightly_run, publish_table
+from flows.nightly import known_runs, nightly_run, publish_table
+from flows.report import link
 
 MISSING = "slipway.nightly.missing"
 """The event: its payload says what, why, whose `move`, and has a link."""

@@ -4,12 +4,16 @@ A ledger is an artifact under one key, and its versions are its history. No run 
 server is away, or busy, or refuses it, is said in the log.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import httpx
+from prefect.artifacts import Artifact as PublishedArtifact
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import Artifact
 from prefect.exceptions import PrefectException
 from prefect.utilities.urls import url_for
 
@@ -77,6 +81,19 @@ def publish_live(run: Run, environment: str, history: Sequence[Record]) -> None:
     """The ledger of an environment: what is live now, and what was before."""
     page = ledger.live(environment, history, link, ZoneInfo(run.settings.timezone))
     _write(run, ledger.environment_key(environment), page.text, page.headline)
+
+
+def publish_nights(rows: Sequence[Mapping[str, str]]) -> None:
+    """The table of nights, in place of the one before."""
+    create_table_artifact(
+        [dict(row) for row in rows], key=ledger.NIGHTS, description="What became of each night"
+    )
+
+
+def nights() -> list[Mapping[str, str]]:
+    """The table of nights as it is; empty before the first."""
+    before = cast(Artifact | None, PublishedArtifact.get(ledger.NIGHTS))
+    return json.loads(str(before.data)) if before and before.data else []
 
 
 def link(run: str) -> str:

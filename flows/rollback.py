@@ -23,7 +23,8 @@ from flows.runs_list import failures_told, show
 def rollback(environment: str, reason: str, release: int | None = None, by: str = "") -> State[None]:
     """Go back to the release before, or to that number, and hold the environment there.
 
-    A release that was cut off in the middle is undone first; with no number, that is the rollback.
+    A release that was cut off in the middle is undone first; with no number, that is the rollback. So is a
+    rollback that was cut off and can be finished.
 
     The nightly release leaves it alone until somebody lifts the hold (`resume`) or releases something newer;
     also where the rollback failed, and what was live is live again.
@@ -40,11 +41,12 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
         show(run, None, environment_tag(environment))
         tasks.check_edge(run, environment, valid_for=timedelta())  # it must not wait for a certificate
         with turn(run, environment, wait) as here:
-            mended = reconcile(run, here, is_wanted=lambda _: False)
-            if mended is not None and release is None:
+            left = tasks.find_pending(run, environment)
+            mended = reconcile(run, here, is_wanted=lambda record: record.takes_back)
+            history = tasks.observe(run, environment).history
+            if release is None and is_the_rollback(left, history):
                 tasks.hold(run, here, asked_by(by), f"rolled back: {reason}")
                 return Completed(message=f"{mended} {environment} is held: {reason}.")
-            history = tasks.observe(run, environment).history
             target = choose(history, release)
             name_run(run, environment, target)
             tasks.hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
@@ -54,6 +56,16 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             tasks.write_record(run, here, back)
             facts["proof"] = put_in_force(run, here, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
+
+
+def is_the_rollback(left: Record | None, history: tuple[Record, ...]) -> bool:
+    """Whether what became of a run that was cut off is what is asked for.
+
+    So it is of a release that was undone, and of a rollback that was finished.
+    """
+    live = records.live(history)
+    was_finished = left is not None and live is not None and live.number == left.number
+    return left is not None and left.takes_back == was_finished
 
 
 def name_run(run: Run, environment: str, target: Record) -> None:

@@ -17,7 +17,7 @@ from prefect.flow_engine import run_flow
 
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
-from flows.flow_run import AGAIN
+from flows.core.run_names import AGAIN
 from flows.nightly_check import MISSING, nightly_check
 from tests.prefect_client import asking, talking_to
 

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-AGAIN = "again"
-"""Tag of a run that was started for one that had crashed."""
-
-BY_THE_WATCH = "branch:"
-"""How the tag begins that runs have which the receiver or the watch started."""
+from flows.core.run_names import AGAIN, TRIGGERED
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,6 @@ def decide(run: Ended) -> Restart | Leave:
         return Leave("it is of no deployment")
     if AGAIN in run.tags:
         return Leave("it was the second try already; a person has to look why")
-    if any(tag.startswith(BY_THE_WATCH) for tag in run.tags):
+    if TRIGGERED in run.tags:
         return Leave("the watch starts it anew, if it is still wanted")
     return Restart("it is the first time")

@@ -15,6 +15,9 @@ from flows.core.record import Record
 LONGEST_KEY = 60
 """Of a branch's name in a key."""
 
+NIGHTS = "nightly"
+"""The key of the table of nights."""
+
 Link = Callable[[str], str]
 """A flow run's id -> where a person sees it, or "" where that is not known."""
 

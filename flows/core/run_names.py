@@ -6,6 +6,9 @@ TRIGGERED = "triggered"
 """Tag of a run that a trigger started. Those that people started carry the same tags beside it, and are left
 alone by triggers."""
 
+AGAIN = "again"
+"""Tag of a run that was started in place of one that crashed, and has the tags of that one."""
+
 
 def branch_tag(branch: str) -> str:
     """On every run for a commit of that branch."""

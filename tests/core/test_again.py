@@ -1,6 +1,7 @@
 import pytest
 
-from flows.core.again import AGAIN, Ended, Leave, Restart, decide
+from flows.core.again import Ended, Leave, Restart, decide
+from flows.core.run_names import AGAIN, TRIGGERED
 
 LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
 
@@ -9,7 +10,7 @@ def ended(*tags: str, states: tuple[str, ...] = LOST, deployment: str | None = "
     return Ended(deployment, frozenset(tags), states)
 
 
-@pytest.mark.parametrize("tags", [("release", "nightly"), ("ci",), ()])
+@pytest.mark.parametrize("tags", [("release", "nightly"), ("ci", "branch:main"), ()])
 def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
     assert isinstance(decide(ended(*tags)), Restart)
 
@@ -18,7 +19,7 @@ def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
     ("run", "why"),
     [
         (ended(AGAIN), "second try"),
-        (ended("ci", "branch:main", "commit:4f2c9e1"), "the watch"),
+        (ended("ci", TRIGGERED, "branch:main"), "the watch"),
         (ended(states=(*LOST, "SCHEDULED")), "seen to it already"),
         (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed"),
         (ended(states=()), "has not crashed"),

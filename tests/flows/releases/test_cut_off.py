@@ -13,9 +13,10 @@ import pytest
 from deployments.local.polling import wait_until
 from flows.core.pointer import Pointer
 from flows.holding import resume
+from flows.rollback import rollback
 from flows.services import lease
 from flows.settings import CHECKOUT
-from tests.flows.conftest import Line
+from tests.flows.conftest import Ended, Line
 from tests.flows.environments import behaving, manifests_with, without_api_server
 from tests.flows.killed_release import BACK
 from tests.flows.releases.runs import (
@@ -85,6 +86,20 @@ def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_st
     assert STAGING.verdicts()[:2] == verdicts
     assert digest_that_answers() == (live if verdicts[0] == "good" else coming.digest)
     assert STAGING.notes().hold is not None
+    assert resume(environment="staging", return_state=True).is_completed()
+
+
+def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_same(
+    released: Line, live: str, coming: Pointer
+) -> None:
+    assert released.release(coming.digest, force=True, reason="a test").succeeded
+    kill(released, "in the middle of apply", BACK)
+    anew = Ended(
+        released.platform, rollback(environment="staging", reason="a test", by="Ada", return_state=True)
+    )
+    assert anew.succeeded, anew.message
+    assert STAGING.verdicts()[:3] == ["good", "undone", "undone"]
+    assert digest_that_answers() == live
     assert resume(environment="staging", return_state=True).is_completed()
 
 
