@@ -1,6 +1,6 @@
 """What Prefect does by itself about Slipway's runs: whom it tells of what, and what becomes of lost ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -81,31 +81,31 @@ CRASHED = Message(
 def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | None) -> list[AutomationCore]:
     """The automations for these deployments (flow/name -> id); without a target none that only tells.
 
+    Prefect asks them about an event in the order in which they were made, and once more if one could not be
+    asked: SQLite may refuse one that writes while others do. "run lost", which writes most, comes last: so a
+    message may be sent twice, but is not lost.
+
     `lost_after` are the seconds without a heartbeat after which a run has crashed.
     """
     every = sorted(deployments)
-    ci = [name for name in every if name.startswith("ci/")]
-    releasing = [name for name in every if name.partition("/")[0] in RELEASING]
-    acting = [
-        _automation("lost run", lost(_ids(deployments, every), lost_after), [_crash(lost_after)]),
-        _automation(
-            "crashed run",
-            _on("prefect.flow-run.Crashed", _ids(deployments, every)),
-            [_start_anew(deployments[AGAIN]), *_tell(target, CRASHED)],
-        ),
-    ]
-    if target is None:
-        return acting
+    crashed = _on("prefect.flow-run.Crashed", _ids(deployments, every))
     return [
-        *acting,
-        _automation("CI failed", _failed(_ids(deployments, ci)), _tell(target, CI_FAILED)),
-        _automation("release failed", _failed(_ids(deployments, releasing)), _tell(target, RELEASE_FAILED)),
+        *([] if target is None else _telling(deployments, target)),
+        _automation("run crashed", crashed, [_start_anew(deployments[AGAIN]), *_tell(target, CRASHED)]),
+        _automation("run lost", lost(_ids(deployments, every), lost_after), [_crash(lost_after)]),
+    ]
+
+
+def _telling(deployments: Mapping[str, UUID], target: Target) -> list[AutomationCore]:
+    ci = _ids(deployments, [name for name in deployments if name.startswith("ci/")])
+    releasing = _ids(deployments, [name for name in deployments if name.partition("/")[0] in RELEASING])
+    return [
+        _automation("CI failed", _failed(ci), _tell(target, CI_FAILED)),
         _automation(
-            "approval wanted",
-            _on("slipway.approval.wanted", _ids(deployments, releasing)),
-            _tell(target, APPROVAL_WANTED),
+            "approval wanted", _on("slipway.approval.wanted", releasing), _tell(target, APPROVAL_WANTED)
         ),
         _automation("nightly missing", _on("slipway.nightly.missing"), _tell(target, NIGHTLY_MISSING)),
+        _automation("release failed", _failed(releasing), _tell(target, RELEASE_FAILED)),
     ]
 
 
@@ -159,8 +159,8 @@ def _of(deployments: list[str]) -> ResourceSpecification:
     return ResourceSpecification({"prefect.resource.role": "deployment", "prefect.resource.id": deployments})
 
 
-def _ids(deployments: Mapping[str, UUID], names: list[str]) -> list[str]:
-    return [f"prefect.deployment.{deployments[name]}" for name in names]
+def _ids(deployments: Mapping[str, UUID], names: Iterable[str]) -> list[str]:
+    return sorted(f"prefect.deployment.{deployments[name]}" for name in names)
 
 
 def _crash(after: float) -> ActionTypes:

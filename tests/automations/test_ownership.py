@@ -13,13 +13,18 @@ from deployments import automations
 from flows.core.errors import SettingsError
 from tests.automations.conftest import Operations
 
-ACTING = {"Slipway: crashed run", "Slipway: lost run"}
+ACTING = {"Slipway: run crashed", "Slipway: run lost"}
 TELLING = {
     "Slipway: CI failed",
     "Slipway: approval wanted",
     "Slipway: nightly missing",
     "Slipway: release failed",
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_yet(operations: Operations) -> None:
+    automations.apply(operations.client, [])
 
 
 def present(operations: Operations) -> dict[str, Automation]:
@@ -38,15 +43,15 @@ def test_made_once_and_then_left_as_they_are(operations: Operations) -> None:
 def test_what_is_not_named_any_more_disappears(operations: Operations) -> None:
     operations.ensure(operations.save(Webhook(url="http://127.0.0.1:1/")))
     done = operations.ensure(None)
-    assert {line.removesuffix(": deleted") for line in done} == {*TELLING, "Slipway: crashed run: changed"}
+    assert {line.removesuffix(": deleted") for line in done} == {*TELLING, "Slipway: run crashed: changed"}
     assert present(operations).keys() & (ACTING | TELLING) == ACTING
 
 
 def test_what_has_changed_is_put_right_but_for_the_switch(operations: Operations) -> None:
     operations.ensure(lost_after=90)
-    operations.client.pause_automation(present(operations)["Slipway: lost run"].id)
-    assert operations.ensure(lost_after=100) == ["Slipway: lost run: changed"]
-    found = present(operations)["Slipway: lost run"]
+    operations.client.pause_automation(present(operations)["Slipway: run lost"].id)
+    assert operations.ensure(lost_after=100) == ["Slipway: run lost: changed"]
+    found = present(operations)["Slipway: run lost"]
     assert isinstance(found.trigger, EventTrigger)
     assert found.trigger.within == timedelta(seconds=100)
     assert not found.enabled
