@@ -16,12 +16,14 @@ from flows.core.night_outcome import Outcome, Standing, judge, row
 from flows.flow_run import reported_run, this_run, was_scheduled
 from flows.nightly import known_runs, nightly_run, publish_table
 from flows.report import link
+from flows.runs_list import failures_told
 
 MISSING = "slipway.nightly.missing"
 """The event: its payload says what, why, whose `move`, and has a link."""
 
 
 @flow(name="nightly-check", flow_run_name="nightly check")
+@failures_told
 def nightly_check(deployment: str = "release/nightly") -> State[None]:
     """Tell how the night went; fail, and emit an event, where it has come to nothing.
 
