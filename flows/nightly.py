@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -14,7 +13,6 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import PrefectException
 from prefect.states import Completed
 
 from flows import report
@@ -27,6 +25,8 @@ from flows.run import Run
 
 NIGHTLY = "nightly"
 """The tag of the deployment whose scheduled runs are nights."""
+
+TABLE = "The table of nights"
 
 RUNS_READ = 200
 """The newest so many: more than there are nights in the table, with all that people start by hand."""
@@ -95,20 +95,18 @@ def nightly_run(found: FlowRun) -> NightlyRun:
     )
 
 
-def publish_table(known: Known, *further: Row) -> None:
+def publish_table(run: Run, known: Known, *further: Row) -> None:
     """The table as the runs say, over the one before; `further` rows are of nights without a run."""
-    rows = bounded([*table(report.nights(), known, report.link), *further])
-    report.publish_nights(rows)
+    with report.best_effort(TABLE, run.say):
+        report.publish_nights(bounded([*table(report.nights(), known, report.link), *further]))
 
 
 def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
-    """The table with this run as it is about to end; what is in its way must not fail a release."""
-    try:
+    """The table with this run as it is about to end."""
+    with report.best_effort(TABLE, run.say):
         known = known_runs(deployment, run.settings.nights)
         others = [one for one in known.runs if one.id != own.id]
-        publish_table(replace(known, runs=[*others, own]))
-    except (PrefectException, httpx.HTTPError) as error:
-        run.say(f"The table of nights was not written: {error}")
+        publish_table(run, replace(known, runs=[*others, own]))
 
 
 def _plain(moment: datetime | None) -> datetime | None:

@@ -41,7 +41,7 @@ def nightly_check(deployment: str = "release/nightly") -> State[None]:
         outcome = judge(known, standing, moment)
         night = nights.date(nights.last_due(moment))
         facts |= {"night": night, "outcome": outcome, "run": link(outcome.run) if outcome.run else "none"}
-        publish_table(known, *(() if outcome.run else (row(night, outcome, link),)))
+        publish_table(run, known, *(() if outcome.run else (row(night, outcome, link),)))
         if not outcome.settled:
             happened = f"The night of {night} has no outcome by {nights.time(known.now)}: {outcome}."
             announce(outcome, happened, deployment, str(night))

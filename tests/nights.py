@@ -110,7 +110,7 @@ def a_night(api: PrefectApi, flow: str, hours: float, **wanted: Any) -> Iterator
         }
         made = http.post("/deployments/", json=content | wanted).raise_for_status().json()
         yield Night(http, f"{flow}/{name}", made["id"], due)
-        http.delete(f"/deployments/{made['id']}")
+        http.delete(f"/deployments/{made['id']}").raise_for_status()
 
 
 def ended(flow: Flow[..., Any], run: str, parameters: Mapping[str, Any] | None = None) -> tuple[str, str]:

@@ -7,9 +7,11 @@ from prefect.states import Completed
 from flows.core.errors import ReleaseUndone
 from flows.flow_run import reported_run
 from flows.nightly import once_a_night
+from flows.runs_list import failures_told
 
 
 @flow(name="quick-night")
+@failures_told
 def quick_night(fails: bool = False) -> State[None]:
     """Release nothing, or fail to."""
 
