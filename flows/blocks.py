@@ -1,9 +1,11 @@
-"""Prefect blocks into plain values: where credentials come from, and from nowhere else.
+"""Prefect blocks into plain values: where the credentials of a flow run come from, and from nowhere else.
 
 A block's values are read as the server keeps them. Its Python class is not loaded: prefect-azure's takes a
 second to import, in every flow run, and nothing here calls its methods.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -13,12 +15,17 @@ from flows.core.errors import SettingsError
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
-from flows.settings import Engine, ModelSettings, Registry
+from flows.settings import Engine, ModelSettings, Registry, Source
 
 
 def secret(name: str, key: str = "[source] credentials") -> str:
     """The value of a Secret block; `key` is where slipway.toml names it."""
     return str(_values("secret", name, key)["value"])
+
+
+def source_token(source: Source) -> str | None:
+    """What a private repository asks for; None where slipway.toml names no block for it."""
+    return secret(source.credentials) if source.credentials else None
 
 
 def registry_credentials(registry: Registry) -> Credentials:
@@ -35,8 +42,26 @@ def engine_url(engine: Engine) -> str | None:
 def blob_store(model: ModelSettings) -> BlobStore:
     """The container that prefect-azure's AzureBlobStorageCredentials lead to."""
     values = _values("azure-blob-storage-credentials", model.credentials, "[model] credentials")
+    return _azure(model.container, values)
+
+
+def results_storage(storage: str) -> tuple[BlobStore, str]:
+    """The container or folder of that storage block, `<type>/<name>`, and the folder to use in it."""
+    kind, _, name = storage.partition("/")
+    values = _values(kind, name, "[results] storage")
+    if kind == "local-file-system":
+        folder = Path(values.get("basepath") or "").expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        return blob_providers.folder(folder), ""
+    found = _azure(values["container_name"], values.get("credentials") or {})
+    how_to_create = f"Create it, or let the block {storage} name another."
+    return replace(found, how_to_create=how_to_create), values.get("base_folder") or ""
+
+
+def _azure(container: str, values: dict[str, Any]) -> BlobStore:
+    """The container, by the fields of an AzureBlobStorageCredentials block."""
     return blob_providers.azure(
-        model.container,
+        container,
         connection_string=values.get("connection_string"),
         account_url=values.get("account_url"),
         tenant_id=values.get("tenant_id"),

@@ -14,7 +14,9 @@ from flows.core.errors import SlipwayError, TestsFailed
 from flows.core.image import Image
 from flows.core.pointer import Keep, Move
 from flows.core.run_names import branch_tag, ci_name, commit_tag, model_tag
+from flows.core.test_results import TestResults
 from flows.flow_run import LATEST, one_at_a_time, reported_run
+from flows.local_ci import run_to_the_end
 from flows.run import Run, containers_removed
 from flows.runs_list import failures_told, show
 from flows.stages.ci import LISTED, WANTED, Inputs, passed_over, tell_status
@@ -22,7 +24,9 @@ from flows.stages.ci import LISTED, WANTED, Inputs, passed_over, tell_status
 
 @flow(name="ci", flow_run_name="{ref} + {model} model")
 @failures_told
-def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "") -> State[None]:
+def ci(
+    ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "", fresh: bool = False
+) -> State[None]:
     """Test, build, try out and push the image of a commit and a model.
 
     Args:
@@ -31,6 +35,7 @@ def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = ""
             one, until one with `newest` lifts the pin.
         branch: the branch that the commit was pushed to, where that is known.
         since: the commit that was the newest before: those in between are listed as passed over.
+        fresh: run the tests even where they passed before with the same content.
     """
     with reported_run("ci") as (run, facts), verdict_kept(run, facts, branch):
         facts |= {"asked for": f"{ref}, {model} model"}
@@ -40,17 +45,19 @@ def ci(ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = ""
         if passed := passed_over(run, inputs.commit, since):
             facts |= {"passed over": "; ".join(passed[:LISTED])}
         with status_told(run, inputs.commit):
-            return image_of(run, inputs, facts)
+            return image_of(run, inputs, facts, fresh=fresh)
 
 
-def image_of(run: Run, inputs: Inputs, facts: dict[str, object]) -> State[None]:
+def image_of(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> State[None]:
     """The stages after the inputs are known."""
     facts |= {"capsule": inputs.capsule.hash, "changed": tasks.compare_with_latest(run, inputs)}
     image = tasks.find_image(run, inputs)
     built = image is None
-    if image is None:
-        with containers_removed(run):
-            image = build(run, inputs)
+    with containers_removed(run):
+        if image is None:
+            image = build(run, inputs, facts, fresh=fresh)
+        elif fresh:
+            test(run, inputs, facts, fresh=fresh)
     moved = tasks.decide_latest(run, inputs, image)
     if isinstance(moved, Move):
         with one_at_a_time(LATEST):
@@ -110,26 +117,41 @@ def resolve(run: Run, ref: str, version: str, branch: str) -> Inputs:
     return tasks.seal_capsule(run, commit, model.result())
 
 
-def build(run: Run, inputs: Inputs) -> Image:
+def build(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> Image:
     """The stages from inputs to a pushed image; tests and model come side by side."""
-    fetched = tasks.fetch_model.submit(run, inputs)
-    run_tests(run, inputs)
-    model = fetched.result()
+    coming = tasks.fetch_model.submit(run, inputs)
+    test(run, inputs, facts, fresh=fresh)
+    fetched = coming.result()
+    facts |= {"model's files": fetched.how}
+    model = fetched.folder
     built = tasks.build_image(run, inputs, model)
     tasks.try_out(run, inputs, built, model)
     return tasks.push_image(run, inputs, built, model)
 
 
-def run_tests(run: Run, inputs: Inputs) -> None:
-    """The stage with its table, which a run that fails by it shows as well."""
+def test(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> None:
+    """The tests, unless they passed before with the same content; what fails is never remembered."""
     table = f"tests-{inputs.capsule.short}"
+    earlier = tasks.look_up_tests(run, inputs, fresh=fresh)
+    if (passed := earlier.passed) is not None:
+        results = passed.results
+        facts |= {"tests": f"passed before, in {_named(passed.run)}: {results}"}
+    else:
+        results = run_tests(run, inputs, table)
+        facts |= {"tests": results}
+        if earlier.answers:
+            tasks.keep_tests(run, inputs, results)
+    report.publish_tests(run, results, table)
+
+
+def run_tests(run: Run, inputs: Inputs, table: str) -> TestResults:
+    """The stage; a run that fails by it shows its table as well."""
     try:
-        results = tasks.run_tests(run, inputs)
+        return tasks.run_tests(run, inputs)
     except TestsFailed as failure:
         if failure.results:
             report.publish_tests(run, failure.results, table)
         raise
-    report.publish_tests(run, results, table)
 
 
 def announce(inputs: Inputs, image: Image, moved: Move | Keep) -> None:
@@ -149,5 +171,17 @@ def announce(inputs: Inputs, image: Image, moved: Move | Keep) -> None:
     )
 
 
+def _named(run: str) -> str:
+    """A run as a report names it, with a link to its page."""
+    this, link = str(runtime.flow_run.id), runtime.flow_run.ui_url or ""
+    if run == this:
+        return "this run"
+    return f"[run {run}]({link.replace(this, run)})" if link else f"run {run}"
+
+
 def _told(moved: Move | Keep) -> str:
     return f"latest {'moved' if isinstance(moved, Move) else 'stays'}: {moved.reason}"
+
+
+if __name__ == "__main__":
+    run_to_the_end()

@@ -10,11 +10,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
 
+from flows import blocks
 from flows import settings as configuration
-from flows.blocks import blob_store, engine_url, registry_credentials, secret
+from flows.blocks import secret
 from flows.core.image import Image
 from flows.core.manifest import Manifest, parse
-from flows.services import command, commit_status, interruptible
+from flows.credentials import CredentialSource
+from flows.services import blob_providers, command, commit_status, interruptible
 from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.commit_status import CommitStatus
@@ -23,6 +25,7 @@ from flows.services.images import Engine
 from flows.services.kubeconfig import context_of, write_private
 from flows.services.manifests import Overlay
 from flows.services.model_store import ModelStore
+from flows.services.passed_tests import PassedTests
 from flows.services.plain_models import PlainDescription
 from flows.services.registry import Registry
 from flows.services.source import Repository
@@ -52,6 +55,7 @@ class Run:
     workspace: Path
     say: Say
     progress: Callable[[str], Progress]
+    credentials: CredentialSource = blocks
     journal: list[Stage] = field(default_factory=list)
     _model_manifests: dict[str, Manifest] = field(default_factory=dict, repr=False)
     _clusters: dict[str, Cluster] = field(default_factory=dict, repr=False)
@@ -72,8 +76,7 @@ class Run:
         source = self.settings.source
         is_path = "://" not in source.repository and "@" not in source.repository
         url = str((CHECKOUT / source.repository).resolve()) if is_path else source.repository
-        token = secret(source.credentials) if source.credentials else None
-        return Repository(url, self.cache / "source", token)
+        return Repository(url, self.cache / "source", self.credentials.source_token(source))
 
     @cached_property
     def commit_status(self) -> CommitStatus | None:
@@ -90,18 +93,31 @@ class Run:
     def models(self) -> ModelStore:
         """The store that models are published to."""
         wanted = self.settings.model
-        return ModelStore(blob_store(wanted), self.cache / "models", plain=_plain(wanted))
+        blobs = self.credentials.blob_store(wanted)
+        return ModelStore(blobs, self.cache / "models", plain=_plain(wanted))
+
+    @cached_property
+    def passed_tests(self) -> PassedTests:
+        """What is remembered of tests: in the storage block of the settings, else on this machine."""
+        storage = self.settings.results.storage
+        if storage is not None:
+            return PassedTests(*blocks.results_storage(storage))
+        folder = configuration.state_folder() / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        return PassedTests(blob_providers.folder(folder))
 
     @cached_property
     def registry(self) -> Registry:
         """The registry that images are pushed to."""
         wanted = self.settings.registry
-        return Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
+        login = self.credentials.registry_credentials(wanted)
+        return Registry(wanted.address, wanted.repository, login, wanted.insecure)
 
     @cached_property
     def engine(self) -> Engine:
         """The container engine, as this run: what it starts is labelled with the run's id."""
-        return Engine(engine_url(self.settings.engine), self.id, registry_credentials(self.settings.registry))
+        url = self.credentials.engine_url(self.settings.engine)
+        return Engine(url, self.id, self.registry.credentials)
 
     def cluster(self, environment: str) -> Cluster:
         """The namespace that the environment lives in, as the account that releases."""
@@ -156,9 +172,12 @@ class Run:
 
 
 @contextmanager
-def opened(run_id: str, say: Say, progress: Callable[[str], Progress]) -> Iterator[Run]:
+def opened(
+    run_id: str, say: Say, progress: Callable[[str], Progress], credentials: CredentialSource = blocks
+) -> Iterator[Run]:
     """A run that leaves nothing behind, however it ends: no process, no container, no file."""
-    run = Run(run_id, configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-")), say, progress)
+    wanted, workspace = configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-"))
+    run = Run(run_id, wanted, workspace, say, progress, credentials)
     try:
         yield run
     finally:

@@ -69,6 +69,7 @@ def _socket_address(address: str) -> str:
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+StorageBlock = Annotated[str, Field(pattern=r"^(azure-blob-storage-container|local-file-system)/[a-z0-9-]+$")]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
@@ -159,6 +160,13 @@ class Engine(Section):
     """The container engine that builds and tries out images."""
 
     credentials: str
+
+
+class Results(Section):
+    """Where it is remembered which capsules' tests passed."""
+
+    storage: StorageBlock | None = None
+    """The storage block, as type/name; None: this machine's state folder."""
 
 
 class Hooks(Section):
@@ -266,6 +274,7 @@ class Settings(BaseSettings):
     model: ModelSettings
     registry: Registry
     engine: Engine
+    results: Results = Results()
     schedule: Schedule = Schedule()
     hooks: Hooks = Hooks()
     watch: Watch = Watch()

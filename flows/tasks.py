@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
 from flows.run import Run
-from flows.stages import candidates, ci, publishing, release, undoing
+from flows.stages import candidates, ci, publishing, release, testing, undoing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +55,9 @@ resolve_model    = _task(ci.resolve_model,          "resolve model",     tries=3
 seal_capsule     = _task(ci.seal_capsule,           "seal capsule",      tries=3, timeout=2 * MINUTE)
 find_image       = _task(ci.find_image,             "find image",        tries=3, timeout=2 * MINUTE)
 compare_with_latest = _task(ci.compare_with_latest, "compare with latest", tries=3, timeout=2 * MINUTE)
+look_up_tests    = _task(testing.look_up_tests,     "look up tests",              timeout=2 * MINUTE)
 run_tests        = _task(ci.run_tests,              "run tests",         tries=2, timeout=60 * MINUTE)
+keep_tests       = _task(testing.keep_tests,        "keep tests",                 timeout=2 * MINUTE)
 fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4)
 build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
 try_out          = _task(ci.try_out,                "try out",                    timeout=10 * MINUTE)

@@ -1,6 +1,7 @@
 """The platform on this machine: bring it up and put it to work, end it, delete it, look at it."""
 
 import os
+import shlex
 import sys
 from typing import NoReturn
 
@@ -73,6 +74,18 @@ def status(as_json: bool) -> None:
         click.echo(found.to_json())
     else:
         state.show(_instance(settings), found, Console(highlight=False))
+
+
+@main.command()
+def variables() -> None:
+    """Print the credentials of this platform, as `python -m flows.ci --local` takes them.
+
+    Secrets, for a shell to read: eval "$(python -m deployments.local variables)"
+    """
+    from deployments.local import credential_variables  # noqa: PLC0415  # as above
+
+    for name, value in credential_variables.of(_instance(configuration.load())).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 def _instance(settings: Settings) -> Instance:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 ROLE = "blob-store"
 ACCOUNT = "slipway"
+RESULTS = "slipway-results"
+"""The container that is no models': of what flow runs keep for each other."""
+
 START_TIMEOUT = 60
 
 
@@ -41,7 +44,7 @@ class BlobStoreAccess:
 def up(
     client: docker.DockerClient, instance: Instance, image: str, container: str, _say: Say
 ) -> BlobStoreAccess:
-    """The running store with that container in it; its blobs survive in a volume."""
+    """The running store with that container in it, and `RESULTS`; its blobs survive in a volume."""
     access = ensure_access(instance)
     ensure_container(
         client,
@@ -57,7 +60,8 @@ def up(
     wait_until(
         lambda: _answers(access), START_TIMEOUT, f"The blob store at {access.endpoint} does not answer"
     )
-    _ensure_container(access, container)
+    for name in (container, RESULTS):
+        _ensure_container(access, name)
     return access
 
 

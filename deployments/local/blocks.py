@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deployments.local.blob_store import ACCOUNT, BlobStoreAccess
+from deployments.local.blob_store import ACCOUNT, RESULTS, BlobStoreAccess
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
 from deployments.local.prefect_server import flow_environment
@@ -61,6 +61,13 @@ def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStore
         _secret(settings.hooks.github, secrets.token_urlsafe(32)),
         _secret(settings.hooks.azure_devops, f"slipway:{secrets.token_urlsafe(32)}"),
     ]
+    kind, _, name = (settings.results.storage or "").partition("/")
+    if kind == "azure-blob-storage-container":
+        container = {
+            "container_name": RESULTS,
+            "credentials": {"connection_string": store.connection_string},
+        }
+        blocks.append(Block(kind, "prefect_azure.blob_storage.AzureBlobStorageContainer", name, container))
     if registry is not None:
         login = {
             "registry_url": registry.address,
@@ -82,13 +89,21 @@ def _secret(name: str, value: str) -> Block:
 def _is_stale(block: Block, found: dict[str, Any] | None) -> bool:
     if found is None:
         return True
-    same = all(found.get(key) == value for key, value in block.values.items())
-    return not same and _leads_here(found)
+    return not _agrees(found, block.values) and _leads_here(found)
+
+
+def _agrees(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether all that is wanted is there; Prefect adds what a block has by default."""
+    return all(
+        _agrees(found.get(key) or {}, value) if isinstance(value, Mapping) else found.get(key) == value
+        for key, value in wanted.items()
+    )
 
 
 def _leads_here(found: dict[str, Any]) -> bool:
     """Whether the block was made for an embedded platform, as far as its values tell."""
-    account = f"AccountName={ACCOUNT};" in (found.get("connection_string") or "")
+    login = found.get("credentials") or found
+    account = f"AccountName={ACCOUNT};" in (login.get("connection_string") or "")
     return account or (found.get("registry_url") or "").startswith(LOOPBACK)
 
 

@@ -1,6 +1,8 @@
 """What the application's tests said, read from their JUnit report."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
 
@@ -44,6 +46,35 @@ class TestResults:
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """All tests passed: with these results, in that run, at that time."""
+
+    results: TestResults
+    run: str
+    since: datetime
+
+    def __str__(self) -> str:
+        return f"on {self.since:%Y-%m-%d at %H:%M} UTC in run {self.run}"
+
+    def to_bytes(self) -> bytes:
+        """JSON, as it is kept."""
+        content = {**asdict(self), "since": self.since.isoformat()}
+        return json.dumps(content, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Passed | None":
+        """What was kept; None where it is something else, or does not say that all passed."""
+        try:
+            kept = json.loads(content)
+            cases = tuple(Case(**case) for case in kept["results"]["cases"])
+            results = TestResults(cases, int(kept["results"]["skipped"]))
+            passed = cls(results, str(kept["run"]), datetime.fromisoformat(kept["since"]))
+        except (ValueError, TypeError, KeyError):
+            return None
+        return None if _problem(results, status=0) else passed
 
 
 def parse(report: str) -> TestResults:

@@ -112,6 +112,10 @@ class ModelStore:
             return [version for _, version in sorted(published, reverse=True)]
         return [version_of(file) for file in self._plain.files(name)]
 
+    def here(self, model: Model) -> Path | None:
+        """The folder that `fetch` would give, where it need not ask the store for it."""
+        return self._cache.find(model)
+
     def fetch(self, model: Model, progress: Progress = silent) -> Path:
         """A folder with the model's model.onnx and manifest.json, from the cache when it is there undamaged.
 

@@ -221,7 +221,8 @@ def credentials_refused(address: str) -> CredentialsRefused:
     """The same words whoever was refused: our own request, or the engine's push."""
     return CredentialsRefused(
         f"The registry {address} refuses the credentials it was given.",
-        "Set user name and password in the DockerRegistryCredentials block that [registry] names.",
+        "Set user name and password in the DockerRegistryCredentials block that [registry] names; a run by "
+        "hand takes SLIPWAY_REGISTRY_USERNAME and SLIPWAY_REGISTRY_PASSWORD, or what docker login left.",
     )
 
 

@@ -176,7 +176,7 @@ def explained(url: str, failure: CommandFailed) -> SlipwayError:
         return CredentialsRefused(
             f"The repository {url} needs credentials, or refuses those it was given.",
             "Put a token with read access into a Prefect Secret block and name it in slipway.toml: "
-            "[source] credentials.",
+            "[source] credentials. A run by hand takes SLIPWAY_SOURCE_TOKEN.",
         )
     busy = answered == 429 or answered >= 500
     if busy or failure.timed_out or any(word in said for word in UNREACHABLE):

@@ -49,6 +49,14 @@ class Inputs:
         return Content(self.commit.sha, model.name, model.version, model.digest)
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """The folder with a model and its manifest, and how they got there."""
+
+    folder: Path
+    how: str
+
+
 def resolve_commit(run: Run, ref: str, branch: str = "") -> Commit:
     """Bring the mirror up to date and find the commit that `ref` names, on `branch` if it is there."""
     run.repository.fetch(run.say)
@@ -80,17 +88,26 @@ def tell_status(run: Run, commit: Commit, state: State, description: str, link: 
 def resolve_model(run: Run, version: str) -> Model:
     """The model that is wanted; a version, which is pinned by this; or the newest, which lifts a pin."""
     name = run.settings.model.name
+    model = find_model(run, version)
+    if version == NEWEST:
+        run.models.lift_pin(name)
+    elif version != WANTED:
+        run.models.pin(name, model.version, run.id)
+    if (pin := run.models.pinned(name)) is not None:
+        run.say(f"Version {pin.version} is pinned since {pin.since}, until a run of ci with model={NEWEST}.")
+    return model
+
+
+def find_model(run: Run, version: str) -> Model:
+    """The model of that version, or the one that is wanted, or the newest; nothing is pinned by this."""
+    name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
     if version == WANTED:
         model = run.models.wanted(name, progress)
     elif version == NEWEST:
         model = run.models.newest(name, progress)
-        run.models.lift_pin(name)
     else:
         model = run.models.find(name, version, progress)
-        run.models.pin(name, model.version, run.id)
-    if (pin := run.models.pinned(name)) is not None:
-        run.say(f"Version {pin.version} is pinned since {pin.since}, until a run of ci with model={NEWEST}.")
     run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}.")
     return model
 
@@ -142,9 +159,12 @@ def run_tests(run: Run, inputs: Inputs) -> TestResults:
     return test_results.require_success(results, ran.status, ran.log)
 
 
-def fetch_model(run: Run, inputs: Inputs) -> Path:
-    """The folder with model and manifest, fetched or from the cache, checked against their digests."""
-    return run.models.fetch(inputs.model, run.progress(f"fetch {inputs.model}"))
+def fetch_model(run: Run, inputs: Inputs) -> Fetched:
+    """Model and manifest, from the store or from this machine's cache, checked against their digests."""
+    if (here := run.models.here(inputs.model)) is not None:
+        run.say(f"{inputs.model} was fetched before, and is on this machine.")
+        return Fetched(here, "fetched before, on this machine")
+    return Fetched(run.models.fetch(inputs.model, run.progress(f"fetch {inputs.model}")), "fetched now")
 
 
 def build_image(run: Run, inputs: Inputs, model: Path) -> str:

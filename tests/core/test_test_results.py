@@ -1,7 +1,9 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from flows.core.errors import TestsFailed
-from flows.core.test_results import Case, TestResults, parse, require_success
+from flows.core.test_results import Case, Passed, TestResults, parse, require_success
 
 REPORT = """<?xml version="1.0"?>
 <testsuites><testsuite name="pytest" tests="4">
@@ -53,3 +55,26 @@ def test_anything_less_is_a_failure_that_says_what(
         require_success(results, status, "last words")
     assert failure.value.results is results
     assert failure.value.details == "last words"
+
+
+NOW = datetime(2026, 11, 24, 15, tzinfo=UTC)
+
+
+def test_what_passed_is_read_as_it_was_kept() -> None:
+    passed = Passed(GOOD, "run-1", NOW)
+    assert Passed.from_bytes(passed.to_bytes()) == passed
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"",
+        b"half of {",
+        b"[]",
+        b'{"results": {"cases": []}}',
+        Passed(TestResults((Case("t.a", 0.1, "failed"),), skipped=0), "run-1", NOW).to_bytes(),
+        Passed(TestResults((), skipped=0), "run-1", NOW).to_bytes(),
+    ],
+)
+def test_what_does_not_say_that_all_passed_is_as_good_as_nothing(kept: bytes) -> None:
+    assert Passed.from_bytes(kept) is None

@@ -98,7 +98,7 @@ class Line:
         """What `latest` says now."""
         return self.registry.pointer()
 
-    def ci(self, ref: str = "HEAD", model: str = "wanted", **parameters: str) -> "Ended":
+    def ci(self, ref: str = "HEAD", model: str = "wanted", **parameters: Any) -> "Ended":
         """One run of ci."""
         return Ended(self.platform, ci(ref=ref, model=model, return_state=True, **parameters))
 

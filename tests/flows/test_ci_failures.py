@@ -75,6 +75,7 @@ def test_tests_that_do_not_pass_stop_the_line(
     assert "exception" not in run.message
     assert f"# main: failed: {run.message[:20]}" in run.artifacts()
     assert shown in run.artifacts()
+    assert "keep tests" not in run.tasks()
     assert "build image" not in run.tasks()
     assert_nothing_came_of(run, line)
 

@@ -1,0 +1,23 @@
+"""Where a run's credentials come from: Prefect's blocks, or the variables of whoever runs it by hand."""
+
+from typing import Protocol
+
+from flows.services.blob_store import BlobStore
+from flows.services.registry import Credentials
+from flows.settings import Engine, ModelSettings, Registry, Source
+
+
+class CredentialSource(Protocol):
+    """What gives credentials; `flows.blocks` and `flows.variables` do. `SettingsError`: it is missing."""
+
+    def source_token(self, source: Source) -> str | None:
+        """A token for the repository; None: as git on this machine gets in."""
+
+    def registry_credentials(self, registry: Registry) -> Credentials | None:
+        """User name and password; None: the registry lets everybody in."""
+
+    def engine_url(self, engine: Engine) -> str | None:
+        """Where the container engine listens; None: as the environment says."""
+
+    def blob_store(self, model: ModelSettings) -> BlobStore:
+        """The container of models."""

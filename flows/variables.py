@@ -1,0 +1,54 @@
+"""Credentials of a run by hand: SLIPWAY_* variables, else what this machine is signed in with. No Prefect.
+
+| variable | without it |
+|---|---|
+| SLIPWAY_SOURCE_TOKEN | git's own credentials on this machine |
+| SLIPWAY_REGISTRY_USERNAME, SLIPWAY_REGISTRY_PASSWORD | `docker login`, `az acr login` |
+| SLIPWAY_MODEL_CONNECTION_STRING | SLIPWAY_MODEL_ACCOUNT_URL, and the machine's identity (`az login`) |
+"""
+
+import os
+from dataclasses import replace
+
+from flows.core.errors import SettingsError
+from flows.services import blob_providers, docker_login
+from flows.services.blob_store import BlobStore
+from flows.services.registry import Credentials
+from flows.settings import Engine, ModelSettings, Registry, Source
+
+TOKEN = "SLIPWAY_SOURCE_TOKEN"
+USERNAME, PASSWORD = "SLIPWAY_REGISTRY_USERNAME", "SLIPWAY_REGISTRY_PASSWORD"
+CONNECTION_STRING, ACCOUNT_URL = "SLIPWAY_MODEL_CONNECTION_STRING", "SLIPWAY_MODEL_ACCOUNT_URL"
+
+_MODEL_SIGN_IN = f"Set {CONNECTION_STRING}, or {ACCOUNT_URL} and sign in to Azure on this machine (az login)."
+
+
+def source_token(_source: Source) -> str | None:
+    """The variable's; None: git finds its own way, by SSH keys or a credential helper."""
+    return os.environ.get(TOKEN)
+
+
+def registry_credentials(registry: Registry) -> Credentials | None:
+    """The variables', or those that docker on this machine is signed in with; None where it is not."""
+    username, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
+    if username and password:
+        return Credentials(registry.address, username, password)
+    if username or password:
+        raise SettingsError(f"Only one of {USERNAME} and {PASSWORD} is set.", "Set both, or neither.")
+    return docker_login.credentials(registry.address)
+
+
+def engine_url(_engine: Engine) -> str | None:
+    """As DOCKER_HOST says, or else this machine's own."""
+    return None
+
+
+def blob_store(model: ModelSettings) -> BlobStore:
+    """The container in the account that the variables name."""
+    connection_string, account_url = os.environ.get(CONNECTION_STRING), os.environ.get(ACCOUNT_URL)
+    if not connection_string and not account_url:
+        raise SettingsError("There are no credentials for the blob store.", _MODEL_SIGN_IN)
+    found = blob_providers.azure(
+        model.container, connection_string=connection_string, account_url=account_url
+    )
+    return replace(found, how_to_sign_in=_MODEL_SIGN_IN)

@@ -1,0 +1,162 @@
+"""CI by hand: the stages on this machine, with no Prefect to ask."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployments.local import credential_variables
+from deployments.local.blob_store import BlobStoreAccess
+from deployments.local.engine import connect
+from deployments.local.instance import Instance
+from deployments.local.polling import wait_until
+from deployments.local.registry import RegistryAccess
+from flows import settings, variables
+from flows.services.images import RUN_LABEL
+from flows.services.model_check import describe
+from flows.services.model_store import ModelStore
+from flows.services.registry import Registry
+from flows.settings import CHECKOUT
+from tests.flows.conftest import MODELS, TEAM_APP
+
+NOBODY_LISTENS = "http://127.0.0.1:1/api"
+
+
+@dataclass(frozen=True)
+class Developer:
+    """Somebody with a clone, a shell with credentials, and no Prefect."""
+
+    repository: Path
+    prefect_home: Path
+
+    def commit(self, **behaviour: str) -> None:
+        content = "".join(f', "{key}": "{value}"' for key, value in behaviour.items())
+        (self.repository / "behaviour.json").write_text(
+            f'{{"app": "good", "where": "", "tests": "pass", "of": "{self.repository}"{content}}}'
+        )
+        for command in (["add", "--all"], ["commit", "--quiet", "--message", "A change"]):
+            who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+            subprocess.run(["git", *who, *command], cwd=self.repository, check=True)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.ci", *options],
+            cwd=CHECKOUT,
+            env=os.environ | {"PREFECT_API_URL": NOBODY_LISTENS, "PREFECT_HOME": str(self.prefect_home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ci(self, *options: str) -> tuple[int, str, str]:
+        """Exit status, output and errors of a run."""
+        process = self.start("--local", *options)
+        output, errors = process.communicate(timeout=120)
+        return process.returncode, output, errors
+
+    @property
+    def registry(self) -> Registry:
+        wanted = settings.load().registry
+        login = variables.registry_credentials(wanted)
+        return Registry(wanted.address, wanted.repository, login, wanted.insecure)
+
+    def knows_no_prefect(self) -> bool:
+        """Whether no server was begun either: it would have made a database."""
+        return not list(self.prefect_home.rglob("*.db"))
+
+
+@pytest.fixture
+def developer(
+    instance: Instance,
+    registry: RegistryAccess,
+    blob_store: BlobStoreAccess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Developer:
+    name = f"hand-{tmp_path.name.replace('_', '-')[-12:].strip('-')}-{os.getpid()}"
+    repository = tmp_path / "team"
+    shutil.copytree(TEAM_APP, repository)
+    environment = {
+        **credential_variables.of(instance),
+        "SLIPWAY_STATE": str(instance.state),
+        "SLIPWAY_SOURCE__REPOSITORY": str(repository),
+        "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in TEAM_APP.iterdir())),
+        "SLIPWAY_MODEL__NAME": name,
+        "SLIPWAY_REGISTRY__REPOSITORY": f"teams/{name}",
+    }
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=repository, check=True)
+    found = Developer(repository, tmp_path / "prefect")
+    found.commit()
+    file = MODELS / "digits" / "model.onnx"
+    described = describe(file, file.with_name("manifest.json"), name=name, version="1.0.0")
+    ModelStore(variables.blob_store(settings.load().model), tmp_path / "models").publish(file, described)
+    return found
+
+
+def test_the_stages_run_without_prefect_and_push_only_what_they_are_told_to(developer: Developer) -> None:
+    status, told, errors = developer.ci()
+    assert (status, errors) == (0, "")
+    assert "It would be pushed as" in told
+    for stage in ("run tests", "fetch model", "build image", "try out"):
+        assert f"{stage} | " in told
+    assert "Tests: 1 passed" in told
+    assert developer.knows_no_prefect()
+
+    status, told, _ = developer.ci("--push")
+    assert status == 0
+    assert "pushed as" in told
+    assert developer.registry.pointer() is None
+
+    assert "nothing to do, the registry has" in developer.ci()[1]
+
+
+def test_a_failure_is_one_line_and_exit_status_1(developer: Developer) -> None:
+    developer.commit(tests="fail")
+    status, told, errors = developer.ci()
+    assert status == 1
+    assert "check.test_serves: expected a cat" in told
+    assert errors.startswith("Error: 1 of 1 tests failed: check.test_serves.")
+    assert len(errors.splitlines()) == 1
+
+
+def test_missing_credentials_are_wrong_settings_and_exit_with_2(
+    developer: Developer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variables.CONNECTION_STRING)
+    status, _, errors = developer.ci()
+    assert status == 2
+    assert "Set SLIPWAY_MODEL_CONNECTION_STRING" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_ctrl_c_leaves_no_container_behind(developer: Developer) -> None:
+    developer.commit(tests="hang")
+    process = developer.start("--local")
+    assert process.stdout
+    line = next(line for line in process.stdout if "test_serves is waiting" in line)
+    assert "run tests" in line
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert process.stderr
+    assert "Interrupted" in process.stderr.read()
+    wait_until(lambda: not containers_of_runs_by_hand(), 5, "a container is left")
+
+
+def containers_of_runs_by_hand() -> list[str]:
+    found = connect().containers.list(all=True, filters={"label": RUN_LABEL})
+    return [str(c.name) for c in found if c.labels[RUN_LABEL].startswith("local-")]
+
+
+def test_without_local_it_says_how_to_do_it_through_prefect(tmp_path: Path) -> None:
+    process = Developer(tmp_path, tmp_path).start("--ref", "HEAD~1")
+    assert process.wait(60) == 2
+    assert process.stderr
+    assert "prefect deployment run ci/commit --param ref=HEAD~1" in process.stderr.read()

@@ -1,0 +1,68 @@
+"""Only the failed part of a run is repeated: tests that passed, and a model that was fetched, are there."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.local.prefect_api import FlowRun
+from flows import settings
+from flows.blocks import blob_store
+from tests.flows.conftest import Line
+
+
+def retry(line: Line, run: FlowRun) -> FlowRun:
+    """The run once more, as a developer asks for it."""
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "flow-run", "retry", run.id]
+    subprocess.run(command, env=os.environ | line.platform.environment, check=True, capture_output=True)
+    return line.platform.wait(run)
+
+
+def stages(line: Line, run: FlowRun) -> Counter[str]:
+    """How often each was run, over all tries of the run."""
+    query = {"flow_runs": {"id": {"any_": [run.id]}}}
+    answer = httpx.post(f"{line.platform.api.ui_url}/api/task_runs/filter", json=query, trust_env=False)
+    found: list[dict[str, Any]] = answer.raise_for_status().json()
+    return Counter(str(task["name"]).rsplit("-", 1)[0] for task in found)
+
+
+def test_a_run_that_failed_after_its_tests_is_retried_without_them(line: Line) -> None:
+    store, path = blob_store(settings.load().model), f"{line.model}/1.0.0/model.onnx"
+    content = store.read(path)
+    assert content
+    store.replace(path, content[:-1] + b"!")
+    failed = line.platform.wait(line.start("ci/commit"))
+    assert failed.state == "FAILED"
+    assert line.tags() == []
+    store.replace(path, content)
+
+    ended = retry(line, failed)
+    assert ended.state == "COMPLETED", line.platform.log(ended)
+    assert (stages(line, ended)["run tests"], stages(line, ended)["look up tests"]) == (1, 2)
+    assert "The tests of this capsule passed before" in line.platform.log(ended)
+    latest = line.latest
+    assert latest
+    assert line.registry.image(latest.capsule).digest == latest.digest
+
+
+def test_a_new_run_of_the_same_capsule_repeats_neither_tests_nor_download_unless_told_to(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__READY_TIMEOUT", "1")  # the trial fails, as on a machine that is busy
+    line.commit(app="never ready")
+    first = line.ci()
+    assert not first.succeeded
+    second = line.ci()
+    assert "run tests" not in second.tasks()
+    assert f"passed before, in [run {first.id}]" in second.artifacts()
+    assert "fetched before, on this machine" in second.artifacts()
+    assert "passed before" not in line.ci(fresh=True).artifacts()
+
+    monkeypatch.setenv("SLIPWAY_RESULTS__STORAGE", "local-file-system/nobody-made-this")
+    unaware = line.ci()
+    assert "run tests" in unaware.tasks()
+    assert unaware.log().count("Whether the tests passed before is not known, nor kept if they pass now") == 1
