@@ -221,6 +221,19 @@ class Schedule(Section):
     """Hours for which a night that was missed is caught up with."""
 
 
+class Housekeeping(Section):
+    """What is kept of the past; in days, but for `keep`."""
+
+    runs: PositiveFloat = 30
+    """Prefect's flow runs with their logs, and JUnit reports."""
+    images: PositiveFloat = 14
+    """Images that nothing names, and what is remembered of tests."""
+    keep: NonNegativeInt = 10
+    """The newest images of the registry, however old."""
+    cache: PositiveFloat = 14
+    """Models and mirrors on this machine that no run has used."""
+
+
 class Environment(Section):
     """A place where a release is live. Durations are in seconds, but for `bake`: minutes."""
 
@@ -280,6 +293,7 @@ class Settings(BaseSettings):
     watch: Watch = Watch()
     runs: Runs = Runs()
     notifications: Notifications = Notifications()
+    housekeeping: Housekeeping = Housekeeping()
     environments: dict[DnsLabel, Environment] = Field(min_length=1)
     embedded: Embedded = Embedded()
     kubectl: str = "kubectl"

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
 from flows.run import Run
-from flows.stages import candidates, ci, publishing, release, testing, undoing
+from flows.stages import candidates, ci, housekeeping, publishing, release, testing, undoing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,4 +97,10 @@ verify_live      = _task(release.verify,            "prove from outside", tries=
 describe_model   = _task(publishing.describe_model, "describe model",            timeout=10 * MINUTE)
 validate_model   = _task(publishing.validate_model, "validate model",             timeout=10 * MINUTE)
 upload_model     = _task(publishing.upload_model,   "upload model",      tries=4, timeout=60 * MINUTE)
+
+forget_runs      = _task(housekeeping.forget_runs,  "forget runs",       tries=2, timeout=60 * MINUTE)
+sweep_machine    = _task(housekeeping.sweep_machine, "sweep machine",             timeout=30 * MINUTE)
+sweep_memories   = _task(housekeeping.sweep_passed_tests, "sweep memories", tries=2, timeout=30 * MINUTE)
+sweep_engine     = _task(housekeeping.sweep_engine, "sweep engine",      tries=2, timeout=30 * MINUTE)
+sweep_registry   = _task(housekeeping.sweep_registry, "sweep registry",  tries=2, timeout=60 * MINUTE)
 # fmt: on

@@ -5,6 +5,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+ATTACHED = ".model"
+"""What the tag of an image's model manifest ends in; releases read it there and need no model store."""
+
 RECIPE = 1
 """Raised when the way an image is built changes so that the same inputs give another image."""
 

@@ -7,11 +7,13 @@ renamed, so any number of processes may fetch the same model at once.
 import contextlib
 import errno
 import hashlib
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from flows.core.model import Model
@@ -36,6 +38,7 @@ class ModelCache:
         if not entry.is_dir():
             return None
         if _is(entry / "model.onnx", model.digest) and _is(entry / "manifest.json", model.manifest_digest):
+            os.utime(entry)
             return entry
         self._remove(entry)
         return None
@@ -63,6 +66,11 @@ class ModelCache:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
             return self.keep(received, model)  # another process put it there since
+
+    def unused_since(self, time: datetime) -> list[Path]:
+        """The models that nobody has asked for since then."""
+        entries = [path for path in self.folder.glob("*-*") if path.is_dir() and path.name[0] != "."]
+        return [entry for entry in entries if entry.stat().st_mtime < time.timestamp()]
 
     def note(self, key: str, content: bytes) -> None:
         """Remember something found out about a file, whose identity `key` is."""

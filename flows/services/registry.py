@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.request import parse_http_list, parse_keqv_list
 
 import httpx
 
+from flows.core.capsule import ATTACHED
 from flows.core.errors import (
     CredentialsRefused,
     ImageNotFound,
@@ -31,8 +33,13 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 MODEL_MANIFEST = "application/vnd.slipway.model-manifest.v1+json"
-ATTACHED = ".model"
-"""What the tag of an image's model manifest ends in; releases read it there and need no model store."""
+IMAGE_CONFIGS = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
+
+PAGE = 500
+"""Tags that are asked for at a time."""
 
 TIMEOUT = httpx.Timeout(20, connect=5)
 DOCKER_HUB = "registry-1.docker.io"
@@ -90,6 +97,12 @@ class Manifest:
         """The parsed JSON."""
         parsed: dict[str, Any] = json.loads(self.body)
         return parsed
+
+    @property
+    def blobs(self) -> dict[str, int]:
+        """The blobs that it needs, by digest: configuration and layers, with their sizes in bytes."""
+        needed = [self.content.get("config"), *self.content.get("layers", [])]
+        return {blob["digest"]: blob["size"] for blob in needed if blob}
 
 
 @dataclass(frozen=True)
@@ -151,6 +164,7 @@ class Registry:
             "artifactType": MODEL_MANIFEST,
             "config": self._upload(b"{}", "application/vnd.oci.empty.v1+json"),
             "layers": [layer],
+            "annotations": {"dev.slipway.capsule": tag},  # or images with one model would share it
         }
         body = json.dumps(manifest).encode()
         self._ask("PUT", f"manifests/{tag}{ATTACHED}", content=body, headers={"Content-Type": OCI_MANIFEST})
@@ -169,9 +183,43 @@ class Registry:
 
     def labels(self, image: Image) -> dict[str, str]:
         """The labels in the image's configuration."""
-        configuration = self.manifest(image.digest).content["config"]["digest"]
-        answer = self._ask("GET", f"blobs/{configuration}")
-        found: dict[str, str] = answer.json().get("config", {}).get("Labels") or {}
+        found: dict[str, str] = (
+            self._configuration(self.manifest(image.digest)).get("config", {}).get("Labels") or {}
+        )
+        return found
+
+    def created(self, manifest: Manifest) -> datetime | None:
+        """When the image of that manifest was built; None where it is none."""
+        if manifest.content.get("config", {}).get("mediaType") not in IMAGE_CONFIGS:
+            return None
+        told = self._configuration(manifest).get("created")
+        return datetime.fromisoformat(told) if told else None
+
+    def tags(self) -> list[str]:
+        """All tags of this repository; none where there is no such repository."""
+        found: list[str] = []
+        page: str | None = f"tags/list?n={PAGE}"
+        while page is not None:
+            try:
+                answer = self._ask("GET", page)
+            except ImageNotFound:
+                break
+            found += answer.json().get("tags") or []
+            page = answer.links.get("next", {}).get("url")
+        return found
+
+    def delete(self, digest: str) -> None:
+        """Delete a manifest and all tags that name it; nothing happens where there is none.
+
+        `PermanentError` where the registry does not let anybody delete.
+        """
+        try:
+            self._ask("DELETE", f"manifests/{digest}")
+        except ImageNotFound:
+            return
+
+    def _configuration(self, manifest: Manifest) -> dict[str, Any]:
+        found: dict[str, Any] = self._ask("GET", f"blobs/{manifest.content['config']['digest']}").json()
         return found
 
     @cached_property
@@ -211,6 +259,11 @@ class Registry:
             return ImageNotFound(
                 f"The registry holds no {self.name}{separator}{reference}.",
                 "A CI run that ends well puts it there; only the released branch moves `latest`.",
+            )
+        if code == httpx.codes.METHOD_NOT_ALLOWED:
+            return PermanentError(
+                f"The registry {self.address} lets nobody delete.",
+                "Debian's wants REGISTRY_STORAGE_DELETE_ENABLED=true.",
             )
         if code == httpx.codes.TOO_MANY_REQUESTS or code >= httpx.codes.INTERNAL_SERVER_ERROR:
             return RegistryUnavailable(f"The registry {self.address} answered {code}.")

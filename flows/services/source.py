@@ -167,6 +167,12 @@ class Repository:
         )
 
 
+def unused_mirrors(cache: Path, since: datetime) -> list[Path]:
+    """The mirrors that no run has fetched into since then: each fetch opens its lock anew."""
+    locks = [lock for lock in cache.glob("*.git.lock") if lock.stat().st_mtime < since.timestamp()]
+    return [mirror for lock in locks if (mirror := lock.with_suffix("")).is_dir()]
+
+
 def explained(url: str, failure: CommandFailed) -> SlipwayError:
     """Why git could not fetch from there, and whose move it is; a number in a name is no status."""
     said = failure.details

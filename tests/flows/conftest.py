@@ -20,13 +20,14 @@ from deployments.local.prefect_api import FlowRun
 from flows import settings
 from flows.blocks import blob_store, registry_credentials
 from flows.ci import ci
+from flows.core.capsule import ATTACHED
 from flows.core.model import Model
 from flows.core.pointer import Pointer
 from flows.release import release
 from flows.services.images import RUN_LABEL
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
-from flows.services.registry import ATTACHED, Registry
+from flows.services.registry import Registry
 from tests.flows.environments import manifests_with
 from tests.platform_under_test import PlatformUnderTest
 from tests.prefect_client import asking, talking_to

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,14 @@ def test_what_a_killed_process_left_is_deleted_after_a_day_and_not_before(tmp_pa
 
     assert not yesterday.exists()
     assert today.exists()
+
+
+def test_a_model_is_unused_since_it_was_last_asked_for(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache")
+    entry = receive(cache)
+    cache.note("a file", b"its digest")
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    os.utime(entry, (long_ago.timestamp(), long_ago.timestamp()))
+    assert cache.unused_since(long_ago + timedelta(days=1)) == [entry]
+    cache.find(MODEL)
+    assert cache.unused_since(long_ago + timedelta(days=1)) == []

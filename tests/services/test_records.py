@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from flows.core.errors import PermanentError, RecordTaken
+from flows.core.errors import ClusterNotPrepared, PermanentError, RecordTaken
 from flows.core.notes import Hold, Mark, Notes
 from flows.core.record import Record
 from flows.services import lease
 from flows.services.command import silent
 from flows.services.records import Records
+from flows.stages.housekeeping import named_in
 from tests.a_record import NOON, a_record, good, superseded
 from tests.services.a_namespace import Namespace
 
@@ -100,3 +101,17 @@ def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Re
         for notes in (held_back, held_back.without_hold(), Notes()):
             records.write_notes(notes, held.fence)
             assert records.notes() == notes
+
+
+def test_what_an_environment_names_is_what_its_records_and_marks_do(records: Records) -> None:
+    write(records, superseded(3), good(4, capsule="b" * 64))
+    with lease.hold(records.cluster, "run", 0, silent) as held:
+        records.write_notes(Notes(marks=(Mark("sha256:bad", "it crashed", NOON, "run"),)), held.fence)
+    named = named_in(records.cluster)
+    assert named.digests == {good(3).image.digest, good(4).image.digest, "sha256:bad"}
+    assert named.capsules == {"c" * 64, "b" * 64}
+
+
+def test_a_namespace_that_is_not_there_names_nothing_for_certain(records: Records) -> None:
+    with pytest.raises(ClusterNotPrepared):
+        named_in(replace(records.cluster, namespace="no-such-namespace"))

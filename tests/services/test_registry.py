@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from deployments.local import images
 from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from deployments.local.registry import RegistryAccess
+from flows.core.capsule import ATTACHED
 from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
 from flows.core.image import Reference, parse
 from flows.core.pointer import Pointer
@@ -143,6 +145,31 @@ def test_what_is_attached_to_a_tag_comes_back_as_it_was(ours: Registry) -> None:
     assert ours.attached("capsule") == b'{"schema": 1}\n'
     with pytest.raises(ImageNotFound):
         ours.attached("another")
+
+
+def test_a_deleted_manifest_takes_its_tags_along_and_no_other(ours: Registry) -> None:
+    assert ours.tags() == []
+    for tag in ("one", "two"):  # the same content
+        ours.attach(tag, b"{}")
+    assert sorted(ours.tags()) == [f"one{ATTACHED}", f"two{ATTACHED}"]
+    digest = ours.manifest(f"one{ATTACHED}").digest
+    ours.delete(digest)
+    ours.delete(digest)
+    assert ours.tags() == [f"two{ATTACHED}"]
+    assert ours.attached("two") == b"{}"
+
+
+def test_an_image_tells_when_it_was_built_and_what_it_needs(
+    ours: Registry, base: Registry, base_tag: str
+) -> None:
+    manifest = base.manifest(base_tag)
+    created = base.created(manifest)
+    assert created
+    assert created < datetime.now(UTC)
+    assert len(manifest.blobs) == 2
+    assert sum(manifest.blobs.values()) > 10_000_000
+    ours.attach("model", b"{}")
+    assert ours.created(ours.manifest(f"model{ATTACHED}")) is None
 
 
 def test_wrong_credentials_say_where_to_set_them_and_keep_the_secret(ours: Registry) -> None:

@@ -1,6 +1,8 @@
 """Against real git repositories, and a real web server that wants credentials."""
 
+import os
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from flows.core.errors import (
     SourceUnavailable,
 )
 from flows.services.command import silent
-from flows.services.source import Repository, explained
+from flows.services.source import Repository, explained, unused_mirrors
 
 
 class Origin:
@@ -167,3 +169,15 @@ def test_a_private_url_says_that_it_needs_credentials_and_where_to_put_them(
     with pytest.raises(CredentialsRefused, match=r"needs credentials.*\[source\] credentials") as refused:
         Repository(private_url, tmp_path / "cache", token).fetch(told.append)
     assert "wrong-token" not in f"{refused.value}{told}"
+
+
+def test_a_mirror_is_unused_since_it_was_last_fetched_into(origin: Origin, tmp_path: Path) -> None:
+    origin.commit("file", "content")
+    repository = Repository(str(origin.folder), tmp_path / "cache")
+    repository.fetch(silent)
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    lock = repository.mirror.with_name(f"{repository.mirror.name}.lock")
+    os.utime(lock, (long_ago.timestamp(), long_ago.timestamp()))
+    assert unused_mirrors(repository.cache, long_ago + timedelta(days=1)) == [repository.mirror]
+    repository.fetch(silent)
+    assert unused_mirrors(repository.cache, long_ago + timedelta(days=1)) == []

@@ -24,12 +24,13 @@ from deployments.local.registry import RegistryAccess
 from flows import settings
 from flows.blocks import blob_store as blob_store_of
 from flows.blocks import registry_credentials
+from flows.core.capsule import ATTACHED
 from flows.core.model import Model
 from flows.core.pointer import Pointer
 from flows.core.run_names import branch_tag, commit_tag
 from flows.services.model_check import describe
 from flows.services.model_store import ModelStore
-from flows.services.registry import ATTACHED, Registry
+from flows.services.registry import Registry
 from flows.triggers.flow_runs import FlowRun, FlowRuns
 from flows.triggers.receiver import application
 from flows.triggers.watch import Watch

@@ -1,0 +1,63 @@
+"""Housekeeping: what nobody needs any more goes, and what was freed is told."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows import tasks
+from flows.core.errors import SlipwayError, combined
+from flows.core.housekeeping import Freed
+from flows.flow_run import LATEST, one_at_a_time, reported_run
+from flows.run import Run
+
+
+@flow(name="housekeeping", flow_run_name="what nobody needs any more")
+def housekeeping(dry_run: bool = False) -> State[None]:
+    """Delete old runs, caches and images that nothing names, as old as slipway.toml says.
+
+    Args:
+        dry_run: only say what would go.
+    """
+    with reported_run("housekeeping") as (run, facts):
+        facts |= {"asked for": "what would go" if dry_run else "what nobody needs any more"}
+        removed: list[Freed] = []
+        failures: list[SlipwayError] = []
+        for part in (runs, machine, memories, engine, registry):
+            try:
+                freed = part(run, dry_run)
+            except SlipwayError as failure:  # what can be freed elsewhere is
+                run.say(str(failure))
+                failures.append(failure)
+            else:
+                removed += freed
+                facts |= {one.what: one for one in freed}
+        if failures:
+            raise combined(list({str(failure): failure for failure in failures}.values()))
+        told = "; ".join(f"{one.what}: {one}" for one in removed if one.count) or "nothing"
+        return Completed(message=f"{'Would remove' if dry_run else 'Removed'} {told}.")
+
+
+def runs(run: Run, dry_run: bool) -> list[Freed]:
+    """Prefect's."""
+    return [tasks.forget_runs(run, dry_run=dry_run)]
+
+
+def machine(run: Run, dry_run: bool) -> list[Freed]:
+    """Files on this machine."""
+    return tasks.sweep_machine(run, dry_run=dry_run)
+
+
+def memories(run: Run, dry_run: bool) -> list[Freed]:
+    """Of passed tests."""
+    return [tasks.sweep_memories(run, dry_run=dry_run)]
+
+
+def engine(run: Run, dry_run: bool) -> list[Freed]:
+    """Images on this machine."""
+    return [tasks.sweep_engine(run, dry_run=dry_run)]
+
+
+def registry(run: Run, dry_run: bool) -> list[Freed]:
+    """Images in the registry, while nobody moves `latest` to one of them."""
+    with one_at_a_time(LATEST):
+        return [tasks.sweep_registry(run, dry_run=dry_run)]

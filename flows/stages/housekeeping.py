@@ -1,0 +1,168 @@
+"""The stages of housekeeping: each finds what may go of one thing, and removes it unless it is a dry run."""
+
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from flows import old_runs
+from flows.core.errors import ImageNotFound, PermanentError, SlipwayError
+from flows.core.housekeeping import Freed, Named, Tagged, removable_manifests, removable_names
+from flows.core.rollout import Object
+from flows.run import Run
+from flows.services import engine_stock, source
+from flows.services.cluster import Cluster
+from flows.services.model_cache import ModelCache
+from flows.services.records import Records
+from flows.services.registry import Manifest, Registry
+
+LISTED = 20
+"""Names that the log lists of what goes; of more, these."""
+
+
+def forget_runs(run: Run, *, dry_run: bool) -> Freed:
+    """Prefect's runs that ended long ago, with their logs; not those of commits that are still wanted.
+
+    The watch knows by a commit's runs that it was built, and would build it again.
+    """
+    heads = set(run.repository.heads().values())
+    count = old_runs.forget(_days_ago(run.settings.housekeeping.runs), heads, dry_run=dry_run)
+    return Freed("flow runs", count, None)
+
+
+def sweep_machine(run: Run, *, dry_run: bool) -> list[Freed]:
+    """Models, mirrors and reports on this machine that no run has used for long."""
+    wanted = run.settings.housekeeping
+    models = ModelCache(run.cache / "models").unused_since(_days_ago(wanted.cache))
+    mirrors = source.unused_mirrors(run.cache / "source", _days_ago(wanted.cache))
+    reports = _older_than(run.reports.parent, _days_ago(wanted.runs))
+    return [
+        _remove_folders("models on this machine", models, dry_run=dry_run),
+        _remove_folders("mirrors of repositories", mirrors, dry_run=dry_run),
+        _remove_folders("JUnit reports", reports, dry_run=dry_run),
+    ]
+
+
+def sweep_passed_tests(run: Run, *, dry_run: bool) -> Freed:
+    """What is remembered of tests that passed long ago."""
+    old = run.passed_tests.older_than(_days_ago(run.settings.housekeeping.images))
+    if not dry_run:
+        for blob in old:
+            run.passed_tests.blobs.remove(blob.path)
+    return Freed("memories of passed tests", len(old), sum(blob.size for blob in old))
+
+
+def find_named(run: Run) -> Named:
+    """What `latest` and every environment name; `PermanentError` where one of them can't be read."""
+    pointer = run.registry.pointer()
+    named = Named(frozenset({pointer.digest}), frozenset({pointer.capsule})) if pointer else Named()
+    for environment in run.settings.environments:
+        try:
+            named |= named_in(run.cluster(environment))
+        except SlipwayError as error:
+            raise PermanentError(
+                f"No image was deleted: what {environment} needs can't be read. {error.happened}",
+                error.remedy,
+            ) from None
+    return named
+
+
+def named_in(cluster: Cluster) -> Named:
+    """What the records and marks of an environment name, and its replicas run."""
+    cluster.require_namespace()
+    kept = Records(cluster)
+    history, marks = kept.history(), kept.notes().marks
+    running = [container for pod in cluster.pods() for container in _images(pod)]
+    if (deployment := cluster.found()) is not None:
+        running += _images({"spec": deployment["spec"]["template"]["spec"]})
+    return Named(
+        frozenset([record.image.digest for record in history])
+        | {mark.digest for mark in marks}
+        | {image.rpartition("@")[2] for image in running},
+        frozenset([record.capsule for record in history]) | {image.rpartition(":")[2] for image in running},
+    )
+
+
+def sweep_engine(run: Run, *, dry_run: bool) -> Freed:
+    """The project's images on this machine's engine that are old, and that nothing names."""
+    named = find_named(run)
+    repository = run.registry.name
+    names = removable_names(
+        engine_stock.images_of(run.engine, repository),
+        repository,
+        named,
+        _days_ago(run.settings.housekeeping.images),
+    )
+    _tell(run, names)
+    if dry_run:
+        return Freed("images on this machine", len(names), None)
+    before = engine_stock.layers_size(run.engine)
+    gone = [name for name in names if engine_stock.remove(run.engine, name)]
+    freed = before - engine_stock.layers_size(run.engine)  # a build beside this may have added more
+    return Freed("images on this machine", len(gone), max(freed, 0))
+
+
+def sweep_registry(run: Run, *, dry_run: bool) -> Freed:
+    """The images in the registry that are old, and that nothing names; nobody may move `latest` meanwhile.
+
+    The size is that of layers which no manifest needs any more. Azure's registry gives them back by itself,
+    Debian's once its garbage is collected.
+    """
+    wanted = run.settings.housekeeping
+    stock = _stock(run.registry)
+    tags = [Tagged(tag, found.digest, run.registry.created(found)) for tag, found in stock.items()]
+    named = find_named(run) | _listed(stock.values())  # asked last: what was named meanwhile stays
+    going = removable_manifests(tags, named, _days_ago(wanted.images), wanted.keep)
+    _tell(run, [one.tag for one in going])
+    leaving = {one.digest for one in going}
+    needed = {blob for found in stock.values() if found.digest not in leaving for blob in found.blobs}
+    freed = {blob: size for one in going for blob, size in stock[one.tag].blobs.items() if blob not in needed}
+    for digest in () if dry_run else leaving:
+        run.registry.delete(digest)
+    return Freed("tags in the registry", len(going), sum(freed.values()))
+
+
+def _stock(registry: Registry) -> dict[str, Manifest]:
+    """Every tag's manifest."""
+    found = {}
+    for tag in registry.tags():
+        with suppress(ImageNotFound):  # it went meanwhile
+            found[tag] = registry.manifest(tag)
+    return found
+
+
+def _listed(stock: Iterable[Manifest]) -> Named:
+    """An index needs the manifests that it lists, be it `latest` or one that somebody made."""
+    entries = [entry for manifest in stock for entry in manifest.content.get("manifests", [])]
+    return Named(frozenset(entry["digest"] for entry in entries))
+
+
+def _images(pod: Object) -> list[str]:
+    """The images that a pod was given, and those it runs."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return [c["image"] for c in pod["spec"]["containers"]] + [status["imageID"] for status in statuses]
+
+
+def _days_ago(days: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+def _older_than(folder: Path, time: datetime) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in found if path.stat().st_mtime < time.timestamp()]
+
+
+def _remove_folders(what: str, folders: list[Path], *, dry_run: bool) -> Freed:
+    size = sum(file.lstat().st_size for folder in folders for file in folder.rglob("*"))
+    if not dry_run:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Freed(what, len(folders), size)
+
+
+def _tell(run: Run, names: list[str]) -> None:
+    for name in names[:LISTED]:
+        run.say(f"Nothing needs {name} any more.")
+    if len(names) > LISTED:
+        run.say(f"… nor {len(names) - LISTED} more.")
