@@ -34,6 +34,13 @@ def test_wrong_settings_are_one_line_and_exit_with_2() -> None:
         assert len(ended.stderr.splitlines()) == 1
 
 
+def test_without_a_platform_there_are_no_credentials_to_print(tmp_path: Path) -> None:
+    ended = call("variables", SLIPWAY_STATE=str(tmp_path))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Run: make run" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_command_exits_with_2() -> None:
     assert call("start").returncode == 2
 

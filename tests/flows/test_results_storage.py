@@ -1,0 +1,47 @@
+"""Which storage block remembers the tests that passed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.filesystems import LocalFileSystem
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_azure.blob_storage import AzureBlobStorageContainer
+
+from deployments.local.blob_store import RESULTS, BlobStoreAccess
+from deployments.local.prefect_api import PrefectApi
+from flows.blocks import results_storage
+from flows.core.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def this_server(prefect_server: PrefectApi) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: f"{prefect_server.ui_url}/api"}):
+        yield
+
+
+def test_a_folder_is_made_when_it_is_first_used(tmp_path: Path) -> None:
+    LocalFileSystem(basepath=str(tmp_path / "results")).save("kept-here", overwrite=True)
+    blobs, folder = results_storage("local-file-system/kept-here")
+    blobs.replace("a", b"content")
+    assert (tmp_path / "results" / "a").read_bytes() == b"content"
+    assert folder == ""
+
+
+def test_a_container_of_azure_is_reached_with_the_credentials_in_its_block(
+    blob_store: BlobStoreAccess,
+) -> None:
+    credentials = {"connection_string": blob_store.connection_string}
+    container = AzureBlobStorageContainer(
+        container_name=RESULTS, credentials=credentials, base_folder="our team"
+    )
+    container.save("kept-there", overwrite=True)
+    blobs, folder = results_storage("azure-blob-storage-container/kept-there")
+    assert folder == "our team"
+    blobs.replace("a", b"content")
+    assert blobs.read("a") == b"content"
+
+
+def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml() -> None:
+    with pytest.raises(SettingsError, match=r"no block local-file-system/nowhere.*\[results\] storage"):
+        results_storage("local-file-system/nowhere")
