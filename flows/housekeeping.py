@@ -9,9 +9,11 @@ from flows.core.errors import SlipwayError, combined
 from flows.core.housekeeping import Freed
 from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.run import Run
+from flows.runs_list import failures_told
 
 
 @flow(name="housekeeping", flow_run_name="what nobody needs any more")
+@failures_told
 def housekeeping(dry_run: bool = False) -> State[None]:
     """Delete old runs, caches and images that nothing names, as old as slipway.toml says.
 

@@ -10,12 +10,12 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
 from flows import old_runs
 from flows.ci import ci
+from tests.prefect_client import talking_to
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=4000)
 """Nothing else on the server ended then."""
@@ -46,7 +46,7 @@ class Server:
 @pytest.fixture
 def server(prefect_server: PrefectApi, instance: Instance) -> Iterator[Server]:
     with (
-        temporary_settings({PREFECT_API_URL: f"{prefect_server.ui_url}/api"}),
+        talking_to(prefect_server),
         get_client(sync_client=True) as client,
     ):
         yield Server(client, instance)

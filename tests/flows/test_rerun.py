@@ -6,13 +6,13 @@ import sys
 from collections import Counter
 from typing import Any
 
-import httpx
 import pytest
 
 from deployments.local.prefect_api import FlowRun
 from flows import settings
 from flows.blocks import blob_store
 from tests.flows.conftest import Line
+from tests.prefect_client import asking
 
 
 def retry(line: Line, run: FlowRun) -> FlowRun:
@@ -25,8 +25,8 @@ def retry(line: Line, run: FlowRun) -> FlowRun:
 def stages(line: Line, run: FlowRun) -> Counter[str]:
     """How often each was run, over all tries of the run."""
     query = {"flow_runs": {"id": {"any_": [run.id]}}}
-    answer = httpx.post(f"{line.platform.api.ui_url}/api/task_runs/filter", json=query, trust_env=False)
-    found: list[dict[str, Any]] = answer.raise_for_status().json()
+    with asking(line.platform.api) as client:
+        found: list[dict[str, Any]] = client.post("/task_runs/filter", json=query).raise_for_status().json()
     return Counter(str(task["name"]).rsplit("-", 1)[0] for task in found)
 
 

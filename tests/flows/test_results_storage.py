@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 from prefect.filesystems import LocalFileSystem
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_azure.blob_storage import AzureBlobStorageContainer
 
 from deployments.local.blob_store import RESULTS, BlobStoreAccess
 from deployments.local.prefect_api import PrefectApi
 from flows.blocks import results_storage
 from flows.core.errors import SettingsError
+from tests.prefect_client import talking_to
 
 
 @pytest.fixture(autouse=True)
 def this_server(prefect_server: PrefectApi) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: f"{prefect_server.ui_url}/api"}):
+    with talking_to(prefect_server):
         yield
 
 
