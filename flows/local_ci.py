@@ -20,6 +20,7 @@ from rich.table import Table
 
 from flows import variables
 from flows.core.errors import SettingsError, SlipwayError, TestsFailed
+from flows.core.image import Image
 from flows.core.test_results import TestResults
 from flows.run import Run, containers_removed, opened
 from flows.services.transfer import Progress
@@ -86,16 +87,21 @@ def run_stages(run: Run, ref: str, version: str, *, push: bool, fresh: bool) -> 
     if found is not None and not fresh:
         return f"{inputs}: nothing to do, the registry has {found}."
     with containers_removed(run):
-        return build(run, inputs, push=push)
+        return build(run, inputs, found, push=push)
 
 
-def build(run: Run, inputs: Inputs, *, push: bool) -> str:
-    """The stages from inputs to an image that was tried out, and pushed where that was asked for."""
+def build(run: Run, inputs: Inputs, found: Image | None, *, push: bool) -> str:
+    """The stages from inputs to an image that was tried out, and pushed where that was asked for.
+
+    One that the registry has already (`found`) stays as it is there: releases name it by digest.
+    """
     with _beside(lambda: staged(run, "fetch model", ci.fetch_model, inputs)) as fetched:
         show_tests(staged(run, "run tests", ci.run_tests, inputs))
         model = fetched().folder
     image = staged(run, "build image", ci.build_image, inputs, model)
     staged(run, "try out", ci.try_out, inputs, image, model)
+    if found is not None:
+        return f"{inputs}: tested, built and tried out. Nothing to push, the registry has {found}."
     name = f"{run.registry.name}:{inputs.capsule.tag}"
     if not push:
         return f"{inputs}: tested, built and tried out. It would be pushed as {name}."
