@@ -115,7 +115,8 @@ def test_the_stages_run_without_prefect_and_push_only_what_they_are_told_to(deve
     assert "pushed as" in told
     assert developer.registry.pointer() is None
 
-    assert "nothing to do, the registry has" in developer.ci()[1]
+    assert "nothing to do, the registry has" in developer.ci("--push")[1]
+    assert "Nothing to push, the registry has" in developer.ci("--push", "--fresh")[1]
 
 
 def test_a_failure_is_one_line_and_exit_status_1(developer: Developer) -> None:
