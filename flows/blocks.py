@@ -12,6 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from flows.core.errors import SettingsError
+from flows.core.model import AZURE
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
@@ -40,9 +41,10 @@ def engine_url(engine: Engine) -> str | None:
 
 
 def blob_store(model: ModelSettings) -> BlobStore:
-    """The container that prefect-azure's AzureBlobStorageCredentials lead to."""
-    values = _values("azure-blob-storage-credentials", model.credentials, "[model] credentials")
-    return _azure(model.container, values)
+    """The container or bucket that prefect-azure's AzureBlobStorageCredentials or prefect-aws's
+    AwsCredentials lead to."""
+    kind, name = model.block
+    return blob_providers.of_block(kind, model.container, _values(kind, name, "[model] credentials"))
 
 
 def results_storage(storage: str) -> tuple[BlobStore, str]:
@@ -53,21 +55,9 @@ def results_storage(storage: str) -> tuple[BlobStore, str]:
         folder = Path(values.get("basepath") or "").expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         return blob_providers.folder(folder), ""
-    found = _azure(values["container_name"], values.get("credentials") or {})
+    found = blob_providers.of_block(AZURE, values["container_name"], values.get("credentials") or {})
     how_to_create = f"Create it, or let the block {storage} name another."
     return replace(found, how_to_create=how_to_create), values.get("base_folder") or ""
-
-
-def _azure(container: str, values: dict[str, Any]) -> BlobStore:
-    """The container, by the fields of an AzureBlobStorageCredentials block."""
-    return blob_providers.azure(
-        container,
-        connection_string=values.get("connection_string"),
-        account_url=values.get("account_url"),
-        tenant_id=values.get("tenant_id"),
-        client_id=values.get("client_id"),
-        client_secret=values.get("client_secret"),
-    )
 
 
 def _values(kind: str, name: str, key: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from pydantic_settings import (
 )
 
 from flows.core.errors import SettingsError
+from flows.core.model import AWS, AZURE
 from flows.core.night import Nights, date_without_night
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -142,8 +143,16 @@ class ModelSettings(Section):
 
     name: DnsLabel
     container: str = "models"
-    credentials: str
+    """Of an Azure storage account; a bucket, where the block is one of AWS."""
+    credentials: Annotated[str, Field(pattern=rf"^(({AZURE}|{AWS})/)?[-a-z0-9]+$")]
+    """The block, as `<type>/<name>`; a name alone is one of Azure."""
     plain: PlainModel | None = None
+
+    @property
+    def block(self) -> tuple[str, str]:
+        """Type and name of the block."""
+        kind, _, name = self.credentials.rpartition("/")
+        return kind or AZURE, name
 
 
 class Registry(Section):

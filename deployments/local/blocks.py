@@ -19,6 +19,7 @@ from deployments.local.prefect_server import flow_environment
 from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
 from flows.core.errors import PlatformFailed
+from flows.core.model import AZURE
 from flows.settings import Settings
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
@@ -45,22 +46,20 @@ def ensure(instance: Instance, api: PrefectApi, wanted: list[Block], say: Say) -
 
 def uses_own_store(api: PrefectApi, settings: Settings) -> bool:
     """Whether models come from this platform's blob store, and not from one that a person named."""
-    return _leads_here(api.block("azure-blob-storage-credentials", settings.model.credentials) or {})
+    return _leads_here(api.block(*settings.model.block) or {})
 
 
 def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStoreAccess) -> list[Block]:
     """The blocks that lead to this platform; none for a registry that is not its own."""
     blocks = [
-        Block(
-            "azure-blob-storage-credentials",
-            "prefect_azure.AzureBlobStorageCredentials",
-            settings.model.credentials,
-            {"connection_string": store.connection_string},
-        ),
         Block("docker-host", "prefect_docker.DockerHost", settings.engine.credentials, {}),
         _secret(settings.hooks.github, secrets.token_urlsafe(32)),
         _secret(settings.hooks.azure_devops, f"slipway:{secrets.token_urlsafe(32)}"),
     ]
+    kind, name = settings.model.block
+    if kind == AZURE:
+        login = {"connection_string": store.connection_string}
+        blocks.append(Block(kind, "prefect_azure.AzureBlobStorageCredentials", name, login))
     kind, _, name = (settings.results.storage or "").partition("/")
     if kind == "azure-blob-storage-container":
         container = {

@@ -15,9 +15,8 @@ def version(instance: Instance, settings: Settings) -> str | None:
     wanted = settings.model
     try:
         with client(instance) as api:
-            block = api.block("azure-blob-storage-credentials", wanted.credentials) or {}
-        keys = ("connection_string", "account_url", "tenant_id", "client_id", "client_secret")
-        store = blob_providers.azure(wanted.container, **{key: block.get(key) for key in keys})
+            block = api.block(*wanted.block) or {}
+        store = blob_providers.of_block(wanted.block[0], wanted.container, block)
         pin = ModelStore(store, instance.state / "cache" / "models").pinned(wanted.name)
     except (SlipwayError, httpx.TransportError):
         return None

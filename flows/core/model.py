@@ -6,6 +6,9 @@ from typing import Any, Self
 
 from flows.core.errors import ModelRejected
 
+AZURE, AWS = "azure-blob-storage-credentials", "aws-credentials"
+"""The types of Prefect blocks that lead to a store of models."""
+
 
 @dataclass(frozen=True)
 class Model:

@@ -1,6 +1,6 @@
 """Opens a container of Azure Blob Storage, a bucket of S3 (or of what speaks like it), or a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, LocalStore, S3Store
 
 from flows.core.errors import ModelNotFound, SettingsError
+from flows.core.model import AWS
 from flows.services.blob_store import BlobStore
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
@@ -27,6 +28,21 @@ _AZURE_SIGN_IN = (
 _S3_SIGN_IN = (
     f"Set a valid key id and secret in {_BLOCK}, or give this machine a role that may use the bucket."
 )
+
+
+def of_block(kind: str, container: str, values: Mapping[str, Any]) -> BlobStore:
+    """The container or bucket that a Prefect block of that type leads to, by what it holds."""
+    if kind == AWS:
+        return s3(
+            container,
+            region=values.get("region_name"),
+            endpoint=(values.get("aws_client_parameters") or {}).get("endpoint_url"),
+            access_key_id=values.get("aws_access_key_id"),
+            secret_access_key=values.get("aws_secret_access_key"),
+            session_token=values.get("aws_session_token"),
+        )
+    fields = ("connection_string", "account_url", "tenant_id", "client_id", "client_secret")
+    return azure(container, **{field: values.get(field) for field in fields})
 
 
 def azure(
@@ -78,20 +94,25 @@ def azure(
 def s3(
     bucket: str,
     *,
-    region: str,
+    region: str | None,
     endpoint: str | None = None,
     access_key_id: str | None = None,
     secret_access_key: str | None = None,
+    session_token: str | None = None,
 ) -> BlobStore:
-    """A bucket of S3, or at `endpoint` of MinIO, Ceph and the like.
+    """A bucket of S3, or at `endpoint` of MinIO, Ceph and the like. `SettingsError` without a region.
 
     Without keys the machine's own identity is used: AWS_* variables, a web identity or an instance's role.
     """
+    if not region:
+        raise SettingsError(f"The region of bucket {bucket!r} is not known.", f"Set region_name in {_BLOCK}.")
     config: S3Config = {"region": region}
     if endpoint:
         config["endpoint"] = endpoint
     if access_key_id and secret_access_key:
         config |= {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
+        if session_token:
+            config["session_token"] = session_token
     objects = S3Store(
         bucket, config=config, client_options=_client(endpoint or "https:"), retry_config=_RETRY
     )
