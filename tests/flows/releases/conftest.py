@@ -14,7 +14,7 @@ from tests.platform_under_test import PlatformUnderTest
 
 
 @pytest.fixture(scope="module")
-def released(
+def in_staging(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line with one good release in staging; what each test leaves there is good, too."""
@@ -25,18 +25,18 @@ def released(
 
 
 @pytest.fixture
-def live(released: Line) -> str:
+def live(in_staging: Line) -> str:
     """The digest of what is live, before the test."""
     return next(record for record in STAGING.history() if record.verdict == "good").image.digest
 
 
 @pytest.fixture
-def coming(released: Line, live: str) -> Pointer:
+def coming(in_staging: Line, live: str) -> Pointer:
     """Another good image."""
-    released.commit()
-    assert released.ci().succeeded
-    assert released.latest
-    return released.latest
+    in_staging.commit()
+    assert in_staging.ci().succeeded
+    assert in_staging.latest
+    return in_staging.latest
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ from tests.flows.releases.runs import (
 )
 
 
-def kill(released: Line, point: str, image: str) -> None:
+def kill(in_staging: Line, point: str, image: str) -> None:
     """Release to staging, or roll it back, in a process of its own that is killed at that point."""
     command = [sys.executable, "-m", "tests.flows.killed_release", point, image]
-    variables = released.platform.environment | {
+    variables = in_staging.platform.environment | {
         k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")
     }
     killed = subprocess.run(command, cwd=CHECKOUT, env=variables, timeout=120, check=False)
@@ -50,7 +50,7 @@ def kill(released: Line, point: str, image: str) -> None:
     ],
 )
 def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
-    released: Line,
+    in_staging: Line,
     live: str,
     coming: Pointer,
     monkeypatch: pytest.MonkeyPatch,
@@ -61,8 +61,8 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
 ) -> None:
     if point == "while undoing":
         monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
-    kill(released, point, coming.digest)
-    run = recovered(released)
+    kill(in_staging, point, coming.digest)
+    run = recovered(in_staging)
     assert run.succeeded, run.message
     assert outcome in run.message
     assert STAGING.verdicts()[0] == verdict
@@ -78,11 +78,11 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
     ],
 )
 def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_stays_held(
-    released: Line, live: str, coming: Pointer, point: str, outcome: str, verdicts: list[str]
+    in_staging: Line, live: str, coming: Pointer, point: str, outcome: str, verdicts: list[str]
 ) -> None:
-    assert released.release(coming.digest, force=True, reason="a test").succeeded
-    kill(released, point, BACK)
-    assert outcome in recovered(released).message
+    assert in_staging.release(coming.digest, force=True, reason="a test").succeeded
+    kill(in_staging, point, BACK)
+    assert outcome in recovered(in_staging).message
     assert STAGING.verdicts()[:2] == verdicts
     assert digest_that_answers() == (live if verdicts[0] == "good" else coming.digest)
     assert STAGING.notes().hold is not None
@@ -90,12 +90,12 @@ def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_st
 
 
 def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_same(
-    released: Line, live: str, coming: Pointer
+    in_staging: Line, live: str, coming: Pointer
 ) -> None:
-    assert released.release(coming.digest, force=True, reason="a test").succeeded
-    kill(released, "in the middle of apply", BACK)
+    assert in_staging.release(coming.digest, force=True, reason="a test").succeeded
+    kill(in_staging, "in the middle of apply", BACK)
     anew = Ended(
-        released.platform, rollback(environment="staging", reason="a test", by="Ada", return_state=True)
+        in_staging.platform, rollback(environment="staging", reason="a test", by="Ada", return_state=True)
     )
     assert anew.succeeded, anew.message
     assert STAGING.verdicts()[:3] == ["good", "undone", "undone"]
@@ -104,12 +104,12 @@ def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_s
 
 
 def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
-    released: Line, live: str, coming: Pointer, never_ready: None
+    in_staging: Line, live: str, coming: Pointer, never_ready: None
 ) -> None:
-    run = released.start_release(coming.digest)
-    wait_for_log(released, run, "new replicas ready")
-    released.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert released.platform.wait(run).state == "CANCELLED"
+    run = in_staging.start_release(coming.digest)
+    wait_for_log(in_staging, run, "new replicas ready")
+    in_staging.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert in_staging.platform.wait(run).state == "CANCELLED"
     wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
     assert STAGING.verdicts()[0] == "undone"
     assert STAGING.history()[0].reason == "its run was cancelled"
@@ -118,27 +118,27 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
 
 
 def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
-    released: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    in_staging: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path)))
-    run = released.start_release(coming.digest)
-    wait_for_log(released, run, "applying slowly")
-    released.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert released.platform.wait(run).state == "CANCELLED"
+    run = in_staging.start_release(coming.digest)
+    wait_for_log(in_staging, run, "applying slowly")
+    in_staging.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert in_staging.platform.wait(run).state == "CANCELLED"
     wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
 
 def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
-    released: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    in_staging: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path, "--force-conflicts")))
-    run = released.start_release(coming.digest)
-    wait_for_log(released, run, "applying slowly")
-    released.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert released.platform.wait(run).state == "CANCELLED"
+    run = in_staging.start_release(coming.digest)
+    wait_for_log(in_staging, run, "applying slowly")
+    in_staging.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert in_staging.platform.wait(run).state == "CANCELLED"
     wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
     assert STAGING.verdicts()[0] == "bad"
     mark = STAGING.notes().mark_of(coming.digest)
@@ -164,7 +164,7 @@ def kubectl_that_is_slow_once(folder: Path, option: str = "") -> Path:
 
 
 def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_recover_puts_right(
-    released: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
     for stage in ("watch_rollout", "write_undoing"):
@@ -173,25 +173,27 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
 
     def freeze_during_the_rollout() -> None:
         wait_until(lambda: len(STAGING.pods()) > known, PATIENCE, "the rollout has not begun")
-        with without_api_server(released.platform):
+        with without_api_server(in_staging.platform):
             ended.wait(PATIENCE * 2)
 
     with ThreadPoolExecutor() as pool:
         frozen = pool.submit(freeze_during_the_rollout)
-        run = released.release(coming.digest, force=True, reason="a test")
+        run = in_staging.release(coming.digest, force=True, reason="a test")
         ended.set()
         frozen.result()
     assert not run.succeeded
     assert "UNDOING IT FAILED AS WELL" in run.message
     assert STAGING.verdicts()[0] == "pending"
-    assert "is undone now" in recovered(released).message
+    assert "is undone now" in recovered(in_staging).message
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
 
-def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(released: Line, coming: Pointer) -> None:
-    runs = [released.start("release/on-demand", environment="staging", image="latest") for _ in range(2)]
-    ended = [released.platform.wait(run) for run in runs]
+def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(
+    in_staging: Line, coming: Pointer
+) -> None:
+    runs = [in_staging.start("release/on-demand", environment="staging", image="latest") for _ in range(2)]
+    ended = [in_staging.platform.wait(run) for run in runs]
     assert [run.state for run in ended] == ["COMPLETED", "COMPLETED"]
     assert sorted(run.state_name for run in ended) == ["Completed", "Skipped"]
     skipped = next(run for run in ended if run.state_name == "Skipped")
@@ -201,44 +203,44 @@ def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(released: Li
 
 
 def test_a_release_gives_up_waiting_and_says_for_whom(
-    released: Line, coming: Pointer, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, coming: Pointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__LOCK_WAIT", "2")
     with lease.hold(STAGING.cluster, "another-run", 30, print):
-        run = released.release()
+        run = in_staging.release()
     assert run.succeeded
     assert "another-run is at work" in run.message
     assert STAGING.history()[0].image.digest != coming.digest
 
 
 def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
-    released: Line, coming: Pointer
+    in_staging: Line, coming: Pointer
 ) -> None:
-    assert released.release().succeeded
-    back = released.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
-    wait_for_log(released, back, "holds the lock")
-    run = released.release()
+    assert in_staging.release().succeeded
+    back = in_staging.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
+    wait_for_log(in_staging, back, "holds the lock")
+    run = in_staging.release()
     assert "is held since" in run.message
-    assert released.platform.wait(back).state == "COMPLETED"
-    lifted = released.platform.wait(released.start("resume/on-demand", environment="staging"))
+    assert in_staging.platform.wait(back).state == "COMPLETED"
+    lifted = in_staging.platform.wait(in_staging.start("resume/on-demand", environment="staging"))
     assert lifted.message == "staging is no longer held."
 
 
 def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
-    released: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = released.start_release(coming.digest)
-    wait_for_log(released, frozen, "new replicas ready")
+    frozen = in_staging.start_release(coming.digest)
+    wait_for_log(in_staging, frozen, "new replicas ready")
     [process] = processes_of(frozen)
     process.suspend()
     try:
-        run = recovered(released)
+        run = recovered(in_staging)
         assert "is undone now" in run.message
         assert digest_that_answers() == live
         before = STAGING.generation()
     finally:
         process.resume()
-    ended = released.platform.wait(frozen)
+    ended = in_staging.platform.wait(frozen)
     assert ended.state == "FAILED"
     assert "Another run has taken over" in ended.message
     assert STAGING.generation() == before

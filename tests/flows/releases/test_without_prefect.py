@@ -21,34 +21,34 @@ from tests.flows.releases.runs import (
 
 
 def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
-    released: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = released.start_release(coming.digest)
-    wait_for_log(released, run, "new replicas ready")
-    worker = next(p for p in supervision.states(released.platform.instance) if p.name == WORKER)
+    run = in_staging.start_release(coming.digest)
+    wait_for_log(in_staging, run, "new replicas ready")
+    worker = next(p for p in supervision.states(in_staging.platform.instance) if p.name == WORKER)
     for process in [psutil.Process(worker.pid), *processes_of(run)]:
         process.kill()
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", released.environment["SLIPWAY_APP__MANIFESTS"])
-    after = released.release(coming.digest, force=True, reason="a test")
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", in_staging.environment["SLIPWAY_APP__MANIFESTS"])
+    after = in_staging.release(coming.digest, force=True, reason="a test")
     assert after.succeeded, after.message
     assert STAGING.verdicts()[:2] == ["good", "undone"]
     assert digest_that_answers() == coming.digest
-    released.platform.api.set_state(run, "CRASHED", "a test has killed it")
+    in_staging.platform.api.set_state(run, "CRASHED", "a test has killed it")
 
 
 def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
-    released: Line, live: str, coming: Pointer, never_ready: None
+    in_staging: Line, live: str, coming: Pointer, never_ready: None
 ) -> None:
-    run = released.start_release(coming.digest)
-    wait_for_log(released, run, "new replicas ready")
+    run = in_staging.start_release(coming.digest)
+    wait_for_log(in_staging, run, "new replicas ready")
     [process] = processes_of(run)
-    server = next(p for p in supervision.states(released.platform.instance) if p.name == SERVER)
+    server = next(p for p in supervision.states(in_staging.platform.instance) if p.name == SERVER)
     psutil.Process(server.pid).kill()
-    wait_until(released.platform.api.is_healthy, PATIENCE, "the server was not started again")
+    wait_until(in_staging.platform.api.is_healthy, PATIENCE, "the server was not started again")
     process.terminate()  # as the worker ends what it can't watch any more
     process.wait(PATIENCE)
-    after = released.platform.wait(released.start("recover/on-demand", environment="staging"))
+    after = in_staging.platform.wait(in_staging.start("recover/on-demand", environment="staging"))
     assert "is undone now" in after.message
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
-    released.platform.api.set_state(run, "CRASHED", "a test has ended it")
+    in_staging.platform.api.set_state(run, "CRASHED", "a test has ended it")
