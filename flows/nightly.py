@@ -47,7 +47,7 @@ def once_a_night(run: Run, release: Callable[[], State[None]], recover: Callable
     assert this is not None
     deployment = UUID(str(this.deployment_id))
     known = known_runs(deployment, run.settings.nights)
-    own = next(one for one in known.runs if one.id == str(this.id))
+    own = next((one for one in known.runs if one.id == str(this.id)), nightly_run(this))
     decision = known.decide(own)
     try:
         if isinstance(decision, Go):
