@@ -43,6 +43,7 @@ Credentials, and what counts without them:
                                      docker login, az acr login
   {variables.CONNECTION_STRING}    az login, at the account of
   {variables.ACCOUNT_URL}
+  AWS_REGION, AWS_ACCESS_KEY_ID, …   the machine's role, for a bucket
 """
 
 

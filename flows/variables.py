@@ -5,12 +5,14 @@
 | SLIPWAY_SOURCE_TOKEN | git's own credentials on this machine |
 | SLIPWAY_REGISTRY_USERNAME, SLIPWAY_REGISTRY_PASSWORD | `docker login`, `az acr login` |
 | SLIPWAY_MODEL_CONNECTION_STRING | SLIPWAY_MODEL_ACCOUNT_URL, and the machine's identity (`az login`) |
+| AWS_REGION and AWS's others, for a bucket | the role that the machine has |
 """
 
 import os
 from dataclasses import replace
 
 from flows.core.errors import SettingsError
+from flows.core.model import AWS
 from flows.services import blob_providers, docker_login
 from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
@@ -21,6 +23,10 @@ USERNAME, PASSWORD = "SLIPWAY_REGISTRY_USERNAME", "SLIPWAY_REGISTRY_PASSWORD"
 CONNECTION_STRING, ACCOUNT_URL = "SLIPWAY_MODEL_CONNECTION_STRING", "SLIPWAY_MODEL_ACCOUNT_URL"
 
 _MODEL_SIGN_IN = f"Set {CONNECTION_STRING}, or {ACCOUNT_URL} and sign in to Azure on this machine (az login)."
+
+_BUCKET_SIGN_IN = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role for the bucket."
+)
 
 
 def source_token(_source: Source) -> str | None:
@@ -44,7 +50,10 @@ def engine_url(_engine: Engine) -> str | None:
 
 
 def blob_store(model: ModelSettings) -> BlobStore:
-    """The container in the account that the variables name."""
+    """The container in the account that the variables name, or the bucket as AWS's own variables say."""
+    kind, _ = model.block
+    if kind == AWS:
+        return _bucket(model)
     connection_string, account_url = os.environ.get(CONNECTION_STRING), os.environ.get(ACCOUNT_URL)
     if not connection_string and not account_url:
         raise SettingsError("There are no credentials for the blob store.", _MODEL_SIGN_IN)
@@ -52,3 +61,17 @@ def blob_store(model: ModelSettings) -> BlobStore:
         model.container, connection_string=connection_string, account_url=account_url
     )
     return replace(found, how_to_sign_in=_MODEL_SIGN_IN)
+
+
+def _bucket(model: ModelSettings) -> BlobStore:
+    if not (region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        raise SettingsError("The bucket's region is not known.", "Set AWS_REGION.")
+    found = blob_providers.s3(
+        model.container,
+        region=region,
+        endpoint=os.environ.get("AWS_ENDPOINT_URL"),
+        access_key_id=os.environ.get("AWS_ACCESS_KEY_ID"),
+        secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=os.environ.get("AWS_SESSION_TOKEN"),
+    )
+    return replace(found, how_to_sign_in=_BUCKET_SIGN_IN)

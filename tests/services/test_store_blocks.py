@@ -9,7 +9,7 @@ from prefect_aws import AwsClientParameters, AwsCredentials
 from pydantic import SecretStr
 
 from deployments.local.prefect_api import PrefectApi
-from flows import blocks
+from flows import blocks, variables
 from flows.core.errors import SettingsError
 from flows.services import blob_providers
 from flows.settings import ModelSettings
@@ -37,6 +37,25 @@ def test_models_are_in_the_bucket_that_a_block_of_aws_leads_to(name: str, s3_end
         name, region="us-east-1", endpoint=s3_endpoint, access_key_id="key", secret_access_key="secret"
     )
     assert direct.read("tiny/latest.json") == b"{}"
+
+
+def test_a_run_by_hand_finds_the_bucket_by_the_variables_of_aws(
+    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = f"models-{uuid.uuid4().hex[:8]}"
+    wanted = ModelSettings(name="tiny", container=bucket, credentials="aws-credentials/models")
+    httpx.put(f"{s3_endpoint}/{bucket}", trust_env=False).raise_for_status()
+    for name, value in {
+        "ENDPOINT_URL": s3_endpoint,
+        "ACCESS_KEY_ID": "key",
+        "SECRET_ACCESS_KEY": "s",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with pytest.raises(SettingsError, match="Set AWS_REGION"):
+        variables.blob_store(wanted)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    variables.blob_store(wanted).create("tiny/latest.json", b"{}")
+    assert variables.blob_store(wanted).read("tiny/latest.json") == b"{}"
 
 
 def test_a_block_without_a_region_says_what_to_set(name: str) -> None:
