@@ -16,8 +16,8 @@ SCREENSHOTS = "SLIPWAY_TEST_SCREENSHOTS"
 """The folder that screenshots are kept in; without it, none are."""
 
 COLOURS = 64
-PATIENCE = 20_000
-"""Milliseconds that a page has on a busy machine."""
+PATIENCE = 60_000
+"""Milliseconds that a page has while all cores are busy with something else."""
 
 Shot = Callable[[str, Page], None]
 

@@ -16,8 +16,8 @@ APPROVAL = {
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL": "true",
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",
 }
-DRAWN = 200
-"""Pixels of one colour: less than the smallest bar in a graph has."""
+DRAWN, FOOT = 200, 30
+"""Pixels of one colour, less than the smallest stage in a graph has; and what is below them."""
 
 
 def test_the_runs_page_shows_what_each_run_is_called(prefect: Page, released: Released, shot: Shot) -> None:
@@ -79,6 +79,7 @@ def test_an_approval_is_given_on_the_page_of_the_run_and_the_release_goes_on(
     form = prefect.get_by_role("dialog")
     expect(form).to_contain_text("asked by: Ada, because: a demo")
     form.get_by_role("switch").click()
+    expect(form.get_by_role("switch")).to_be_checked()
     field(form, "Name").fill("Bob")
     field(form, "Comment").fill("fine")
     shot("approval", prefect)
@@ -116,8 +117,9 @@ def card(page: Page, artifact: dict[str, Any]) -> Locator:
 
 
 def is_drawn(canvas: Locator) -> bool:
-    """Whether there is anything on it, beside the ground and lines of a pixel."""
-    colours = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB").getcolors(1 << 20) or []
+    """Whether stages are on it, above the line at its foot, which has the run's colour."""
+    seen = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
+    colours = seen.crop((0, 0, seen.width, seen.height - FOOT)).getcolors(1 << 20) or []
     return any(count > DRAWN and is_green(colour) for count, colour in colours)
 
 
