@@ -73,7 +73,7 @@ def test_tests_that_do_not_pass_stop_the_line(
     run = line.ci()
     assert told in run.message
     assert "exception" not in run.message
-    assert f"# main: failed: {run.message[:20]}" in run.artifacts()
+    assert f"# main: failed: {run.message[:15]}" in run.artifacts()
     assert shown in run.artifacts()
     assert "keep tests" not in run.tasks()
     assert "build image" not in run.tasks()
