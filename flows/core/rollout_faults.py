@@ -32,8 +32,9 @@ ROOM_COMES_WITHIN = 15.0
 SECRET_NOT_THERE_YET = "FailedToRetrieveImagePullSecret"
 """A node that has just joined, or a secret just made: the pull is denied once, and allowed the next time."""
 
-SECRET_COMES_WITHIN = 20.0
-"""Seconds: the kubelet pulls again after ten. A secret that is not there by then is missing."""
+SECRET_COMES_WITHIN = 35.0
+"""Seconds: the kubelet pulls again after ten and after thirty, and on a busy node the first of these may find
+no secret yet. One that is not there by then is missing."""
 
 SCALE_UP = "TriggeredScaleUp"
 STARTUP_PROBE_FAILED = re.compile(r"Container (\S+) failed startup probe")
