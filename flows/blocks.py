@@ -13,10 +13,10 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.core.errors import SettingsError
 from flows.core.model import AZURE
+from flows.sections import Engine, ModelSettings, Registry, Source
 from flows.services import blob_providers
 from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
-from flows.settings import Engine, ModelSettings, Registry, Source
 
 
 def secret(name: str, key: str = "[source] credentials") -> str:

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
+from flows.sections import Engine, ModelSettings, Registry, Source
 from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
-from flows.settings import Engine, ModelSettings, Registry, Source
 
 
 class CredentialSource(Protocol):

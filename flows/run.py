@@ -16,6 +16,7 @@ from flows.blocks import secret
 from flows.core.image import Image
 from flows.core.manifest import Manifest, parse
 from flows.credentials import CredentialSource
+from flows.sections import ModelSettings
 from flows.services import blob_providers, command, commit_status, interruptible
 from flows.services.cluster import Cluster
 from flows.services.command import Say
@@ -30,7 +31,7 @@ from flows.services.plain_models import PlainDescription
 from flows.services.registry import Registry
 from flows.services.source import Repository
 from flows.services.transfer import Progress
-from flows.settings import CHECKOUT, EMBEDDED, ModelSettings, Settings
+from flows.settings import CHECKOUT, EMBEDDED, Settings
 
 
 @dataclass(frozen=True)

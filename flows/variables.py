@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from flows.core.errors import SettingsError
 from flows.core.model import AWS
+from flows.sections import Engine, ModelSettings, Registry, Source
 from flows.services import blob_providers, docker_login
 from flows.services.blob_store import BlobStore
 from flows.services.registry import Credentials
-from flows.settings import Engine, ModelSettings, Registry, Source
 
 TOKEN = "SLIPWAY_SOURCE_TOKEN"
 USERNAME, PASSWORD = "SLIPWAY_REGISTRY_USERNAME", "SLIPWAY_REGISTRY_PASSWORD"

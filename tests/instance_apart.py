@@ -16,7 +16,8 @@ from deployments.local.engine import connect
 from deployments.local.instance import Instance
 from deployments.local.platform_file import mark_state_folder
 from deployments.local.preflight import is_taken
-from flows.settings import CHECKOUT, Embedded
+from flows.sections import Embedded
+from flows.settings import CHECKOUT
 
 KEEP = "SLIPWAY_TEST_KEEP"
 

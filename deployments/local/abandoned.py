@@ -8,7 +8,7 @@ import docker
 from deployments.local import engine
 from deployments.local.instance import Instance
 from deployments.local.processes import MARK, marked, terminate
-from flows.settings import Embedded
+from flows.sections import Embedded
 
 PREFIX = "slipway-test-"
 """Begins the name of every platform that tests make."""

@@ -19,11 +19,12 @@ from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
 from flows.core.errors import PlatformFailed, SlipwayError
 from flows.core.rollout import Object
+from flows.sections import Environment
 from flows.services import kubeconfig as kubeconfigs
 from flows.services import lease
 from flows.services.cluster import Cluster
 from flows.services.registry import Credentials
-from flows.settings import EMBEDDED, Environment, Settings
+from flows.settings import EMBEDDED, Settings
 
 TIMEOUT = 120
 RENEWED_BEFORE = timedelta(days=30)

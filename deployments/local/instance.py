@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.settings import Embedded
+from flows.sections import Embedded
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flows.core.errors import SlipwayError
+from flows.sections import Environment
 from flows.services.cluster import ANNOTATION, Cluster
-from flows.settings import EMBEDDED, Environment, Settings, state_folder
+from flows.settings import EMBEDDED, Settings, state_folder
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 
 from flows import variables
 from flows.core.errors import SettingsError
+from flows.sections import Registry
 from flows.services.registry import Credentials
-from flows.settings import Registry
 
 ACR = Registry(address="myteam.azurecr.io", repository="app", credentials="slipway-registry")
 

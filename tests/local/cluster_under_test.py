@@ -13,7 +13,8 @@ from deployments.local import cluster as embedded
 from deployments.local import credentials, engine, images, kubernetes_binary, registry
 from deployments.local.instance import Instance
 from deployments.local.registry import RegistryAccess
-from flows.settings import CHECKOUT, Embedded
+from flows.sections import Embedded
+from flows.settings import CHECKOUT
 
 BELOW_EPHEMERAL = range(20000, 32000)
 """Ports that no client of this machine takes by chance while a node is down."""

@@ -12,7 +12,8 @@ from deployments.local import engine, images
 from deployments.local.engine import Container
 from deployments.local.instance import Instance
 from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
-from flows.settings import CHECKOUT, Embedded
+from flows.sections import Embedded
+from flows.settings import CHECKOUT
 
 UNTIL_TOLD_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 

@@ -9,7 +9,8 @@ from deployments.local import platform_file
 from deployments.local.instance import Instance
 from deployments.local.platform_file import WrittenSettings
 from flows.core.errors import SettingsError
-from flows.settings import CHECKOUT, Embedded, load, load_as
+from flows.sections import Embedded
+from flows.settings import CHECKOUT, load, load_as
 
 Write = Callable[..., WrittenSettings]
 

@@ -9,7 +9,7 @@ import pytest
 from deployments.local import docker_daemon, preflight
 from deployments.local.instance import Instance
 from flows.core.errors import PlatformFailed
-from flows.settings import Embedded
+from flows.sections import Embedded
 
 
 @pytest.fixture

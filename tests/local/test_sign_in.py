@@ -11,7 +11,7 @@ from deployments.local import platform_file, prefect_server, sign_in
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
 from flows.core.errors import PlatformFailed, SettingsError
-from flows.settings import Embedded
+from flows.sections import Embedded
 from flows.triggers.flow_runs import FlowRuns
 from tests.prefect_client import talking_to
 

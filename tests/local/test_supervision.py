@@ -12,7 +12,7 @@ from deployments.local.polling import wait_until
 from deployments.local.processes import MARK, belonging_to
 from deployments.local.supervision import Program
 from flows.core.errors import PlatformFailed
-from flows.settings import Embedded
+from flows.sections import Embedded
 
 SLEEPER = Program(
     "sleeper", (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)")

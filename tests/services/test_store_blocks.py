@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from deployments.local.prefect_api import PrefectApi
 from flows import blocks, variables
 from flows.core.errors import SettingsError
+from flows.sections import ModelSettings
 from flows.services import blob_providers
-from flows.settings import ModelSettings
 from tests.prefect_client import talking_to
 
 
