@@ -42,7 +42,7 @@ def test_every_night_gets_its_run_scheduled_and_its_check(
 
 
 def test_every_deployment_of_the_file_is_registered(deployments: dict[str, str]) -> None:
-    assert set(deployments) == {f"{flow_of(wanted).name}/{wanted['name']}" for wanted in DEPLOYMENTS}
+    assert {f"{flow_of(wanted).name}/{wanted['name']}" for wanted in DEPLOYMENTS} <= set(deployments)
 
 
 def test_registering_again_does_nothing_until_something_changes(

@@ -48,7 +48,9 @@ def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
     process.terminate()  # as the worker ends what it can't watch any more
     process.wait(PATIENCE)
     after = in_staging.platform.wait(in_staging.start("recover/on-demand", environment="staging"))
-    assert "is undone now" in after.message
+    assert after.state == "COMPLETED", (
+        after.message
+    )  # the run may have put it back, and had it proven, itself
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
     in_staging.platform.api.set_state(run, "CRASHED", "a test has ended it")
