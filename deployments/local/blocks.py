@@ -6,19 +6,16 @@ pointed at another system is theirs, and left as it is.
 
 import json
 import secrets
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deployments.local import prefect_process
 from deployments.local.blob_store import ACCOUNT, RESULTS, BlobStoreAccess
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
-from deployments.local.prefect_server import flow_environment
 from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
-from flows.core.errors import PlatformFailed
 from flows.core.model import AZURE
 from flows.settings import Settings
 
@@ -107,16 +104,9 @@ def _leads_here(found: dict[str, Any]) -> bool:
 
 
 def _save(instance: Instance, blocks: list[Block]) -> None:
-    """In a process that alone pays for importing Prefect, and gets the secrets through a pipe."""
-    saved = subprocess.run(
-        [sys.executable, "-m", "deployments.local.save_blocks"],
-        input=json.dumps([asdict(block) for block in blocks]),
-        cwd=instance.checkout,
-        env=flow_environment(instance),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    prefect_process.run(
+        instance,
+        "deployments.local.save_blocks",
+        failed="The blocks can't be saved",
+        given=json.dumps([asdict(block) for block in blocks]),
     )
-    if saved.returncode:
-        raise PlatformFailed(f"The blocks can't be saved: {saved.stderr.strip()[-1000:]}")

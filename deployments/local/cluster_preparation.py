@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +10,13 @@ import yaml
 
 from deployments import cluster_manifests
 from deployments.cluster_manifests import ACCOUNT, PREPARED, PULL_SECRET
+from deployments.local import prefect_process
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
-from deployments.local.prefect_server import client, flow_environment
+from deployments.local.prefect_server import client
 from deployments.local.progress import Say
 from deployments.local.registry import RegistryAccess
-from flows.core.errors import PlatformFailed, SlipwayError
+from flows.core.errors import SlipwayError
 from flows.core.rollout import Object
 from flows.sections import Environment
 from flows.services import kubeconfig as kubeconfigs
@@ -26,7 +25,6 @@ from flows.services.cluster import Cluster
 from flows.services.registry import Credentials
 from flows.settings import EMBEDDED, Settings
 
-TIMEOUT = 120
 RENEWED_BEFORE = timedelta(days=30)
 """How long before the account's token expires it is made anew."""
 
@@ -40,7 +38,9 @@ def ensure(
         missing = [n for n in names if not _is_prepared(settings.environments[n], kubeconfig, access, api)]
     if missing:
         say(f"python -m deployments.bootstrap {' '.join(missing)}")
-        _prepare(instance, missing)
+        prefect_process.run(
+            instance, "deployments.bootstrap", *missing, failed="The cluster could not be prepared"
+        )
 
 
 def _is_prepared(
@@ -102,18 +102,3 @@ def _lasts(token: str, account: Object) -> bool:
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     is_its_own = claims["kubernetes.io"]["serviceaccount"]["uid"] == account["metadata"]["uid"]
     return is_its_own and datetime.fromtimestamp(claims["exp"], UTC) - datetime.now(UTC) > RENEWED_BEFORE
-
-
-def _prepare(instance: Instance, environments: list[str]) -> None:
-    """In a process of its own: it takes the credentials from Prefect's block, with Prefect's own client."""
-    prepared = subprocess.run(
-        [sys.executable, "-m", "deployments.bootstrap", *environments],
-        cwd=instance.checkout,
-        env=flow_environment(instance),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    if prepared.returncode:
-        raise PlatformFailed(prepared.stderr.strip()[-1000:])

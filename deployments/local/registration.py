@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from deployments.local import prefect_process
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
-from deployments.local.prefect_server import flow_environment
 from deployments.local.progress import Say
-from flows.core.errors import PlatformFailed
 from flows.settings import Settings
 
 
@@ -32,7 +29,12 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
     say("prefect deploy --all")
     for name, value in variables.items():
         api.ensure_variable(name, value)
-    _deploy(instance)
+    prefect_process.run(
+        instance,
+        *("prefect", "--no-prompt", "deploy", "--all"),
+        failed="prefect.yaml can't be deployed",
+        remedy="Mend it, then run this again.",
+    )
     memory.write_text(json.dumps([fingerprint, api.deployment_ids()]))
     return True
 
@@ -43,21 +45,3 @@ def _fingerprint(checkout: Path, variables: dict[str, str]) -> str:
     for file in (checkout / "prefect.yaml", *sorted((checkout / "flows").rglob("*.py"))):
         content.update(file.read_bytes())
     return content.hexdigest()
-
-
-def _deploy(instance: Instance) -> None:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    deployed = subprocess.run(
-        command,
-        cwd=instance.checkout,
-        env=flow_environment(instance) | {"COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if deployed.returncode:
-        raise PlatformFailed(
-            f"prefect.yaml can't be deployed: {(deployed.stdout + deployed.stderr).strip()[-2000:]}",
-            "Mend it, then run this again.",
-        )

@@ -103,6 +103,14 @@ class Line:
         """One run of ci."""
         return Ended(self.platform, ci(ref=ref, model=model, return_state=True, **parameters))
 
+    def built(self) -> Pointer:
+        """What `latest` names once another good commit is built."""
+        self.commit()
+        run = self.ci()
+        assert run.succeeded, run.message
+        assert self.latest
+        return self.latest
+
     def release(self, image: str = "latest", environment: str = "staging", **parameters: Any) -> "Ended":
         """One run of release, to staging, which promotes from nowhere."""
         state = release(environment=environment, image=image, return_state=True, **parameters)

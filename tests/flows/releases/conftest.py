@@ -33,10 +33,7 @@ def live(in_staging: Line) -> str:
 @pytest.fixture
 def coming(in_staging: Line, live: str) -> Pointer:
     """Another good image."""
-    in_staging.commit()
-    assert in_staging.ci().succeeded
-    assert in_staging.latest
-    return in_staging.latest
+    return in_staging.built()
 
 
 @pytest.fixture

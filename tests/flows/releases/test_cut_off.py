@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.polling import wait_until
+from deployments.local.prefect_api import FlowRun
 from flows.core.pointer import Pointer
 from flows.holding import resume
 from flows.rollback import rollback
@@ -103,14 +104,19 @@ def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_s
     assert resume(environment="staging", return_state=True).is_completed()
 
 
+def cancel(line: Line, run: FlowRun) -> None:
+    """Cancel the release, as in the UI, and wait until the run that it starts has closed its record."""
+    line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
+    assert line.platform.wait(run).state == "CANCELLED"
+    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+
+
 def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
     in_staging: Line, live: str, coming: Pointer, never_ready: None
 ) -> None:
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "new replicas ready")
-    in_staging.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert in_staging.platform.wait(run).state == "CANCELLED"
-    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "undone"
     assert STAGING.history()[0].reason == "its run was cancelled"
     assert STAGING.notes().mark_of(coming.digest) is None
@@ -123,9 +129,7 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path)))
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "applying slowly")
-    in_staging.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert in_staging.platform.wait(run).state == "CANCELLED"
-    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
@@ -137,9 +141,7 @@ def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path, "--force-conflicts")))
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "applying slowly")
-    in_staging.platform.api.set_state(run, "CANCELLING", "a test asks for it")
-    assert in_staging.platform.wait(run).state == "CANCELLED"
-    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "bad"
     mark = STAGING.notes().mark_of(coming.digest)
     assert mark is not None

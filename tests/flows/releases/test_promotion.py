@@ -37,13 +37,6 @@ def line(
         yield made
 
 
-def build(line: Line) -> Pointer:
-    line.commit()
-    assert line.ci().succeeded
-    assert line.latest
-    return line.latest
-
-
 def roll_back(line: Line, environment: str, **parameters: object) -> Ended:
     state = rollback(environment=environment, reason="a test", by="Ada", return_state=True, **parameters)
     return Ended(line.platform, state)
@@ -54,7 +47,7 @@ def night(line: Line) -> FlowRun:
 
 
 def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
-    wanted = build(line)
+    wanted = line.built()
     run = line.release(environment="every")
     assert run.succeeded, run.message
     assert "staging runs" in run.message
@@ -70,7 +63,7 @@ def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
 
 
 def test_production_takes_nothing_that_staging_does_not_hold_as_good(line: Line) -> None:
-    build(line)
+    line.built()
     run = line.release(environment="production")
     assert run.state.name == "Skipped"
     assert "was not released to staging yet" in run.message
@@ -80,7 +73,7 @@ def test_what_has_not_baked_is_not_promoted_and_nobody_sleeps(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = PRODUCTION.version()["capsule"]
-    wanted = build(line)
+    wanted = line.built()
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__BAKE", "60")
     run = line.release(environment="every")
     assert run.succeeded, run.message
@@ -131,7 +124,7 @@ def form_of(line: Line, run: FlowRun) -> str:
 def staged(line: Line, monkeypatch: pytest.MonkeyPatch) -> Pointer:
     """An image that is good in staging, for which production wants approval."""
     monkeypatch.setenv(APPROVAL, "true")
-    wanted = build(line)
+    wanted = line.built()
     run = line.release()
     assert run.succeeded, run.message
     return wanted
@@ -168,7 +161,7 @@ def test_an_approval_that_nobody_gives_holds_no_lock_and_times_out(
 
 def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     assert line.release(environment="every", force=True, reason="a start").succeeded
-    newest = build(line)
+    newest = line.built()
     assert line.release(environment="every").succeeded
     before = next(r for r in PRODUCTION.history() if r.verdict == "superseded")
     assert "There is nothing newer" in answer_why("production")
@@ -211,7 +204,7 @@ def test_why_names_the_failing_commit_that_is_newer_than_all_that_is_built(line:
 
 def test_a_hold_gives_way_to_a_person_who_releases_something_newer(line: Line) -> None:
     hold(environment="staging", reason="a demo", by="Ada")
-    wanted = build(line)
+    wanted = line.built()
     assert "a demo" in night(line).message
     run = line.release(by="Bob")
     assert run.succeeded, run.message
@@ -227,7 +220,7 @@ def test_a_rollback_to_a_release_that_was_never_good_lists_those_that_were(line:
 
 
 def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Line) -> None:
-    wanted = build(line)
+    wanted = line.built()
     assert line.release().succeeded
     patch = json.dumps([behaving("answers wrong")])
     STAGING.kubectl("patch", "deployment", "classifier", "--type=json", "--patch", patch)

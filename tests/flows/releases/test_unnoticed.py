@@ -27,8 +27,7 @@ def line(
     ):
         variables.delenv("SLIPWAY_APP__MANIFESTS")  # the project's own, as they are
         assert made.release().succeeded
-        made.commit()
-        assert made.ci().succeeded
+        made.built()
         yield made
 
 
