@@ -39,7 +39,7 @@ def ensure(
     if missing:
         say(f"python -m deployments.bootstrap {' '.join(missing)}")
         prefect_process.run(
-            instance, "deployments.bootstrap", *missing, failed="The cluster could not be prepared"
+            instance, "deployments.bootstrap", *missing, failed="python -m deployments.bootstrap failed"
         )
 
 

@@ -5,6 +5,7 @@ Each part is a flow run through the server and the worker, as ops would start it
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 
 from deployments.local import blob_store, blocks, cluster_preparation, flow_runs, sample_model, triggers
@@ -66,5 +67,6 @@ class MainJob:
             cluster_preparation.ensure(self.instance, self.settings, kubeconfig, registry, say)
 
     def _release(self, api: PrefectApi, _image: FlowRun, _prepared: None, say: Say) -> FlowRun:
-        parameters = {"environment": EVERY, "image": "latest", "reason": "make run"}
+        asked = {"reason": "make run", "by": getuser()}
+        parameters = {"environment": EVERY, "image": "latest", **asked}
         return flow_runs.run(api, "release/on-demand", parameters, say)
