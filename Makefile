@@ -3,11 +3,11 @@ READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
 PLATFORM = $(READY) python -m deployments.local
 
-# Tests of releases wait most of the time, so all others run beside them, on a platform of their own. Each part's
+# Tests of flows wait most of the time, so three parts run side by side, each on a platform of its own. A part's
 # output comes in one piece, when it ends, and all are run even if one fails.
-SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target PARTS=yes
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=4 --output-sync=target PARTS=yes
 
-.PHONY: help run stop clean status why test lint types contracts tests tests-of-releases tests-of-all-else screenshots bench format lock
+.PHONY: help run stop clean status why test lint types contracts tests tests-of-releases tests-of-flows tests-of-all-else screenshots bench format lock
 ifndef PARTS
 .NOTPARALLEL:
 endif
@@ -32,7 +32,7 @@ why: ## why ENV=production runs what it runs, and why nothing newer
 
 test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
-	$(SIDE_BY_SIDE) tests-of-releases tests-of-all-else lint types contracts
+	$(SIDE_BY_SIDE) tests-of-releases tests-of-flows tests-of-all-else lint types contracts
 
 lint: ## ruff: rules and format
 	@$(READY_TO_TEST) ruff check .
@@ -49,14 +49,17 @@ tests: ## pytest: unit, service, flow and end-to-end tests; with ARGS in one go,
 ifdef ARGS
 	@$(READY_TO_TEST) python -m pytest $(ARGS)
 else
-	$(SIDE_BY_SIDE) tests-of-releases tests-of-all-else
+	$(SIDE_BY_SIDE) tests-of-releases tests-of-flows tests-of-all-else
 endif
 
 tests-of-releases: # what they print is seen at once (+), not when they end
 	+@$(READY_TO_TEST) python -m pytest tests/flows/releases
 
+tests-of-flows:
+	@SLIPWAY_TEST_LANE=flows $(READY_TO_TEST) python -m pytest tests/flows --ignore=tests/flows/releases
+
 tests-of-all-else:
-	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows/releases
+	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows
 
 screenshots: ## take those of the README anew, from a platform of its own
 	@SLIPWAY_TEST_LANE=beside SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser

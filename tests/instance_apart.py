@@ -21,6 +21,9 @@ from flows.settings import CHECKOUT
 
 KEEP = "SLIPWAY_TEST_KEEP"
 
+LANES = ("", "flows", "beside", "bench")
+"""What may go on side by side in one checkout: see the Makefile."""
+
 
 @contextmanager
 def instance_apart(lane: str) -> Iterator[Instance]:
@@ -53,6 +56,6 @@ def _ports(name: str, state: Path, lane: str) -> Embedded:
     file = state / "ports.json"
     kept = json.loads(file.read_text()) if KEEP in os.environ and file.exists() else {}
     keys = [key for key in Embedded.model_fields if key.endswith("_port")]
-    mine = range(26000, 32000) if lane else range(20000, 26000)
-    free = (port for port in random.sample(mine, 200) if not is_taken(port))
+    first = 20_000 + 3_000 * LANES.index(lane)
+    free = (port for port in random.sample(range(first, first + 3_000), 200) if not is_taken(port))
     return Embedded(**{"name": name, **dict(zip(keys, free, strict=False)), **kept})

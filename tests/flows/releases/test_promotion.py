@@ -15,7 +15,7 @@ from flows.verify import verify
 from flows.why import answer as answer_why
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
-from tests.flows.releases.lines import built_line
+from tests.flows.lines import built_line
 from tests.nights import a_night, ended
 from tests.platform_under_test import PlatformUnderTest
 from tests.prefect_client import asking

@@ -9,7 +9,7 @@ from prefect.blocks.system import Secret
 from flows import settings
 from tests.flows.conftest import Line
 from tests.flows.environments import Place
-from tests.flows.releases.lines import built_line
+from tests.flows.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")

@@ -14,7 +14,7 @@ from deployments.local.polling import wait_until
 from flows.core.pointer import Pointer
 from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, manifests_with, without_api_server
-from tests.flows.releases.lines import built_line
+from tests.flows.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")

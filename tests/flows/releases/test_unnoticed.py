@@ -8,7 +8,7 @@ import pytest
 from flows.rollback import rollback
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import QUICK_END, Place, behaving, manifests_with
-from tests.flows.releases.lines import built_line
+from tests.flows.lines import built_line
 from tests.load import load
 from tests.platform_under_test import PlatformUnderTest
 

@@ -7,9 +7,9 @@ import pytest
 
 from flows.core.pointer import Pointer
 from tests.flows.conftest import Line
+from tests.flows.cut_off.runs import STAGING
 from tests.flows.environments import behaving, manifests_with
-from tests.flows.releases.lines import built_line
-from tests.flows.releases.runs import STAGING
+from tests.flows.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
 
 

@@ -18,9 +18,7 @@ from flows.rollback import rollback
 from flows.services import lease
 from flows.settings import CHECKOUT
 from tests.flows.conftest import Ended, Line
-from tests.flows.environments import behaving, manifests_with, without_api_server
-from tests.flows.killed_release import BACK
-from tests.flows.releases.runs import (
+from tests.flows.cut_off.runs import (
     PATIENCE,
     STAGING,
     digest_that_answers,
@@ -28,6 +26,8 @@ from tests.flows.releases.runs import (
     recovered,
     wait_for_log,
 )
+from tests.flows.environments import behaving, manifests_with, without_api_server
+from tests.flows.killed_release import BACK
 
 
 def kill(in_staging: Line, point: str, image: str) -> None:

@@ -11,7 +11,7 @@ from deployments.local.polling import wait_until
 from deployments.local.prefect_server import SERVER, WORKER
 from flows.core.pointer import Pointer
 from tests.flows.conftest import Line
-from tests.flows.releases.runs import (
+from tests.flows.cut_off.runs import (
     PATIENCE,
     STAGING,
     digest_that_answers,
