@@ -64,7 +64,7 @@ tests-of-all-else:
 screenshots: ## take those of the README anew, from a platform of its own
 	@SLIPWAY_TEST_LANE=beside SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser
 
-bench: ## measure what starts runs, on a platform of its own (ten minutes); prints the README's table
+bench: ## measure what starts runs, on a platform of its own (six minutes); prints the README's table
 	@$(READY_TO_TEST) python -m benchmarks.triggers $(ARGS)
 
 format: ## let ruff put the code in shape

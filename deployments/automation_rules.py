@@ -81,10 +81,6 @@ CRASHED = Message(
 def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | None) -> list[AutomationCore]:
     """The automations for these deployments (flow/name -> id); without a target none that only tells.
 
-    Prefect asks them about an event in the order in which they were made, and once more if one could not be
-    asked: SQLite may refuse one that writes while others do. "run lost", which writes most, comes last: so a
-    message may be sent twice, but is not lost.
-
     `lost_after` are the seconds without a heartbeat after which a run has crashed.
     """
     every = sorted(deployments)

@@ -9,7 +9,7 @@ from prefect.states import Completed
 from prefect.utilities.urls import url_for
 
 from flows.core.again import Ended, Leave, decide
-from flows.core.run_names import AGAIN
+from flows.core.run_names import AGAIN, given_tags, key_of_again
 
 
 @flow(name="again", flow_run_name="again: {name}")
@@ -41,13 +41,13 @@ def ended(client: SyncPrefectClient, run: FlowRun) -> Ended:
 
 
 def start(client: SyncPrefectClient, crashed: FlowRun) -> FlowRun:
-    """The new run: what the old one was asked, where it was asked it, and with its tags."""
+    """The new run: what the old one was asked, where it was asked it, and with the tags it was given."""
     assert crashed.deployment_id is not None, "a run of no deployment is left alone"
     return client.create_flow_run_from_deployment(
         crashed.deployment_id,
         parameters=crashed.parameters,
-        tags=[*crashed.tags, AGAIN],
-        idempotency_key=f"again:{crashed.id}",
+        tags=[*given_tags(crashed.tags), AGAIN],
+        idempotency_key=key_of_again(str(crashed.id)),
         work_queue_name=crashed.work_queue_name,
         job_variables=crashed.job_variables,
     )

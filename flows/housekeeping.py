@@ -1,5 +1,7 @@
 """Housekeeping: what nobody needs any more goes, and what was freed is told."""
 
+from contextlib import nullcontext
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -60,6 +62,7 @@ def engine(run: Run, dry_run: bool) -> list[Freed]:
 
 
 def registry(run: Run, dry_run: bool) -> list[Freed]:
-    """Images in the registry, while nobody moves `latest` to one of them."""
-    with one_at_a_time(LATEST):
-        return [tasks.sweep_registry(run, dry_run=dry_run)]
+    """Images in the registry; they go while nobody moves `latest` to one of them."""
+    stock = tasks.take_stock(run)
+    with nullcontext() if dry_run else one_at_a_time(LATEST):
+        return [tasks.sweep_registry(run, stock, dry_run=dry_run)]

@@ -1,21 +1,27 @@
 """Prefect's flow runs that ended long ago: found and deleted through its API, some at a time.
 
-Their task runs and logs go with them. Artifacts stay: those under a key are what ops look back through.
+Only those of our own work pool: others may use the same server. Their task runs and logs go with them.
+Artifacts stay: those under a key are what ops look back through.
 """
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
+
+from flows.core.errors import PrefectUnavailable, SettingsError
 
 BATCH = 50
 MOST = 2000
@@ -24,23 +30,40 @@ MOST = 2000
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 
 
-def forget(before: datetime, spared: Collection[str], *, dry_run: bool) -> int:
-    """How many runs ended before that time and were deleted, or would be; those of `spared` commits stay."""
+def forget(deployment: str, before: datetime, spared: Collection[str], *, dry_run: bool) -> int:
+    """How many runs ended before that time and were deleted, or would be; those of `spared` commits stay.
+
+    They are those of the work pool that flow/deployment has. `PrefectUnavailable` where the server does not
+    answer, `SettingsError` where it has no such deployment.
+    """
     count = 0
-    with get_client(sync_client=True) as client:
-        for run in _ended(client, before, frozenset(spared), keep=dry_run):
-            count += 1
-            if not dry_run:
-                _delete(client, run)
-            if count == MOST:
-                break
+    try:
+        with get_client(sync_client=True) as client:
+            pool = client.read_deployment_by_name(deployment).work_pool_name
+            for run in _ended(client, str(pool), before, frozenset(spared), keep=dry_run):
+                count += 1
+                if not dry_run:
+                    _delete(client, run)
+                if count == MOST:
+                    break
+    except ObjectNotFound:
+        raise SettingsError(
+            f"Prefect has no deployment {deployment}, which [watch] names.",
+            "Register it: prefect deploy --all",
+        ) from None
+    except (PrefectException, httpx.HTTPError) as error:
+        raise PrefectUnavailable(
+            f"Prefect's server does not answer, after {count} runs: {error or type(error).__name__}.",
+            "What is left goes the next time.",
+        ) from None
     return count
 
 
 def _ended(
-    client: SyncPrefectClient, before: datetime, spared: frozenset[str], *, keep: bool
+    client: SyncPrefectClient, pool: str, before: datetime, spared: frozenset[str], *, keep: bool
 ) -> Iterator[FlowRun]:
     """Each once, however many are deleted meanwhile."""
+    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
     wanted = FlowRunFilter(
         end_time=FlowRunFilterEndTime(before_=before),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ENDED)),
@@ -48,7 +71,11 @@ def _ended(
     staying = 0
     while True:
         batch = client.read_flow_runs(
-            flow_run_filter=wanted, sort=FlowRunSort.START_TIME_ASC, limit=BATCH, offset=staying
+            flow_run_filter=wanted,
+            work_pool_filter=ours,
+            sort=FlowRunSort.START_TIME_ASC,
+            limit=BATCH,
+            offset=staying,
         )
         for run in batch:
             if run.parameters.get("ref") in spared:

@@ -11,8 +11,8 @@ from flows import tasks
 from flows.core import record as records
 from flows.core.errors import ReleaseRefused
 from flows.core.record import Record
-from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name
-from flows.flow_run import asked_by, reported_run
+from flows.core.run_names import commit_tag, environment_tag, key_of_again, model_tag, release_name
+from flows.flow_run import asked_by, reported_run, this_run
 from flows.releasing import put_in_force, reconcile, turn
 from flows.run import Run
 from flows.runs_list import failures_told, show
@@ -44,9 +44,10 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             left = tasks.find_pending(run, environment)
             mended = reconcile(run, here, is_wanted=lambda record: record.takes_back)
             history = tasks.observe(run, environment).history
-            if release is None and is_the_rollback(left, history):
+            if release is None and (is_the_rollback(left, history) or was_done(history)):
                 tasks.hold(run, here, asked_by(by), f"rolled back: {reason}")
-                return Completed(message=f"{mended} {environment} is held: {reason}.")
+                seen = mended or f"{records.live(history)} was in force already."
+                return Completed(message=f"{seen} {environment} is held: {reason}.")
             target = choose(history, release)
             name_run(run, environment, target)
             tasks.hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
@@ -66,6 +67,12 @@ def is_the_rollback(left: Record | None, history: tuple[Record, ...]) -> bool:
     live = records.live(history)
     was_finished = left is not None and live is not None and live.number == left.number
     return left is not None and left.takes_back == was_finished
+
+
+def was_done(history: tuple[Record, ...]) -> bool:
+    """Whether this run stands in for one that was taken for crashed after it had rolled back."""
+    this, live = this_run(), records.live(history)
+    return bool(this and live and live.takes_back and this.idempotency_key == key_of_again(live.run))
 
 
 def name_run(run: Run, environment: str, target: Record) -> None:

@@ -16,24 +16,17 @@ from flows.asking import Asking
 from flows.core.errors import SettingsError
 from flows.core.why import explain
 from flows.run import opened
-from flows.services.transfer import Progress, silent
+from flows.services.command import silent
+from flows.services.transfer import untold
 from flows.triggers.flow_runs import FlowRuns
 
 
 def answer(environment: str) -> str:
     """The sentences to print; an environment "" is the last of slipway.toml."""
-    with FlowRuns() as runs, opened("why", _unheard, _without_progress) as run:
+    with FlowRuns() as runs, opened("why", silent, untold) as run:
         now = datetime.now(ZoneInfo(run.settings.timezone))
         name = environment or [*run.settings.environments][-1]
         return "\n".join(explain(Asking(run, runs, now).standing(name)))
-
-
-def _unheard(_line: str) -> None:
-    """What services say for a run's log."""
-
-
-def _without_progress(_title: str) -> Progress:
-    return silent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,13 +1,26 @@
 """What a flow run is called and found by, so that the list of runs alone tells what was done to what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 TRIGGERED = "triggered"
 """Tag of a run that a trigger started. Those that people started carry the same tags beside it, and are left
 alone by triggers."""
 
 AGAIN = "again"
-"""Tag of a run that was started in place of one that crashed, and has the tags of that one."""
+"""Tag of a run that was started in place of one that crashed."""
+
+FOUND_OUT = ("branch:", "commit:", "model:", "environment:")
+"""How the tags begin that a run gets once it knows what it is about."""
+
+
+def given_tags(tags: Iterable[str]) -> list[str]:
+    """Those that a run was started with: the others may be untrue of one that is started in its place."""
+    return [tag for tag in tags if not tag.startswith(FOUND_OUT)]
+
+
+def key_of_again(crashed: str) -> str:
+    """The idempotency key of the run that is started in place of the one of that id."""
+    return f"again:{crashed}"
 
 
 def branch_tag(branch: str) -> str:

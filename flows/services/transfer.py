@@ -16,6 +16,11 @@ def silent(done: int, total: int) -> None:
     """Tells nobody."""
 
 
+def untold(_title: str) -> Progress:
+    """The progress of a transfer that nobody is shown."""
+    return silent
+
+
 def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str:
     """Write a blob to `file` and give its digest; a download that breaks off leaves no file.
 

@@ -1,8 +1,9 @@
 """The stages of housekeeping: each finds what may go of one thing, and removes it unless it is a dry run."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def forget_runs(run: Run, *, dry_run: bool) -> Freed:
     The watch knows by a commit's runs that it was built, and would build it again.
     """
     heads = set(run.repository.heads().values())
-    count = old_runs.forget(_days_ago(run.settings.housekeeping.runs), heads, dry_run=dry_run)
+    before = _days_ago(run.settings.housekeeping.runs)
+    count = old_runs.forget(run.settings.watch.deployment, before, heads, dry_run=dry_run)
     return Freed("flow runs", count, None)
 
 
@@ -103,17 +105,30 @@ def sweep_engine(run: Run, *, dry_run: bool) -> Freed:
     return Freed("images on this machine", len(gone), max(freed, 0))
 
 
-def sweep_registry(run: Run, *, dry_run: bool) -> Freed:
+@dataclass(frozen=True)
+class Stock:
+    """What the registry holds: every tag, and its manifest."""
+
+    tags: tuple[Tagged, ...]
+    manifests: Mapping[str, Manifest]
+
+
+def take_stock(run: Run) -> Stock:
+    """Every tag of the project; this takes a while, a question or two for each."""
+    manifests = _manifests(run.registry)
+    tags = [Tagged(tag, found.digest, run.registry.created(found)) for tag, found in manifests.items()]
+    return Stock(tuple(tags), manifests)
+
+
+def sweep_registry(run: Run, taken: Stock, *, dry_run: bool) -> Freed:
     """The images in the registry that are old, and that nothing names; nobody may move `latest` meanwhile.
 
     The size is that of layers which no manifest needs any more. Azure's registry gives them back by itself,
     Debian's once its garbage is collected.
     """
-    wanted = run.settings.housekeeping
-    stock = _stock(run.registry)
-    tags = [Tagged(tag, found.digest, run.registry.created(found)) for tag, found in stock.items()]
+    wanted, stock = run.settings.housekeeping, taken.manifests
     named = find_named(run) | _listed(stock.values())  # asked last: what was named meanwhile stays
-    going = removable_manifests(tags, named, _days_ago(wanted.images), wanted.keep)
+    going = removable_manifests(taken.tags, named, _days_ago(wanted.images), wanted.keep)
     _tell(run, [one.tag for one in going])
     leaving = {one.digest for one in going}
     needed = {blob for found in stock.values() if found.digest not in leaving for blob in found.blobs}
@@ -123,8 +138,7 @@ def sweep_registry(run: Run, *, dry_run: bool) -> Freed:
     return Freed("tags in the registry", len(going), sum(freed.values()))
 
 
-def _stock(registry: Registry) -> dict[str, Manifest]:
-    """Every tag's manifest."""
+def _manifests(registry: Registry) -> dict[str, Manifest]:
     found = {}
     for tag in registry.tags():
         with suppress(ImageNotFound):  # it went meanwhile

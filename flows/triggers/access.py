@@ -15,7 +15,7 @@ from flows.core.model import Sighting
 from flows.core.trigger import Rules
 from flows.run import Run
 from flows.services.command import Say
-from flows.services.transfer import Progress, silent
+from flows.services.transfer import untold
 from flows.triggers.flow_runs import FlowRuns, prefect_errors_told
 from flows.triggers.start import Started, rules_of
 from flows.triggers.together import Together
@@ -69,11 +69,7 @@ class Access:
 
 def outside_run(name: str, say: Say) -> Run:
     """A run that is no flow run: the settings as they are now, and the services they name."""
-    return Run(name, configuration.load(), configuration.state_folder(), say, _without_progress)
-
-
-def _without_progress(_title: str) -> Progress:
-    return silent
+    return Run(name, configuration.load(), configuration.state_folder(), say, untold)
 
 
 def _read(say: Say) -> Known:

@@ -22,7 +22,7 @@ from flows.core.pointer import Pointer
 from flows.core.run_names import TRIGGERED, branch_tag, commit_tag
 from flows.core.trigger import Wanted
 from flows.run import Run
-from flows.services.command import Say
+from flows.services.command import Say, silent
 from flows.triggers.access import outside_run
 from flows.triggers.flow_runs import ACTIVE, FlowRun, FlowRuns, prefect_errors_told
 from flows.triggers.start import OVERTAKEN, overtake, rules_of, start
@@ -71,7 +71,7 @@ class Watch:
                 self.say(f"Given up, as no process has begun it: {runs.link(lost.id)}")
 
     def _look(self) -> None:
-        run = outside_run("watch", _unheard)
+        run = outside_run("watch", silent)
         with prefect_errors_told():
             repository, models = replace(run.repository, timeout=REMOTE_TIMEOUT), run.models
         heads = repository.heads()
@@ -167,10 +167,6 @@ def main() -> int:
 
 def _end(ended: Event, _signal: int, _frame: FrameType | None) -> None:
     ended.set()
-
-
-def _unheard(_line: str) -> None:
-    """What services say for a run's log: the watch tells the outcome alone."""
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     operations: Operations, instance: Instance
 ) -> None:
     operations.ensure(lost_after=LOST_AFTER)
-    run = operations.start("ci/tiny", ("commit:4f2c9e1",), seconds=600)
+    run = operations.start("ci/tiny", ("commit:4f2c9e1", "mine"), seconds=600)
     wait_until(lambda: operations.state_of(run) == "RUNNING", PATIENCE, "It does not begin")
     suspended, alive = (operations.start("release/tiny") for _ in range(2))
     for other in (suspended, alive):
@@ -38,7 +38,7 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     await_crash(operations, run, alive)
     wait_until(lambda: bool(others(operations, run)), PATIENCE, "It is not started anew")
     [second] = others(operations, run)
-    assert set(second.tags) == {"commit:4f2c9e1", "again"}
+    assert set(second.tags) == {"mine", "again"}
     assert second.parameters == {"seconds": 600}
     again(run.id)
     assert [found.id for found in others(operations, run)] == [second.id]

@@ -10,30 +10,49 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
 from flows import old_runs
 from flows.ci import ci
-from tests.prefect_client import talking_to
+from flows.core.errors import PrefectUnavailable
+from tests.prefect_client import asking, talking_to
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=4000)
-"""Nothing else on the server ended then."""
 
 
 class Server:
-    """Runs on it end when a test says so; only the database can be told a time that is past."""
+    """Runs on it end when a test says so; only the database can be told a time that is past.
 
-    def __init__(self, client: SyncPrefectClient, instance: Instance) -> None:
+    They are of a deployment and a work pool of their own.
+    """
+
+    def __init__(self, client: SyncPrefectClient, instance: Instance, name: str) -> None:
         self.client = client
+        self.name = f"ci/{name}"
+        self._deployment = client.read_deployment_by_name(self.name).id
         self._database = instance.state / "prefect" / "prefect.db"
 
+    def forget(self, *spared: str, dry_run: bool = False) -> int:
+        return old_runs.forget(self.name, LONG_AGO + timedelta(days=1), spared, dry_run=dry_run)
+
     def run(self, state: StateType, ended: datetime = LONG_AGO, ref: str = "HEAD") -> uuid.UUID:
-        created = self.client.create_flow_run(ci, parameters={"ref": ref}, state=State(type=state))
+        created = self.client.create_flow_run_from_deployment(
+            self._deployment, parameters={"ref": ref}, state=State(type=state)
+        )
+        return self._ended(created.id, ended)
+
+    def somebody_elses(self) -> uuid.UUID:
+        """A run that ended long ago, and is of none of our deployments."""
+        created = self.client.create_flow_run(ci, state=State(type=StateType.COMPLETED))
+        return self._ended(created.id, LONG_AGO)
+
+    def _ended(self, run: uuid.UUID, ended: datetime) -> uuid.UUID:
         with closing(sqlite3.connect(self._database, timeout=30)) as database, database:
             text = ended.strftime("%Y-%m-%d %H:%M:%S.%f")
-            database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (text, str(created.id)))
-        return created.id
+            database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (text, str(run)))
+        return run
 
     def has(self, run: uuid.UUID) -> bool:
         try:
@@ -45,11 +64,17 @@ class Server:
 
 @pytest.fixture
 def server(prefect_server: PrefectApi, instance: Instance) -> Iterator[Server]:
+    name = f"old-{uuid.uuid4().hex[:8]}"
     with (
         talking_to(prefect_server),
         get_client(sync_client=True) as client,
+        asking(prefect_server) as http,
     ):
-        yield Server(client, instance)
+        http.post("/work_pools/", json={"name": name, "type": "process"}).raise_for_status()
+        flow = http.post("/flows/", json={"name": "ci"}).raise_for_status().json()
+        content = {"name": name, "flow_id": flow["id"], "work_pool_name": name}
+        http.post("/deployments/", json={**content, "enforce_parameter_schema": False}).raise_for_status()
+        yield Server(client, instance, name)
 
 
 def test_runs_that_ended_long_ago_go_but_not_those_of_commits_that_are_wanted(
@@ -60,20 +85,24 @@ def test_runs_that_ended_long_ago_go_but_not_those_of_commits_that_are_wanted(
     old = [server.run(state) for state in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)]
     recent = server.run(StateType.COMPLETED, datetime.now(UTC))
     running = server.run(StateType.RUNNING)
-    before = LONG_AGO + timedelta(days=1)
+    theirs = server.somebody_elses()
 
-    assert old_runs.forget(before, {"c" * 40}, dry_run=True) == 3
+    assert server.forget("c" * 40, dry_run=True) == 3
     assert all(server.has(run) for run in old)
-    assert old_runs.forget(before, {"c" * 40}, dry_run=False) == 3
+    assert server.forget("c" * 40) == 3
     assert not any(server.has(run) for run in old)
-    assert all(server.has(run) for run in (spared, recent, running))
-    assert old_runs.forget(before, {"c" * 40}, dry_run=False) == 0
+    assert all(server.has(run) for run in (spared, recent, running, theirs))
+    assert server.forget("c" * 40) == 0
 
 
 def test_no_more_go_at_a_time_than_a_server_bears(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = LONG_AGO + timedelta(days=1)
-    old_runs.forget(before, (), dry_run=False)
     monkeypatch.setattr(old_runs, "MOST", 1)
     for _ in range(2):
         server.run(StateType.COMPLETED)
-    assert [old_runs.forget(before, (), dry_run=False) for _ in range(3)] == [1, 1, 0]
+    assert [server.forget() for _ in range(3)] == [1, 1, 0]
+
+
+def test_a_server_that_does_not_answer_is_told_as_such(server: Server) -> None:
+    nowhere = {PREFECT_API_URL: "http://127.0.0.1:1/api", PREFECT_CLIENT_MAX_RETRIES: 0}
+    with temporary_settings(nowhere), pytest.raises(PrefectUnavailable, match="does not answer"):
+        server.forget()

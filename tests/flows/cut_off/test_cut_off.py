@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
 from flows.core.pointer import Pointer
+from flows.core.run_names import key_of_again
 from flows.holding import resume
 from flows.rollback import rollback
 from flows.services import lease
@@ -100,8 +102,22 @@ def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_s
     )
     assert anew.succeeded, anew.message
     assert STAGING.verdicts()[:3] == ["good", "undone", "undone"]
+    assert "was in force already" in in_place_of(in_staging, anew.id).message
+    assert STAGING.verdicts()[:3] == ["good", "undone", "undone"]
     assert digest_that_answers() == live
     assert resume(environment="staging", return_state=True).is_completed()
+
+
+def in_place_of(line: Line, run: str) -> FlowRun:
+    """The rollback that is started for one that was taken for crashed, when it is over."""
+    with get_client(sync_client=True) as client:
+        started = client.create_flow_run_from_deployment(
+            client.read_deployment_by_name("rollback/on-demand").id,
+            parameters={"environment": "staging", "reason": "a test"},
+            job_variables={"env": {k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")}},
+            idempotency_key=key_of_again(run),
+        )
+    return line.platform.wait(line.platform.api.flow_run(str(started.id)))
 
 
 def cancel(line: Line, run: FlowRun) -> None:
