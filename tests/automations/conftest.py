@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.states import Scheduled
 
 from deployments import automation_rules, automations
 from deployments.automation_rules import Target
@@ -93,6 +95,15 @@ class Operations:
     def start(self, deployment: str, tags: tuple[str, ...] = (), **parameters: Any) -> FlowRun:
         return self.client.create_flow_run_from_deployment(
             self.deployments[deployment], parameters=parameters, tags=tags
+        )
+
+    def planned(self, deployment: str, tags: tuple[str, ...] = (), **parameters: Any) -> FlowRun:
+        """A run that no worker takes: it is due in an hour."""
+        return self.client.create_flow_run_from_deployment(
+            self.deployments[deployment],
+            parameters=parameters,
+            tags=tags,
+            state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1)),
         )
 
     def put(self, run: FlowRun, state: str, message: str, name: str | None = None) -> None:

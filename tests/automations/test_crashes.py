@@ -27,7 +27,7 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     operations.ensure(lost_after=LOST_AFTER)
     run = operations.start("ci/tiny", ("commit:4f2c9e1", "mine"), seconds=600)
     wait_until(lambda: operations.state_of(run) == "RUNNING", PATIENCE, "It does not begin")
-    suspended, alive = (operations.start("release/tiny") for _ in range(2))
+    suspended, alive = (operations.planned("release/tiny") for _ in range(2))
     for other in (suspended, alive):
         operations.put(other, "RUNNING", "as if a worker had it")
         show_life(operations, other)

@@ -25,7 +25,7 @@ def webhook(operations: Operations, receiver: Receiver) -> Target:
 def test_a_failed_release_is_told_to_a_webhook_as_json(
     operations: Operations, receiver: Receiver, webhook: Target
 ) -> None:
-    run = operations.start("release/tiny")
+    run = operations.planned("release/tiny")
     operations.put(run, "FAILED", WHY, name="Undone")
     told = receiver.about(run.name)
     assert told["what"] == f"Failed: {run.name}"
@@ -60,7 +60,7 @@ def test_a_crash_is_nobodys_move_and_the_second_one_is_somebodys(
     operations: Operations, receiver: Receiver, webhook: Target
 ) -> None:
     for tags, move in (((), "Nobody's yet"), (("again",), "Operations'")):
-        run = operations.start("ci/tiny", tags, seconds=0)
+        run = operations.planned("ci/tiny", tags, seconds=0)
         operations.put(run, "CRASHED", "its process is gone")
         told = receiver.about(run.name)
         assert (told["what"], told["why"]) == (f"Crashed: {run.name}", "its process is gone")
@@ -72,9 +72,9 @@ def test_what_ends_well_and_what_is_not_ours_is_not_told(
 ) -> None:
     theirs = operations.client.create_flow_run_from_deployment(operations.deployments["again/on-crash"])
     operations.put(theirs, "FAILED", "not of CI, nor of a release")
-    ours = operations.start("ci/tiny", seconds=0)
+    ours = operations.planned("ci/tiny", seconds=0)
     operations.put(ours, "COMPLETED", "well")
-    last = operations.start("ci/tiny", seconds=0)
+    last = operations.planned("ci/tiny", seconds=0)
     operations.put(last, "FAILED", "badly")
     assert receiver.about(last.name)["what"] == f"CI failed: {last.name}"
     assert not any(run.name in body for run in (theirs, ours) for body in receiver.bodies)
@@ -84,7 +84,7 @@ def test_a_notification_block_gets_it_as_subject_and_text(operations: Operations
     body = {"title": "{{subject}}", "text": "{{body}}"}
     block = CustomWebhookNotificationBlock(name="ops", url=receiver.url, json_data=body)
     operations.ensure(operations.save(block))
-    run = operations.start("ci/tiny", seconds=0)
+    run = operations.planned("ci/tiny", seconds=0)
     operations.put(run, "FAILED", WHY)
     assert receiver.about(run.name) == {
         "title": f"CI failed: {run.name}",
@@ -97,7 +97,7 @@ def test_a_notification_block_gets_it_as_subject_and_text(operations: Operations
 def test_a_target_that_is_down_changes_no_run_and_is_seen_in_the_event_feed(operations: Operations) -> None:
     target = operations.save(Webhook(url="http://127.0.0.1:1/"))
     operations.ensure(target)
-    run = operations.start("ci/tiny", seconds=0)
+    run = operations.planned("ci/tiny", seconds=0)
     operations.put(run, "FAILED", WHY)
     wait_until(lambda: bool(undelivered(operations, target)), PATIENCE, "Nobody sees that it is down")
     [reason] = set(undelivered(operations, target))
