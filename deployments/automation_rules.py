@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from prefect.client.schemas.objects import StateType
 from prefect.events import AutomationCore, EventTrigger, Posture, ResourceSpecification
 from prefect.events.actions import (
     ActionTypes,
     CallWebhook,
-    ChangeFlowRunState,
     RunDeployment,
     SendNotification,
 )
@@ -21,7 +19,7 @@ OWNED = "slipway-code"
 RELEASING = ("release", "rollback", "recover", "verify")
 """The flows that change what users reach, or say whether it is good."""
 
-AGAIN = "again/on-crash"
+AGAIN, SILENCE = "again/on-crash", "silence/on-demand"
 
 
 @dataclass(frozen=True)
@@ -85,10 +83,15 @@ def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | 
     """
     every = sorted(deployments)
     crashed = _on("prefect.flow-run.Crashed", _ids(deployments, every))
+    silent = lost(_ids(deployments, every), lost_after)
     return [
         *([] if target is None else _telling(deployments, target)),
         _automation("run crashed", crashed, [_start_anew(deployments[AGAIN]), *_tell(target, CRASHED)]),
-        _automation("run lost", lost(_ids(deployments, every), lost_after), [_crash(lost_after)]),
+        _automation(
+            "run lost",
+            silent,
+            [_look_after(deployments[SILENCE], lost_after)],
+        ),
     ]
 
 
@@ -159,9 +162,10 @@ def _ids(deployments: Mapping[str, UUID], names: Iterable[str]) -> list[str]:
     return sorted(f"prefect.deployment.{deployments[name]}" for name in names)
 
 
-def _crash(after: float) -> ActionTypes:
-    message = f"No sign of life for {after:.0f} s: its process or its machine is gone."
-    return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)
+def _look_after(deployment: UUID, seconds: float) -> ActionTypes:
+    """By a run of its own, as no trigger can ask in which state the silent one is."""
+    parameters = {"run": "{{ flow_run.id|string }}", "name": "{{ flow_run.name }}", "seconds": seconds}
+    return RunDeployment(source="selected", deployment_id=deployment, parameters=parameters)
 
 
 def _start_anew(deployment: UUID) -> ActionTypes:

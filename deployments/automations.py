@@ -24,7 +24,7 @@ from prefect.events.filters import AutomationFilter, AutomationFilterTags
 from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectNotFound
 
-from deployments.automation_rules import AGAIN, OWNED, Target, wanted
+from deployments.automation_rules import AGAIN, OWNED, SILENCE, Target, wanted
 from flows import settings as configuration
 from flows.core.errors import SettingsError, SlipwayError
 from flows.settings import Settings
@@ -41,8 +41,11 @@ def ensure(settings: Settings) -> list[str]:
     """
     with get_client(sync_client=True) as client:
         deployments = registered(client)
-        if AGAIN not in deployments:
-            raise SettingsError(f"Prefect has no deployment {AGAIN}.", "Register it: prefect deploy --all")
+        for needed in (AGAIN, SILENCE):
+            if needed not in deployments:
+                raise SettingsError(
+                    f"Prefect has no deployment {needed}.", "Register it: prefect deploy --all"
+                )
         lost_after = settings.runs.lost_after
         try:
             target = target_of(client, settings.notifications.block)

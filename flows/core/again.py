@@ -28,6 +28,15 @@ class Leave:
     reason: str
 
 
+def is_lost(state: str, name: str) -> bool:
+    """Whether a run that is silent has lost its process, by its state's type and name.
+
+    One that waits for an answer in its process goes on with its signs of life. A suspended one owes none,
+    though its last may come after it was suspended.
+    """
+    return state in {"RUNNING", "CANCELLING"} or (state == "PAUSED" and name != "Suspended")
+
+
 def decide(run: Ended) -> Restart | Leave:
     """Once. The watch starts its own anew: it counts attempts, and knows whether they are wanted still."""
     if not run.states or run.states[-1] != "CRASHED":

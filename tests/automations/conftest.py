@@ -31,6 +31,7 @@ DEPLOYED = {
     "ci/tiny": "tests.automations.tiny_flows.sleeps",
     "release/tiny": "tests.automations.tiny_flows.asks",
     "again/on-crash": "flows.again.again",
+    "silence/on-demand": "flows.silence.silence",
 }
 
 
@@ -116,6 +117,10 @@ class Operations:
         """Those of the deployment."""
         wanted = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
         return self.client.read_flow_runs(deployment_filter=wanted)
+
+    def told(self, deployment: str) -> list[str | None]:
+        """What the states of its runs say."""
+        return [run.state.message for run in self.runs(self.deployments[deployment]) if run.state]
 
     def state_of(self, run: FlowRun) -> str:
         return self.api.flow_run(str(run.id)).state

@@ -32,6 +32,7 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
         operations.put(other, "RUNNING", "as if a worker had it")
         show_life(operations, other)
     operations.put(suspended, "PAUSED", "until somebody answers", name="Suspended")
+    show_life(operations, suspended)  # its process goes on for a while
     worker = next(p for p in supervision.states(instance) if p.name == WORKER)
     for process in [psutil.Process(worker.pid), *processes_of(run.id)]:
         process.kill()
@@ -42,6 +43,8 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     assert second.parameters == {"seconds": 600}
     again(run.id)
     assert [found.id for found in others(operations, run)] == [second.id]
+    spared = f"{suspended.name} is Suspended, and owes no sign of life."
+    wait_until(lambda: spared in operations.told("silence/on-demand"), PATIENCE, "Nobody has looked after it")
     assert operations.state_of(suspended) == "PAUSED"
     operations.put(second, "CANCELLING", "a test has seen enough of it")
 

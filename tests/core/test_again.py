@@ -1,6 +1,6 @@
 import pytest
 
-from flows.core.again import Ended, Leave, Restart, decide
+from flows.core.again import Ended, Leave, Restart, decide, is_lost
 from flows.core.run_names import AGAIN, TRIGGERED
 
 LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
@@ -31,3 +31,20 @@ def test_a_run_is_left_alone_and_it_is_said_why(run: Ended, why: str) -> None:
     decision = decide(run)
     assert isinstance(decision, Leave)
     assert why in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "lost"),
+    [
+        ("RUNNING", "Running", True),
+        ("RUNNING", "Retrying", True),
+        ("CANCELLING", "Cancelling", True),
+        ("PAUSED", "Paused", True),
+        ("PAUSED", "Suspended", False),
+        ("SCHEDULED", "Resuming", False),
+        ("COMPLETED", "Completed", False),
+        ("CRASHED", "Crashed", False),
+    ],
+)
+def test_a_silent_run_is_lost_if_it_should_have_a_process(state: str, name: str, lost: bool) -> None:
+    assert is_lost(state, name) == lost
