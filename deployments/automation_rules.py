@@ -61,19 +61,13 @@ APPROVAL_WANTED = Message(
     "Whoever may approve: press Resume on the run's page and fill in the form.",
     LINK,
 )
-NIGHTLY_MISSING = Message(
+AS_EVENT_SAYS = Message(
     "{{ event.payload.what }}",
     "{{ event.payload.why }}",
     "{{ event.payload.move }}",
     "{{ event.payload.link }}",
 )
-CRASHED = Message(
-    f"Crashed: {RUN}",
-    REASON,
-    "{% if 'again' in flow_run.tags %}Operations': it was the second try, and is not started anew."
-    "{% else %}Nobody's yet: it is started anew.{% endif %}",
-    LINK,
-)
+"""Of events that say it all themselves."""
 
 
 def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | None) -> list[AutomationCore]:
@@ -86,7 +80,7 @@ def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | 
     silent = lost(_ids(deployments, every), lost_after)
     return [
         *([] if target is None else _telling(deployments, target)),
-        _automation("run crashed", crashed, [_start_anew(deployments[AGAIN]), *_tell(target, CRASHED)]),
+        _automation("run crashed", crashed, [_start_anew(deployments[AGAIN])]),
         _automation(
             "run lost",
             silent,
@@ -103,7 +97,8 @@ def _telling(deployments: Mapping[str, UUID], target: Target) -> list[Automation
         _automation(
             "approval wanted", _on("slipway.approval.wanted", releasing), _tell(target, APPROVAL_WANTED)
         ),
-        _automation("nightly missing", _on("slipway.nightly.missing"), _tell(target, NIGHTLY_MISSING)),
+        _automation("crash", _on("slipway.run.crashed"), _tell(target, AS_EVENT_SAYS)),
+        _automation("nightly missing", _on("slipway.nightly.missing"), _tell(target, AS_EVENT_SAYS)),
         _automation("release failed", _failed(releasing), _tell(target, RELEASE_FAILED)),
     ]
 
@@ -173,9 +168,7 @@ def _start_anew(deployment: UUID) -> ActionTypes:
     return RunDeployment(source="selected", deployment_id=deployment, parameters=parameters)
 
 
-def _tell(target: Target | None, message: Message) -> list[ActionTypes]:
-    if target is None:
-        return []
+def _tell(target: Target, message: Message) -> list[ActionTypes]:
     if target.kind == "webhook":
         return [CallWebhook(block_document_id=target.id, payload=as_json(message))]
     return [SendNotification(block_document_id=target.id, subject=message.what, body=as_text(message))]

@@ -170,6 +170,9 @@ class Runs(Section):
 
     lost_after: Annotated[float, Field(ge=10)] = 90
 
+    begin_within: Annotated[float, Field(ge=30)] = 120
+    """Seconds from when a worker took a run to the start of its process, after which it has crashed."""
+
 
 class Notifications(Section):
     """Who hears of what went wrong, or waits for a person; None: nobody."""

@@ -38,7 +38,7 @@ class Model:
 class Sighting:
     """Which model is wanted, as far as a look tells that downloads nothing.
 
-    `identity` differs where the content does: the digest of a published model; of a plain file, whose digest
+    `identity` differs where the weights do: the digest of a published model; of a plain file, whose digest
     nobody knows yet, what the store says of it. Such a file is `settled` once two looks see the same.
     """
 
@@ -49,6 +49,11 @@ class Sighting:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def token(self) -> str:
+        """What it is told from every other by: a version may have another's weights and labels of its own."""
+        return f"{self.version}@{self.identity}"
 
 
 @dataclass(frozen=True)

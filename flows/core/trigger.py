@@ -80,12 +80,20 @@ def identify(url: str) -> str:
     return f"{host}/{path}".lower()
 
 
-def key(wanted: Wanted, model: str, attempt: int | str) -> str:
+def key(wanted: Wanted, model: str, attempt: int, again: str = "") -> str:
     """The same for everybody who wants the same: Prefect makes one run of it.
 
-    `model` is the digest, or what stands for it. `attempt` counts from 1 and rises only after a crash.
+    `model` is the `token` of its sighting. `attempt` counts from 1 and rises only after a crash. `again`
+    is why one more run is wanted although one has ended.
     """
-    return ":".join((wanted.repository, wanted.branch, wanted.sha, model, str(attempt)))
+    reason = (again,) if again else ()
+    return ":".join((wanted.repository, wanted.branch, wanted.sha, model, *reason, str(attempt)))
+
+
+def attempt_of(key: str) -> int:
+    """Which attempt the run with that key is; 1 where the key is none of these."""
+    last = key.rpartition(":")[2]
+    return int(last) if last.isdecimal() else 1
 
 
 class _GitHubRepository(BaseModel):

@@ -110,40 +110,37 @@ class FlowRuns:
             self._deployments[name] = self._ask("GET", f"/deployments/name/{name}").json()
         return self._deployments[name]
 
-    def with_tags(self, *tags: str, states: Sequence[str] = ()) -> list[FlowRun]:
-        """The runs that carry all these tags and are in one of these states (none: in any), oldest first."""
+    def with_tags(self, *tags: str, states: Sequence[str] = (), deployment: str = "") -> list[FlowRun]:
+        """The runs that carry all these tags and are in one of these states (none: in any), oldest first.
+
+        Those of flow/deployment alone, if that is given: a server may have runs of other projects.
+        """
         wanted: dict[str, Any] = {"tags": {"all_": list(tags)}}
         if states:
             wanted["state"] = {"type": {"any_": list(states)}}
-        query = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
+        of = _of(deployment) if deployment else {}
+        query = of | {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
         return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
 
     def next_scheduled(self, deployment: str) -> FlowRun | None:
         """The run of flow/deployment that the clock will start next; None where its schedule is paused."""
-        flow, _, name = deployment.partition("/")
-        query = {
-            "flows": {"name": {"any_": [flow]}},
-            "deployments": {"name": {"any_": [name]}},
+        query = _of(deployment) | {
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
             "sort": "EXPECTED_START_TIME_ASC",
         }
         found = self._ask("POST", "/flow_runs/filter", query).json()
         return next((_flow_run(run) for run in found if run["auto_scheduled"]), None)
 
-    def not_begun(self, deployment: str, since: datetime) -> list[FlowRun]:
-        """The runs of that deployment's work pool that a worker took before `since`, and nothing began."""
+    def taken(self, deployment: str) -> list[FlowRun]:
+        """The runs of that deployment's work pool that a worker has taken, and nothing has begun."""
         pool = self._deployment(deployment)["work_pool_name"]
         if pool is None:
             return []
         query = {
             "work_pools": {"name": {"any_": [pool]}},
-            "flow_runs": {
-                "state": {"type": {"any_": ["PENDING"]}},
-                "expected_start_time": {"before_": str(since)},
-            },
+            "flow_runs": {"state": {"type": {"any_": ["PENDING"]}}},
         }
-        found = self._ask("POST", "/flow_runs/filter", query).json()
-        return [_flow_run(one) for one in found if datetime.fromisoformat(one["state"]["timestamp"]) < since]
+        return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
 
     def crash(self, run: FlowRun, reason: str) -> None:
         """Mark a run as crashed, which says why."""
@@ -207,6 +204,12 @@ def prefect_errors_told() -> Iterator[None]:
         if not isinstance(error.__cause__, httpx.TransportError):
             raise
         raise PrefectUnavailable("Prefect's server does not answer.", "Is it up?") from None
+
+
+def _of(deployment: str) -> dict[str, Any]:
+    """The filter for the runs of flow/deployment."""
+    flow, _, name = deployment.partition("/")
+    return {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
 
 
 def _refusal(answer: httpx.Response, path: str) -> SettingsError:

@@ -1,7 +1,8 @@
 """A commit and a model that are wanted become one CI run, whoever asks for it and however often.
 
 Prefect makes one run of one idempotency key, so receiver and watch need not know of each other, and keep
-nothing: whatever is killed in between, the same question gives the same run.
+nothing: whatever is killed in between, the same question gives the same run. What is cancelled for a new run
+is cancelled by the watch at the latest.
 """
 
 from collections.abc import Sequence
@@ -26,20 +27,18 @@ class Started:
     new: bool
 
 
-def start(
-    runs: FlowRuns, deployment: str, wanted: Wanted, model: Sighting, again: str | None = None
-) -> Started:
+def start(runs: FlowRuns, deployment: str, wanted: Wanted, model: Sighting, again: str = "") -> Started:
     """The run that builds the commit with that model; after a crash, up to `MAX_ATTEMPTS`, a new one.
 
     `again` asks for one more run although one has ended, once for each reason. Runs of the branch that are
     under way for the commits before this one are cancelled, unless they push already. Here, and not in the
     CI run itself, since the older ones may hold the places that it waits for. Errors as of `FlowRuns`.
     """
-    attempts = (again,) if again else range(1, MAX_ATTEMPTS + 1)
-    counts, known = _that_counts(runs, [key(wanted, model.identity, attempt) for attempt in attempts])
+    keys = [key(wanted, model.token, attempt, again) for attempt in range(1, MAX_ATTEMPTS + 1)]
+    counts, known = _that_counts(runs, keys)
     if known is not None:
         return Started(known, runs.link(known.id), new=False)
-    overtaken = _overtaken(runs, wanted)
+    overtaken = _overtaken(runs, deployment, wanted)
     oldest = next((str(run.parameters["since"]) for run in overtaken if run.parameters.get("since")), "")
     parameters = {"ref": wanted.sha, "branch": wanted.branch, "since": oldest or wanted.before}
     name = ci_name(f"{wanted.sha[:7]} + {model}", wanted.branch)
@@ -81,7 +80,7 @@ def overtake(runs: FlowRuns, older: FlowRun, wanted: Wanted) -> None:
         runs.cancel(older, f"Overtaken by {wanted.sha[:7]} on {wanted.branch}.", OVERTAKEN)
 
 
-def _overtaken(runs: FlowRuns, wanted: Wanted) -> list[FlowRun]:
+def _overtaken(runs: FlowRuns, deployment: str, wanted: Wanted) -> list[FlowRun]:
     """Runs under way for the head before this one, and for those that it had overtaken in turn.
 
     None for other commits: a delivery may come late, and what it announces is then the older one.
@@ -89,4 +88,4 @@ def _overtaken(runs: FlowRuns, wanted: Wanted) -> list[FlowRun]:
     if not wanted.before:
         return []
     tags = (TRIGGERED, branch_tag(wanted.branch), commit_tag(wanted.before))
-    return runs.with_tags(*tags, states=ACTIVE)
+    return runs.with_tags(*tags, states=ACTIVE, deployment=deployment)

@@ -9,30 +9,27 @@ loses nothing.
 
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
 from types import FrameType
 
 from flows import settings as configuration
-from flows.core.errors import SettingsError, SlipwayError
+from flows.core.errors import SettingsError, SlipwayError, TransientError
 from flows.core.model import Sighting
 from flows.core.pointer import Pointer
-from flows.core.run_names import TRIGGERED, branch_tag, commit_tag
+from flows.core.run_names import TRIGGERED, branch_tag, commit_tag, model_tag
 from flows.core.trigger import Wanted
 from flows.run import Run
 from flows.services.command import Say, silent
 from flows.triggers.access import outside_run
 from flows.triggers.flow_runs import ACTIVE, FlowRun, FlowRuns, prefect_errors_told
+from flows.triggers.not_begun import NotBegun
 from flows.triggers.start import OVERTAKEN, overtake, rules_of, start
 
 REMOTE_TIMEOUT = 30
 """Seconds for a list of branches."""
-
-
-LOST_AFTER = 120
-"""Seconds from a worker's taking a run to the start of its process, which takes ten on a busy machine."""
 
 
 @dataclass
@@ -42,36 +39,37 @@ class Watch:
     say: Say
     _heads: dict[str, str] = field(default_factory=dict)
     _seen: Sighting | None = None
-    _built: set[str] = field(default_factory=set)
-    _complaint: type[SlipwayError] | None = None
+    _built: set[tuple[str, str]] = field(default_factory=set)
+    _complaint: object = None
+
+    def __post_init__(self) -> None:
+        self._not_begun = NotBegun(self.say)
 
     def look(self) -> None:
         """Start what is missing; what is in the way is told when it appears and when it has passed."""
         try:
-            self.give_up_lost(datetime.now(UTC))
             self._look()
         except SlipwayError as error:
-            if self._complaint is not type(error):
+            # what is away words it differently each time
+            complaint = type(error) if isinstance(error, TransientError) else str(error)
+            if self._complaint != complaint:
                 self.say(f"Warning: {error} The watch goes on looking.")
-            self._complaint = type(error)
+            self._complaint = complaint
         else:
             if self._complaint is not None:
                 self.say("What was in the way has passed.")
             self._complaint = None
 
-    def give_up_lost(self, now: datetime) -> None:
-        """Mark runs as crashed that a worker took and did not begin, because it, or the server, ended then.
-
-        Nothing else would: no worker takes them again, and what never ran has no heartbeat that could stop.
-        """
-        with FlowRuns() as runs:
-            deployment = configuration.load().watch.deployment
-            for lost in runs.not_begun(deployment, now - timedelta(seconds=LOST_AFTER)):
-                runs.crash(lost, f"A worker took it, and no process has begun it in {LOST_AFTER} s.")
-                self.say(f"Given up, as no process has begun it: {runs.link(lost.id)}")
-
     def _look(self) -> None:
         run = outside_run("watch", silent)
+        with FlowRuns() as runs:
+            deployment = run.settings.watch.deployment
+            self._not_begun.give_up(runs, deployment, run.settings.runs.begin_within)
+            # asked for before the heads: what is started while those are looked up may be for a newer one
+            under_way = runs.with_tags(TRIGGERED, states=ACTIVE, deployment=deployment)
+            self._start_missing(run, runs, under_way)
+
+    def _start_missing(self, run: Run, runs: FlowRuns, under_way: Sequence[FlowRun]) -> None:
         with prefect_errors_told():
             repository, models = replace(run.repository, timeout=REMOTE_TIMEOUT), run.models
         heads = repository.heads()
@@ -79,12 +77,17 @@ class Watch:
         if model is None:
             return
         rules = rules_of(run)
-        with FlowRuns() as runs:
-            for branch in sorted(filter(rules.builds, heads)):
-                wanted = Wanted(rules.repository, branch, heads[branch], self._before(branch, heads))
-                ensure = self._ensure_released if branch == rules.released_branch else self._ensure_other
-                ensure(run, runs, wanted, model)
-                self._heads[branch] = wanted.sha
+        for branch in sorted(filter(rules.builds, heads)):
+            wanted = Wanted(rules.repository, branch, heads[branch], self._before(branch, heads))
+            ensure = self._ensure_released if branch == rules.released_branch else self._ensure_other
+            ensure(run, runs, wanted, model)
+            self._heads[branch] = wanted.sha
+            overtake_others(runs, under_way, wanted, model)
+        if heads and rules.released_branch not in heads:
+            raise SettingsError(
+                f"{run.repository.url} has no branch {rules.released_branch}.",
+                "Push it, or name another at [source] released_branch.",
+            )
 
     def _whole(self, seen: Sighting) -> Sighting | None:
         """The model, unless it is a plain file that looked different before: one that is still written."""
@@ -103,44 +106,55 @@ class Watch:
             return
         if not wanted.before and latest is not None and latest.commit != wanted.sha:
             wanted = replace(wanted, before=latest.commit)
-        found = self._start(run, runs, wanted, model)
+        found = self._in_force(run, runs, wanted, model)
         if found.state == "COMPLETED":
             latest = run.registry.pointer()  # it may have moved since
             if not names(latest, wanted, model):
-                self._start(run, runs, wanted, model, f"after-{latest.run if latest else 'none'}")
-        elif was_overtaken(found):
-            self._start(run, runs, wanted, model, f"after-{found.id}")
+                self._in_force(run, runs, wanted, model, f"after-{latest.run if latest else 'none'}")
 
     def _ensure_other(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting) -> None:
         """Each commit once, with the model of its time: a new one concerns the released branch."""
-        if wanted.sha in self._built:
+        if (wanted.branch, wanted.sha) in self._built:
             return
-        found = runs.with_tags(TRIGGERED, branch_tag(wanted.branch), commit_tag(wanted.sha))
+        tags = (TRIGGERED, branch_tag(wanted.branch), commit_tag(wanted.sha))
+        found = runs.with_tags(*tags, deployment=run.settings.watch.deployment)
         latest = found[-1] if found else None
-        if latest is None or latest.state == "CRASHED":
-            latest = self._start(run, runs, wanted, model)
-        elif was_overtaken(latest):
-            latest = self._start(run, runs, wanted, model, f"after-{latest.id}")
+        if latest is None or latest.state == "CRASHED" or was_overtaken(latest):
+            latest = self._in_force(run, runs, wanted, model)
         if latest.state in {"COMPLETED", "FAILED"}:
-            self._built.add(wanted.sha)
+            self._built.add((wanted.branch, wanted.sha))
 
-    def _start(
-        self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str | None = None
+    def _in_force(
+        self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str = ""
     ) -> FlowRun:
+        """The run of it; one that was overtaken has a successor, now that its commit is wanted once more."""
+        found = self._start(run, runs, wanted, model, again)
+        while was_overtaken(found):
+            found = self._start(run, runs, wanted, model, f"after-{found.id}")
+        return found
+
+    def _start(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str) -> FlowRun:
         started = start(runs, run.settings.watch.deployment, wanted, model, again)
         if started.new:
             self.say(f"{wanted.branch} {wanted.sha[:7]} + {model}: started {started.link}")
-            for older in runs.with_tags(TRIGGERED, branch_tag(wanted.branch), states=ACTIVE):
-                if older.id != started.run.id:
-                    overtake(runs, older, wanted)
         return started.run
+
+
+def overtake_others(runs: FlowRuns, under_way: Sequence[FlowRun], wanted: Wanted, model: Sighting) -> None:
+    """Cancel those of the branch that are for another commit or model than is wanted now."""
+    now_wanted = {commit_tag(wanted.sha), model_tag(model.name, model.version)}
+    for one in under_way:
+        if branch_tag(wanted.branch) in one.tags and not now_wanted <= set(one.tags):
+            overtake(runs, one, wanted)
 
 
 def names(latest: Pointer | None, wanted: Wanted, model: Sighting) -> bool:
     """Whether `latest` is made from that commit and that model, of which a plain file has no digest yet."""
-    if latest is None or latest.commit != wanted.sha or latest.model != model.name:
+    if latest is None or latest.commit != wanted.sha:
         return False
-    return latest.model_digest == model.identity if model.settled else latest.model_version == model.version
+    if (latest.model, latest.model_version) != (model.name, model.version):
+        return False
+    return latest.model_digest == model.identity or not model.settled
 
 
 def was_overtaken(run: FlowRun) -> bool:

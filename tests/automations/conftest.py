@@ -98,12 +98,15 @@ class Operations:
             self.deployments[deployment], parameters=parameters, tags=tags
         )
 
-    def planned(self, deployment: str, tags: tuple[str, ...] = (), **parameters: Any) -> FlowRun:
-        """A run that no worker takes: it is due in an hour."""
+    def planned(
+        self, deployment: str, tags: tuple[str, ...] = (), *, key: str = "", **parameters: Any
+    ) -> FlowRun:
+        """A run that no worker takes: it is due in an hour. `key` is its idempotency key."""
         return self.client.create_flow_run_from_deployment(
             self.deployments[deployment],
             parameters=parameters,
             tags=tags,
+            idempotency_key=key or None,
             state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1)),
         )
 

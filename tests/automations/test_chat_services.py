@@ -15,7 +15,7 @@ from prefect.blocks.notifications import (
 from prefect.server.utilities.user_templates import render_user_template_sync
 from pydantic import SecretStr
 
-from deployments.automation_rules import NIGHTLY_MISSING, as_text
+from deployments.automation_rules import AS_EVENT_SAYS, as_text
 from tests.stand_ins.chat_services import ChatServices, chat_services
 
 EVENT = {
@@ -65,8 +65,8 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatSe
 def test_a_message_arrives_with_what_why_whose_move_and_link(
     services: ChatServices, block: AbstractAppriseNotificationBlock, address: str
 ) -> None:
-    subject = render_user_template_sync(NIGHTLY_MISSING.what, {"event": EVENT})
-    body = render_user_template_sync(as_text(NIGHTLY_MISSING), {"event": EVENT})
+    subject = render_user_template_sync(AS_EVENT_SAYS.what, {"event": EVENT})
+    body = render_user_template_sync(as_text(AS_EVENT_SAYS), {"event": EVENT})
     with block.raise_on_failure():
         asyncio.run(block.anotify(body, subject))
     [(reached, content)] = services.taken

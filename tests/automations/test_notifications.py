@@ -1,6 +1,7 @@
 """Who hears of what: through a real server, to a receiver on this machine."""
 
 import json
+import uuid
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
@@ -10,6 +11,7 @@ from prefect.server.utilities.user_templates import render_user_template_sync
 
 from deployments.automation_rules import Message, Target, as_json
 from deployments.local.polling import wait_until
+from flows.core.run_names import AGAIN, TRIGGERED
 from tests.automations.conftest import PATIENCE, Operations, Receiver
 
 WHY = 'TestsFailed: 2 of 12 tests failed: "it" & <that>.\nMend them, and push.'
@@ -56,15 +58,29 @@ def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Recei
     assert {key: told[key] for key in wanted} == wanted
 
 
-def test_a_crash_is_nobodys_move_and_the_second_one_is_somebodys(
-    operations: Operations, receiver: Receiver, webhook: Target
+@pytest.mark.parametrize(
+    ("tags", "attempt", "move"),
+    [
+        ((), "", "Nobody's yet: it is started anew."),
+        ((AGAIN,), "", "Operations': it was the second try already."),
+        ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:1", "Nobody's yet: the watch starts it anew"),
+        ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:3", "Operations': it was the last of 3 tries."),
+    ],
+)
+def test_a_crash_is_told_with_what_becomes_of_it(
+    operations: Operations,
+    receiver: Receiver,
+    webhook: Target,
+    tags: tuple[str, ...],
+    attempt: str,
+    move: str,
 ) -> None:
-    for tags, move in (((), "Nobody's yet"), (("again",), "Operations'")):
-        run = operations.planned("ci/tiny", tags, seconds=0)
-        operations.put(run, "CRASHED", "its process is gone")
-        told = receiver.about(run.name)
-        assert (told["what"], told["why"]) == (f"Crashed: {run.name}", "its process is gone")
-        assert told["move"].startswith(move)
+    run = operations.planned("ci/tiny", tags, key=attempt and f"{uuid.uuid4().hex}:{attempt}", seconds=0)
+    operations.put(run, "CRASHED", "its process is gone")
+    told = receiver.about(f"Crashed: {run.name}")
+    assert (told["what"], told["why"]) == (f"Crashed: {run.name}", "its process is gone")
+    assert told["move"].startswith(move)
+    assert told["link"] == f"{operations.api.ui_url}/runs/flow-run/{run.id}"
 
 
 def test_what_ends_well_and_what_is_not_ours_is_not_told(

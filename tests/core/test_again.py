@@ -2,35 +2,42 @@ import pytest
 
 from flows.core.again import Ended, Leave, Restart, decide, is_lost
 from flows.core.run_names import AGAIN, TRIGGERED
+from flows.core.trigger import MAX_ATTEMPTS
 
 LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
 
 
-def ended(*tags: str, states: tuple[str, ...] = LOST, deployment: str | None = "d") -> Ended:
-    return Ended(deployment, frozenset(tags), states)
+def ended(
+    *tags: str, states: tuple[str, ...] = LOST, deployment: str | None = "d", attempt: int = 1
+) -> Ended:
+    return Ended(deployment, frozenset(tags), states, attempt)
 
 
 @pytest.mark.parametrize("tags", [("release", "nightly"), ("ci", "branch:main"), ()])
 def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
-    assert isinstance(decide(ended(*tags)), Restart)
+    decision = decide(ended(*tags))
+    assert isinstance(decision, Restart)
+    assert decision.move.startswith("Nobody's yet")
 
 
 @pytest.mark.parametrize(
-    ("run", "why"),
+    ("run", "why", "move"),
     [
-        (ended(AGAIN), "second try"),
-        (ended("ci", TRIGGERED, "branch:main"), "the watch"),
-        (ended(states=(*LOST, "SCHEDULED")), "seen to it already"),
-        (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed"),
-        (ended(states=()), "has not crashed"),
-        (ended(states=("RUNNING", "CANCELLING", "CRASHED")), "being cancelled"),
-        (ended(deployment=None), "of no deployment"),
+        (ended(AGAIN), "second try", "Operations'"),
+        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS - 1), "the watch", "Nobody's yet"),
+        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS), "the last of 3 tries", "Operations'"),
+        (ended(states=(*LOST, "SCHEDULED")), "seen to it already", "Nobody's"),
+        (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed", "Nobody's"),
+        (ended(states=()), "has not crashed", "Nobody's"),
+        (ended(states=("RUNNING", "CANCELLING", "CRASHED")), "being cancelled", "Nobody's"),
+        (ended(deployment=None), "of no deployment", "Whoever started it"),
     ],
 )
-def test_a_run_is_left_alone_and_it_is_said_why(run: Ended, why: str) -> None:
+def test_a_run_is_left_alone_and_it_is_said_why_and_whose_move_it_is(run: Ended, why: str, move: str) -> None:
     decision = decide(run)
     assert isinstance(decision, Leave)
     assert why in decision.reason
+    assert decision.move.startswith(move)
 
 
 @pytest.mark.parametrize(

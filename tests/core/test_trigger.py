@@ -143,6 +143,8 @@ def test_a_key_differs_in_each_part() -> None:
         key(Wanted("r", "idea", PUSHED), "sha256:1", 1),
         key(Wanted("r", "main", "a" * 40), "sha256:1", 1),
         key(Wanted("s", "main", PUSHED), "sha256:1", 1),
+        key(wanted, "sha256:1", 1, "after-1"),
+        key(wanted, "sha256:1", 2, "after-1"),
     }
-    assert len(keys) == 6
+    assert len(keys) == 8
     assert key(Wanted("r", "main", PUSHED, "b" * 40), "sha256:1", 1) in keys  # how it came about is no part

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
@@ -13,7 +12,8 @@ from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import POOL, TERMINAL, PrefectApi
 from deployments.local.prefect_server import WORKER
-from flows.triggers.watch import LOST_AFTER, Watch
+from flows.triggers.flow_runs import FlowRuns
+from flows.triggers.not_begun import NotBegun
 from tests.nights import Night, a_night, ended
 from tests.stand_ins.quick_night import quick_night
 
@@ -97,15 +97,15 @@ def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_releas
     flow = {"work_pool_name": POOL, "work_queue_name": "release", "pull_steps": []}
     flow["entrypoint"] = "tests.stand_ins.quick_night.quick_night"
     with a_night(prefect_server, "quick-night", 1, **flow) as night:
-        monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", night.name)
+        not_begun = NotBegun(print)
         worker = next(state.pid for state in supervision.states(instance) if state.name == WORKER)
         (run,) = night.made()
         wait_until(lambda: prefect_server.flow_run(run).state != "SCHEDULED", 30, "No worker takes it")
         psutil.Process(worker).kill()
-        later = datetime.now(UTC) + timedelta(seconds=LOST_AFTER + 60)
 
         def is_over() -> bool:
-            Watch(print).give_up_lost(later)
+            with FlowRuns() as runs:
+                not_begun.give_up(runs, night.name, patience=5)
             return prefect_server.flow_run(run).state in TERMINAL
 
         wait_until(is_over, 60, "The run neither ends nor is given up")

@@ -1,19 +1,18 @@
 """What is wanted and not built is found, whatever was lost; and what is in the way is told once."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_azure import AzureBlobStorageCredentials
 
-from flows.core.run_names import branch_tag, commit_tag
+from flows.core.run_names import TRIGGERED, branch_tag, commit_tag
 from flows.services.blob_store import BlobStore
-from flows.triggers.flow_runs import FlowRuns
+from flows.services.source import Repository
+from flows.triggers.flow_runs import PUSHING, FlowRuns
 from flows.triggers.receiver import application
-from flows.triggers.watch import LOST_AFTER
-from tests.triggers.conftest import MODELS, NOWHERE, Sender, Team
+from tests.triggers.conftest import MODELS, NOWHERE, Sender, Team, deploy_without_a_worker
 
 
 def test_a_commit_that_nobody_announced_is_built(team: Team) -> None:
@@ -74,6 +73,26 @@ def test_a_plain_file_is_taken_once_two_looks_agree(team: Team, monkeypatch: pyt
     team.only_run(sha)
 
 
+def test_a_version_with_the_same_weights_and_other_labels_is_built(team: Team) -> None:
+    sha = team.commit()
+    team.is_built(sha, team.models.newest(team.model))
+    watch = team.watch()
+    watch.look()
+    team.publish("1.0.1")
+    watch.look()
+    assert f"model:{team.model} 1.0.1" in team.only_run(sha).tags
+
+
+def test_a_commit_on_two_branches_is_built_for_both(team: Team) -> None:
+    sha, watch = team.commit("feature/a"), team.watch()
+    watch.look()
+    team.set_state(team.only_run(sha, "feature/a"), "COMPLETED")
+    watch.look()
+    team.git("switch", "--quiet", "--create", "feature/b")
+    watch.look()
+    team.only_run(sha, "feature/b")
+
+
 @pytest.mark.parametrize(("branch", "built"), [("feature/a", 1), ("idea", 0)])
 def test_other_branches_are_built_where_a_pattern_says_so(team: Team, branch: str, built: int) -> None:
     sha, watch = team.commit(branch), team.watch()
@@ -98,6 +117,55 @@ def test_a_run_for_an_older_commit_is_cancelled(team: Team) -> None:
     newer = team.commit()
     watch.look()
     assert (team.only_run(older).state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
+
+
+def test_a_run_for_an_older_commit_is_let_go_on_once_it_pushes(team: Team) -> None:
+    watch = team.watch()
+    watch.look()
+    older = team.git("rev-parse", "HEAD")
+    team.begins(team.only_run(older), PUSHING)
+    newer = team.commit()
+    watch.look()
+    assert (team.only_run(older).state, team.only_run(newer).state) == ("SCHEDULED", "SCHEDULED")
+
+
+def test_what_a_receiver_that_was_killed_did_not_cancel_is_cancelled(team: Team, sender: Sender) -> None:
+    """The newer run is there already, so that nobody starts it once more."""
+    older, newer = team.git("rev-parse", "HEAD"), team.commit()
+    for sha in (newer, older):
+        sender.github(sha, before="0" * 40)
+    team.watch().look()
+    assert (team.only_run(older).state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
+
+
+def test_a_run_that_was_started_during_a_look_is_not_cancelled_by_it(
+    team: Team, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, pushed = team.commit(), []
+    listed = Repository.heads
+
+    def heads(repository: Repository) -> dict[str, str]:
+        found = listed(repository)
+        pushed.append(team.commit())
+        sender.github(pushed[0])
+        return found
+
+    monkeypatch.setattr(Repository, "heads", heads)
+    team.watch().look()
+    assert (team.only_run(seen).state, team.only_run(pushed[0]).state) == ("SCHEDULED", "SCHEDULED")
+
+
+def test_runs_of_another_project_on_the_same_server_are_left_alone(team: Team) -> None:
+    older, theirs = team.git("rev-parse", "HEAD"), uuid.uuid4().hex
+    deploy_without_a_worker(team.api, theirs)
+    with FlowRuns() as runs:
+        tags = (TRIGGERED, branch_tag("main"), commit_tag(older))
+        run, _ = runs.create(f"ci/{theirs}", theirs, {"ref": "main"}, tags, "theirs")
+    watch = team.watch()
+    watch.look()
+    team.commit()
+    watch.look()
+    assert team.api.flow_run(run.id).state == "SCHEDULED"
 
 
 def test_a_run_that_a_person_started_for_an_older_commit_is_left_alone(team: Team) -> None:
@@ -138,6 +206,37 @@ def test_an_overtaken_commit_that_is_wanted_again_is_built(team: Team) -> None:
     assert sorted(run.state for run in team.runs(older)) == ["CANCELLED", "SCHEDULED"]
 
 
+def test_a_run_of_what_is_wanted_again_is_started_anew_when_it_crashes(team: Team) -> None:
+    older = team.git("rev-parse", "HEAD")
+    team.watch().look()
+    team.set_state(team.only_run(older), "COMPLETED")
+    team.is_built(team.commit(), team.models.newest(team.model), "the newer run")
+    team.git("reset", "--quiet", "--hard", older)
+    watch = team.watch()
+    watch.look()
+    team.set_state(team.runs(older)[-1], "CRASHED")
+    watch.look()
+    assert [run.state for run in team.runs(older)] == ["COMPLETED", "CRASHED", "SCHEDULED"]
+
+
+@pytest.mark.parametrize("branch", ["main", "feature/a"])
+def test_a_commit_that_comes_and_goes_is_built_each_time_whatever_became_of_its_runs(
+    team: Team, branch: str
+) -> None:
+    older, watch = team.commit(branch), team.watch()
+    for _ in range(2):
+        watch.look()
+        newer = team.commit(branch)
+        watch.look()
+        team.git("reset", "--quiet", "--hard", older)
+    watch.look()
+    team.set_state(team.runs(older, branch)[-1], "CRASHED")
+    watch.look()
+    states = [run.state for run in team.runs(older, branch)]
+    assert states == ["CANCELLED", "CANCELLED", "CRASHED", "SCHEDULED"]
+    assert [run.state for run in team.runs(newer, branch)] == ["CANCELLED"]
+
+
 @pytest.mark.parametrize("ended", ["FAILED", "CANCELLED"])
 def test_what_failed_or_was_cancelled_by_a_person_is_left_to_people(team: Team, ended: str) -> None:
     sha, watch = team.commit(), team.watch()
@@ -147,30 +246,12 @@ def test_what_failed_or_was_cancelled_by_a_person_is_left_to_people(team: Team, 
     assert team.only_run(sha).state == ended
 
 
-def test_what_crashed_is_started_anew(team: Team) -> None:
+def test_what_crashed_is_started_anew_until_it_was_tried_three_times(team: Team) -> None:
     sha, watch = team.commit(), team.watch()
-    watch.look()
-    team.set_state(team.only_run(sha), "CRASHED")
-    watch.look()
-    assert [run.state for run in team.runs(sha)] == ["CRASHED", "SCHEDULED"]
-
-
-def test_a_run_that_a_worker_took_and_nothing_began_is_given_up_and_started_anew(team: Team) -> None:
-    """As when the worker is killed in that moment: no worker takes it again."""
-    team.has_a_work_pool()
-    sha = team.commit()
-    watch = team.watch()
-    watch.look()
-    taken = team.only_run(sha)
-    team.set_state(taken, "PENDING")
-    now = datetime.now(UTC)
-    watch.give_up_lost(now)
-    assert team.only_run(sha).state == "PENDING"
-    watch.give_up_lost(now + timedelta(seconds=LOST_AFTER + 10))
-    assert team.only_run(sha).state == "CRASHED"
-    assert any(line.startswith("Given up") and line.endswith(taken.id) for line in team.said)
-    watch.look()
-    assert [run.state for run in team.runs(sha)] == ["CRASHED", "SCHEDULED"]
+    for _ in range(4):
+        watch.look()
+        team.set_state(team.runs(sha)[-1], "CRASHED")
+    assert [run.state for run in team.runs(sha)] == ["CRASHED", "CRASHED", "CRASHED"]
 
 
 def test_a_store_that_is_away_is_one_warning_and_delays_what_is_wanted(
@@ -211,6 +292,14 @@ def test_prefect_that_is_away_is_one_warning_and_loses_nothing(team: Team) -> No
     assert "Prefect's server does not answer" in team.said[0]
     watch.look()
     team.only_run(sha)
+
+
+def test_a_released_branch_that_is_not_there_is_told_and_the_others_are_built(team: Team) -> None:
+    sha = team.commit("feature/a")
+    team.git("branch", "--quiet", "--delete", "--force", "main")
+    team.watch().look()
+    assert "has no branch main" in team.said[-1]
+    team.only_run(sha, "feature/a")
 
 
 def test_a_wrong_setting_is_told_and_does_not_end_the_watch(
