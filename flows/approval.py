@@ -14,7 +14,6 @@ from pydantic import Field
 POLL = 2
 """Seconds between two looks whether somebody has answered."""
 
-
 SPARE = 3600
 """Seconds by which Prefect's own time-out of the pause is later than ours."""
 

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from flows.core import record as records
 from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
-from flows.core.notes import Notes
 from flows.core.release import Candidate, Situation, Upstream
-from flows.core.run_names import commit_tag, environment_tag, model_tag
+from flows.core.run_names import commit_tag, environment_tag, model_tag, to_tag
 from flows.core.standing import Away, Place, Seen, Standing, Store
 from flows.run import Run, cluster_of
 from flows.services.cluster import Cluster
@@ -18,6 +17,9 @@ from flows.stages.candidates import find_candidate
 from flows.triggers.flow_runs import FlowRun, FlowRuns, prefect_errors_told
 
 NIGHT = "release/nightly"
+ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+"""Types of states that a run stays in."""
+
 REMOTE_TIMEOUT = 20
 """Seconds for a list of branches."""
 
@@ -52,7 +54,8 @@ class Asking:
             head=head,
             store=store,
             build=_asked("Prefect", lambda: self._build(head, store)),
-            releases=_asked("Prefect", lambda: self._releases(name, candidates)),
+            releases=_asked("Prefect", lambda: self.releases(name, candidates)),
+            upstream_releases=_asked("Prefect", lambda: self.releases(wanted.promotes_from, candidates)),
             night=_asked("Prefect", self._night),
             link=self.runs.link,
         )
@@ -68,7 +71,7 @@ class Asking:
             promoting = None
             if upstream and isinstance(above, Situation):
                 promoting = Upstream(upstream.name, above.history, wanted.bake)
-            return Situation(cluster.live(), history, self._in_zone(kept.notes()), promoting)
+            return Situation(cluster.live(), history, kept.notes(), promoting)
 
         return Place(name, _asked(f"the cluster of {name}", situation), wanted.approval)
 
@@ -79,11 +82,6 @@ class Asking:
                 return self.run.cluster(name)
         except PrefectUnavailable:
             return cluster_of(self.run.settings, name)
-
-    def _in_zone(self, notes: Notes) -> Notes:
-        zone = self.now.tzinfo
-        hold = replace(notes.hold, since=notes.hold.since.astimezone(zone)) if notes.hold else None
-        return Notes(hold, tuple(replace(mark, since=mark.since.astimezone(zone)) for mark in notes.marks))
 
     def _latest(self) -> Candidate | None:
         return find_candidate(self.run, "latest") if self.run.registry.pointer() else None
@@ -118,15 +116,17 @@ class Asking:
             tags.append(model_tag(store.wanted.name, store.wanted.version))
         return self._newest([run for run in self.runs.with_tags(*tags) if not _releases(run)])
 
-    def _releases(self, environment: str, candidates: Sequence[Candidate]) -> dict[str, Seen]:
+    def releases(self, environment: str | None, candidates: Sequence[Candidate]) -> dict[str, Seen]:
+        """The newest run that means to bring each of them there, but none that has gone on to the next."""
+        if environment is None:
+            return {}
+        names = list(self.run.settings.environments)
+        behind = {environment_tag(name) for name in names[names.index(environment) + 1 :]}
         seen = {}
         for one in candidates:
-            tags = (
-                environment_tag(environment),
-                commit_tag(one.commit),
-                model_tag(one.model, one.model_version),
-            )
-            if run := self._newest(self.runs.with_tags(*tags)):
+            found = self.runs.with_tags(to_tag(environment, str(one)))
+            still = [run for run in found if run.state in ENDED or behind.isdisjoint(run.tags)]
+            if run := self._newest(still):
                 seen[str(one)] = run
         return seen
 

@@ -15,10 +15,11 @@ from flows.core.image import Image
 from flows.core.pointer import Keep, Move
 from flows.core.run_names import branch_tag, ci_name, commit_tag, model_tag
 from flows.core.test_results import TestResults
+from flows.failures import failures_told
 from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.local_ci import run_to_the_end
 from flows.run import Run, containers_removed
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 from flows.stages.ci import LISTED, WANTED, Inputs, passed_over, tell_status
 
 

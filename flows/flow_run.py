@@ -1,6 +1,5 @@
 """What every flow does around its stages: open the run, and close it with a report that explains it."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -61,21 +60,6 @@ def _took(limit: str, held: ExitStack) -> bool:
             f"Create it: prefect gcl create {limit} --limit 1",
         ) from None
     return True
-
-
-class OneLine(logging.Filter):
-    """Leaves the traceback out where the error says itself what happened and whose move it is."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes; those of our own errors get shorter."""
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, SlipwayError):
-            record.msg, record.args, record.exc_info = f"{type(error).__name__}: {error}", None, None
-        return True
-
-
-for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.engine"):
-    logging.getLogger(_name).addFilter(OneLine())
 
 
 @contextmanager

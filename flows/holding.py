@@ -6,10 +6,11 @@ from prefect.states import Completed
 
 from flows import tasks
 from flows.core.run_names import environment_tag
+from flows.failures import failures_told
 from flows.flow_run import asked_by, reported_run
 from flows.releasing import turn
 from flows.run import Run
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 from flows.stages.undoing import last_good
 
 

@@ -9,9 +9,9 @@ from prefect.states import Completed
 from flows import tasks
 from flows.core.errors import SlipwayError, combined
 from flows.core.housekeeping import Freed
+from flows.failures import failures_told
 from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.run import Run
-from flows.runs_list import failures_told
 
 
 @flow(name="housekeeping", flow_run_name="what nobody needs any more")

@@ -8,8 +8,9 @@ from prefect.states import Completed
 
 from flows import tasks
 from flows.core.run_names import model_tag
+from flows.failures import failures_told
 from flows.flow_run import reported_run
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 
 
 @flow(name="publish-model", flow_run_name="publish {name} {version}")

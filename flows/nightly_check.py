@@ -13,10 +13,10 @@ from prefect.states import Completed
 from flows.core.errors import NightlyMissing, SettingsError
 from flows.core.night import Nights
 from flows.core.night_outcome import Outcome, Standing, judge, row
+from flows.failures import failures_told
 from flows.flow_run import reported_run, this_run, was_scheduled
 from flows.nightly import known_runs, nightly_run, publish_table
 from flows.report import link
-from flows.runs_list import failures_told
 
 MISSING = "slipway.nightly.missing"
 """The event: its payload says what, why, whose `move`, and has a link."""

@@ -5,6 +5,7 @@ Artifacts stay: those under a key are what ops look back through.
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
@@ -30,8 +31,20 @@ MOST = 2000
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 
 
-def forget(deployment: str, before: datetime, spared: Collection[str], *, dry_run: bool) -> int:
-    """How many runs ended before that time and were deleted, or would be; those of `spared` commits stay.
+@dataclass(frozen=True)
+class Spared:
+    """What stays, however old: the runs with these ids, and those that were started for these commits."""
+
+    runs: Collection[str] = ()
+    commits: Collection[str] = ()
+
+    def has(self, run: FlowRun) -> bool:
+        """Whether that one stays."""
+        return str(run.id) in self.runs or run.parameters.get("ref") in self.commits
+
+
+def forget(deployment: str, before: datetime, spared: Spared, *, dry_run: bool) -> int:
+    """How many runs ended before that time and were deleted, or would be; those that are spared stay.
 
     They are those of the work pool that flow/deployment has. `PrefectUnavailable` where the server does not
     answer, `SettingsError` where it has no such deployment.
@@ -40,7 +53,7 @@ def forget(deployment: str, before: datetime, spared: Collection[str], *, dry_ru
     try:
         with get_client(sync_client=True) as client:
             pool = client.read_deployment_by_name(deployment).work_pool_name
-            for run in _ended(client, str(pool), before, frozenset(spared), keep=dry_run):
+            for run in _ended(client, str(pool), before, spared, keep=dry_run):
                 count += 1
                 if not dry_run:
                     _delete(client, run)
@@ -60,7 +73,7 @@ def forget(deployment: str, before: datetime, spared: Collection[str], *, dry_ru
 
 
 def _ended(
-    client: SyncPrefectClient, pool: str, before: datetime, spared: frozenset[str], *, keep: bool
+    client: SyncPrefectClient, pool: str, before: datetime, spared: Spared, *, keep: bool
 ) -> Iterator[FlowRun]:
     """Each once, however many are deleted meanwhile."""
     ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
@@ -78,7 +91,7 @@ def _ended(
             offset=staying,
         )
         for run in batch:
-            if run.parameters.get("ref") in spared:
+            if spared.has(run):
                 staying += 1
             else:
                 staying += keep

@@ -6,9 +6,10 @@ from prefect.states import Completed
 
 from flows import tasks
 from flows.core.run_names import environment_tag
+from flows.failures import failures_told
 from flows.flow_run import reported_run
-from flows.releasing import reconcile, turn
-from flows.runs_list import failures_told, show
+from flows.releasing import keep_ledger, reconcile, turn
+from flows.runs_list import show
 
 
 @flow(name="recover", flow_run_name="{environment}: recover")
@@ -29,5 +30,6 @@ def recover(environment: str) -> State[None]:
                 reconcile(run, here, is_wanted=lambda _: True)
                 or f"Nothing was left in the middle in {environment}."
             )
+            keep_ledger(run, environment)
         facts |= {"environment": environment, "outcome": outcome}
         return Completed(message=outcome)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from prefect import flow
@@ -23,12 +23,13 @@ from flows.core.errors import (
 )
 from flows.core.record import Record
 from flows.core.release import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
-from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name
+from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name, to_tag
+from flows.failures import failures_told
 from flows.flow_run import asked_by, reported_run, was_scheduled
 from flows.nightly import is_nightly, once_a_night
-from flows.releasing import put_in_force, reconcile, turn
+from flows.releasing import keep_ledger, put_in_force, reconcile, turn
 from flows.run import Run
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 from flows.settings import EVERY
 from flows.stages.candidates import Plan
 from flows.stages.release import Turn, lift_hold_for
@@ -114,14 +115,14 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
         raise
     if plan is None or isinstance(decision, Skip):
         _recover_what_is_left(run, facts, environment)
-        return _skipped(facts, environment, decision.reason)
+        return _skipped(run, facts, environment, decision.reason)
     if (ended := _approve(run, facts, plan, records.live(situation.history))) is not None:
         return ended
     try:
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
             return _release_under_lock(run, facts, here, plan)
     except LockedByAnother as other:
-        return _skipped(facts, environment, str(other))
+        return _skipped(run, facts, environment, str(other))
 
 
 def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Situation]:
@@ -136,7 +137,7 @@ def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Sit
         return None, situation
     changed = what_changed(records.live(situation.history), candidate)
     facts |= _described(request, candidate) | {f"{environment}: changed": changed}
-    _name_run(run, facts, candidate)
+    _name_run(run, facts, environment, candidate)
     return tasks.render_manifests(run, request, candidate), situation
 
 
@@ -150,7 +151,7 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     situation = tasks.observe(run, environment)
     decision = _decide(run, plan, situation)
     if isinstance(decision, Skip):
-        return _skipped(facts, environment, decision.reason)
+        return _skipped(run, facts, environment, decision.reason)
     tasks.check_edge(run, environment)  # once more: an approval, or the lock, may have taken hours
     tasks.check_manifests(run, here, plan)
     outgoing = tasks.measure_outgoing(run, environment, records.live(situation.history))
@@ -196,7 +197,7 @@ def _recover_everywhere(run: Run, facts: Facts) -> None:
 
 
 def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
-    now = datetime.now(UTC)
+    now = datetime.now(run.settings.nights.zone)
     decision: Decision = decide(plan.request, plan.candidate, plan.manifests.hash, situation, now)
     run.say(f"{plan.environment}: {type(decision).__name__}: {decision.reason}.")
     if isinstance(decision, Refuse):
@@ -226,13 +227,14 @@ def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome
     return Outcome(name, f"Not released to {request.environment}: {answer}.")
 
 
-def _name_run(run: Run, facts: Facts, candidate: Candidate) -> None:
+def _name_run(run: Run, facts: Facts, environment: str, candidate: Candidate) -> None:
     """For the list of runs: what goes where, as far as it is known by now."""
     wanted = {
         name: str(facts[key]) for name in run.settings.environments if (key := f"{name}: wanted") in facts
     }
     model = model_tag(candidate.model, candidate.model_version)
-    show(run, release_name(wanted), commit_tag(candidate.commit), model)
+    there = to_tag(environment, str(candidate))
+    show(run, release_name(wanted), commit_tag(candidate.commit), model, there)
 
 
 def _described(request: Request, candidate: Candidate) -> Facts:
@@ -246,7 +248,8 @@ def _described(request: Request, candidate: Candidate) -> Facts:
     }
 
 
-def _skipped(facts: Facts, environment: str, reason: str) -> Outcome:
+def _skipped(run: Run, facts: Facts, environment: str, reason: str) -> Outcome:
+    keep_ledger(run, environment)  # the run that closed what is live may have been killed before it had
     facts[f"{environment}: decision"] = f"skipped: {reason}"
     return Outcome("Skipped", f"Nothing to release to {environment}: {reason}.")
 

@@ -119,12 +119,16 @@ def _taken_back(run: Run, here: Turn, record: Record) -> str:
 
 
 def keep_ledger(run: Run, environment: str) -> None:
-    """Write what is live now into the environment's ledger; a release that is closed does not fail by it."""
+    """Write what is live now into the environment's ledger, where it says anything else; no run fails by it.
+
+    While a release is under way that is its run's to do, which then knows more.
+    """
     try:
         history = Records(run.cluster(environment)).history()
     except SlipwayError as error:
         run.say(f"The ledger of {environment} was not written, which nothing depends on: {error}")
-    else:
+        return
+    if records.pending(history) is None:
         report.publish_live(run, environment, history)
 
 

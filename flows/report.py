@@ -78,9 +78,12 @@ def publish_verdict(run: Run, branch: str, verdict: str, facts: Mapping[str, obj
 
 
 def publish_live(run: Run, environment: str, history: Sequence[Record]) -> None:
-    """The ledger of an environment: what is live now, and what was before."""
+    """The ledger of an environment: what is live now, and what was before; not where it says so."""
+    key = ledger.environment_key(environment)
     page = ledger.live(environment, history, link, ZoneInfo(run.settings.timezone))
-    _write(run, ledger.environment_key(environment), page.text, page.headline)
+    with best_effort(f"The artifact {key}", run.say):
+        if (newest := _newest(key)) is None or newest.data != page.text:
+            create_markdown_artifact(page.text, key=key, description=page.headline)
 
 
 def publish_nights(rows: Sequence[Mapping[str, str]]) -> None:
@@ -92,13 +95,17 @@ def publish_nights(rows: Sequence[Mapping[str, str]]) -> None:
 
 def nights() -> list[Mapping[str, str]]:
     """The table of nights as it is; empty before the first."""
-    before = cast(Artifact | None, PublishedArtifact.get(ledger.NIGHTS))
+    before = _newest(ledger.NIGHTS)
     return json.loads(str(before.data)) if before and before.data else []
 
 
 def link(run: str) -> str:
     """Where a person sees the flow run of that id."""
     return url_for("flow-run", obj_id=run) or ""
+
+
+def _newest(key: str) -> Artifact | None:
+    return cast(Artifact | None, PublishedArtifact.get(key))
 
 
 def _write(run: Run, key: str, text: str, description: str | None = None) -> None:

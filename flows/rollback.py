@@ -11,11 +11,12 @@ from flows import tasks
 from flows.core import record as records
 from flows.core.errors import ReleaseRefused
 from flows.core.record import Record
-from flows.core.run_names import commit_tag, environment_tag, key_of_again, model_tag, release_name
+from flows.core.run_names import commit_tag, environment_tag, key_of_again, model_tag, release_name, to_tag
+from flows.failures import failures_told
 from flows.flow_run import asked_by, reported_run, this_run
-from flows.releasing import put_in_force, reconcile, turn
+from flows.releasing import keep_ledger, put_in_force, reconcile, turn
 from flows.run import Run
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 
 
 @flow(name="rollback", flow_run_name="{environment} ← back")
@@ -46,6 +47,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             history = tasks.observe(run, environment).history
             if release is None and (is_the_rollback(left, history) or was_done(history)):
                 tasks.hold(run, here, asked_by(by), f"rolled back: {reason}")
+                keep_ledger(run, environment)
                 seen = mended or f"{records.live(history)} was in force already."
                 return Completed(message=f"{seen} {environment} is held: {reason}.")
             target = choose(history, release)
@@ -78,7 +80,8 @@ def was_done(history: tuple[Record, ...]) -> bool:
 def name_run(run: Run, environment: str, target: Record) -> None:
     """For the list of runs: what comes back, and as which release it was there before."""
     name = f"{release_name({environment: target.content})} (back to release {target.number})"
-    show(run, name, commit_tag(target.commit), model_tag(target.model, target.model_version))
+    model = model_tag(target.model, target.model_version)
+    show(run, name, commit_tag(target.commit), model, to_tag(environment, target.content))
 
 
 def again(target: Record, number: int, run: Run, by: str, reason: str) -> Record:

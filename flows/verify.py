@@ -7,13 +7,15 @@ from prefect.states import Completed
 from flows import tasks
 from flows.core import record as records
 from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, combined
+from flows.core.record import Record
 from flows.core.run_names import environment_tag, verify_name
+from flows.failures import failures_told
 from flows.flow_run import reported_run
-from flows.releasing import turn
+from flows.releasing import keep_ledger, turn
 from flows.run import Run
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 from flows.settings import EVERY
-from flows.stages.release import doubt
+from flows.stages.release import Turn, doubt
 
 
 @flow(name="verify", flow_run_name="{environment}: verify")
@@ -60,9 +62,15 @@ def verify_one(run: Run, environment: str, seen: dict[str, str]) -> str:
                 tasks.check_edge(run, environment)
                 proof = tasks.verify_live(run, here, live)
             except (ProofFailed, RolloutFailed) as failure:
-                doubt(run, here, live, failure.happened)
+                record_doubt(run, here, live, failure.happened)
                 raise
-            doubt(run, here, live, "")
+            record_doubt(run, here, live, "")
             return f"{live} is good: {proof}"
     except LockedByAnother as other:
         return f"not now: {other.happened}"
+
+
+def record_doubt(run: Run, here: Turn, live: Record, found: str) -> None:
+    """Where a proof has found anything else than the one before, records and ledger say so."""
+    if doubt(run, here, live, found):
+        keep_ledger(run, here.environment)

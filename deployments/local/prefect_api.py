@@ -16,7 +16,6 @@ from flows.core.errors import PlatformFailed
 POOL = "slipway"
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
-
 BUSY_TIMEOUT, BUSY_PAUSE = 30, 0.3
 """Seconds: a server on SQLite answers 503 while others write, which passes."""
 

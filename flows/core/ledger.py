@@ -11,6 +11,7 @@ from datetime import datetime, tzinfo
 
 from flows.core import record as records
 from flows.core.record import Record
+from flows.core.wall_time import wall_time
 
 LONGEST_KEY = 60
 """Of a branch's name in a key."""
@@ -107,7 +108,7 @@ def _row(record: Record, link: Link, zone: tzinfo) -> str:
 
 
 def _time(moment: datetime | None, zone: tzinfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else ""
+    return wall_time(moment, zone) if moment else ""
 
 
 def _linked(text: str, address: str) -> str:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from flows.core.wall_time import wall_time
+
 LONGEST_GAP = timedelta(hours=3)
 """More than any change of clock has ever left out."""
 
@@ -56,7 +58,7 @@ class Nights:
 
     def time(self, moment: datetime) -> str:
         """The local time, for people."""
-        return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M}"
+        return wall_time(moment, self.zone)
 
     def last_due(self, moment: datetime) -> datetime:
         """When the last night before that moment, or at it, was due."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
+
+from flows.core.wall_time import wall_time
 
 KEPT = 50
 """Marks that are kept: the newest."""
@@ -17,8 +19,9 @@ class Hold:
     by: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"held since {self.since:%Y-%m-%d %H:%M} by {self.by}: {self.reason}"
+    def told(self, zone: tzinfo | None) -> str:
+        """Since when, by whom and why, in that time zone."""
+        return f"held since {wall_time(self.since, zone)} by {self.by}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Whether a release is due: one pure function over all that is known, asked again under the lock."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from flows.core import record
 from flows.core.image import Image
 from flows.core.manifest import Manifest
 from flows.core.notes import Notes
 from flows.core.record import Record
+from flows.core.wall_time import wall_time
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,19 @@ Decision = Release | Skip | Refuse
 def decide(
     request: Request, candidate: Candidate, manifests: str, situation: Situation, now: datetime
 ) -> Decision:
-    """Whether `candidate`, with manifests of that hash, is released over what is live."""
+    """Whether `candidate`, with manifests of that hash, is released over what is live.
+
+    Reasons tell times in the time zone of `now`.
+    """
     if request.force and not request.reason.strip():
         return Refuse("force needs a written reason")
     if request.force:
         return Release(f"forced: {request.reason}")
     return (
-        _held(request, candidate, situation)
-        or _bad_before(candidate, situation.notes)
+        _held(request, candidate, situation, now.tzinfo)
+        or _bad_before(candidate, situation.notes, now.tzinfo)
         or _live_already(candidate, manifests, situation)
-        or _older(candidate, situation)
+        or _older(candidate, situation, now.tzinfo)
         or _not_promoted(candidate, situation.upstream, now)
         or Release(_why(candidate, manifests, situation))
     )
@@ -129,16 +133,16 @@ def lifts_hold(request: Request, candidate: Candidate, history: tuple[Record, ..
     return request.by_person and newer
 
 
-def _held(request: Request, candidate: Candidate, situation: Situation) -> Skip | None:
+def _held(request: Request, candidate: Candidate, situation: Situation, zone: tzinfo | None) -> Skip | None:
     hold = situation.notes.hold
     if hold is None or lifts_hold(request, candidate, situation.history):
         return None
-    return Skip(f"{request.environment} is {hold}; `resume` lifts it")
+    return Skip(f"{request.environment} is {hold.told(zone)}; `resume` lifts it")
 
 
-def _bad_before(candidate: Candidate, notes: Notes) -> Skip | None:
+def _bad_before(candidate: Candidate, notes: Notes, zone: tzinfo | None) -> Skip | None:
     mark = notes.mark_of(candidate.image.digest)
-    return Skip(f"{candidate} was bad here on {mark.since:%Y-%m-%d %H:%M}: {mark.reason}") if mark else None
+    return Skip(f"{candidate} was bad here on {wall_time(mark.since, zone)}: {mark.reason}") if mark else None
 
 
 def _live_already(candidate: Candidate, manifests: str, situation: Situation) -> Skip | None:
@@ -153,13 +157,12 @@ def _live_already(candidate: Candidate, manifests: str, situation: Situation) ->
     return Skip(f"{candidate} is live already, as release {recorded.number}{doubt}")
 
 
-def _older(candidate: Candidate, situation: Situation) -> Skip | None:
+def _older(candidate: Candidate, situation: Situation, zone: tzinfo | None) -> Skip | None:
     recorded = record.live(situation.history)
     if recorded is None or candidate.committed >= recorded.committed:
         return None
-    return Skip(
-        f"{candidate} of {candidate.committed:%Y-%m-%d %H:%M} is older than {recorded.content}, which is live"
-    )
+    committed = wall_time(candidate.committed, zone)
+    return Skip(f"{candidate} of {committed} is older than {recorded.content}, which is live")
 
 
 def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime) -> Skip | None:

@@ -9,7 +9,7 @@ alone by triggers."""
 AGAIN = "again"
 """Tag of a run that was started in place of one that crashed."""
 
-FOUND_OUT = ("branch:", "commit:", "model:", "environment:")
+FOUND_OUT = ("branch:", "commit:", "model:", "environment:", "to:")
 """How the tags begin that a run gets once it knows what it is about."""
 
 
@@ -41,6 +41,12 @@ def model_tag(name: str, version: str) -> str:
 def environment_tag(name: str) -> str:
     """On every run that looks at, or changes, that environment."""
     return f"environment:{name}"
+
+
+def to_tag(environment: str, content: str) -> str:
+    """On every run that means to bring that content there: one through all environments may bring each
+    another one, which the tags of commits and models don't tell apart."""
+    return f"to:{environment} {content}"
 
 
 def ci_name(content: str, branch: str) -> str:

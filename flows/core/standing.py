@@ -8,6 +8,7 @@ from flows.core import record as records
 from flows.core.model import Pin, Sighting
 from flows.core.record import Record
 from flows.core.release import Candidate, Situation
+from flows.core.wall_time import wall_time
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Store:
 
 @dataclass(frozen=True)
 class Standing:
-    """All of it. `now` is in the project's time zone, and so are the times that the situations hold.
+    """All of it. `now` is in the project's time zone, in which times are told.
 
     `promotable` is the newest image that is good where the environment promotes from, `head` the newest
     commit of the released branch, `build` the newest run of ci for it with the wanted model, `releases` the
-    newest run of release of a content to this environment, `night` when the next one is due.
+    newest run that means to bring a content to this environment, `upstream_releases` the same of where it
+    promotes from, `night` when the next one is due, or was where no worker has taken it up.
     """
 
     now: datetime
@@ -69,8 +71,13 @@ class Standing:
     store: Store | Away = Away("the model store", "")
     build: Seen | Away | None = None
     releases: Mapping[str, Seen] | Away = field(default_factory=dict)
+    upstream_releases: Mapping[str, Seen] | Away = field(default_factory=dict)
     night: datetime | Away | None = None
     link: Callable[[str], str] = str
+
+    def time(self, moment: datetime) -> str:
+        """As people read it."""
+        return wall_time(moment, self.now.tzinfo)
 
     @property
     def away(self) -> list[Away]:
@@ -84,6 +91,7 @@ class Standing:
             self.store,
             self.build,
             self.releases,
+            self.upstream_releases,
             self.night,
         )
         return list({one.system: one for one in asked if isinstance(one, Away)}.values())

@@ -1,12 +1,10 @@
 """Why an environment runs what it runs, and why nothing newer: facts in, sentences out."""
 
-from datetime import datetime
-
 from flows.core import record as records
 from flows.core.record import Record
 from flows.core.release import Live, Situation
 from flows.core.standing import Away, Standing
-from flows.core.why_not import waiting
+from flows.core.why_not import left_open, waiting
 
 INDENT = "  "
 
@@ -35,19 +33,19 @@ def _live(standing: Standing) -> list[str]:
     else:
         lines = [
             f"{here.name} runs {recorded.content}, as release {recorded.number}, "
-            f"since {_time(recorded.good_since, standing)}.",
+            f"since {standing.time(recorded.good_since or recorded.started)}.",
             f"{INDENT}{_asked(recorded)}",
             *(INDENT + line for line in _spoiled(recorded, situation.live)),
         ]
         if address := standing.link(recorded.run):
             lines.append(f"{INDENT}Its run: {address}")
-    if situation.notes.hold:
+    if hold := situation.notes.hold:
         lines.append(
-            f"{INDENT}It is {situation.notes.hold}. That lasts until `resume`, or until a person releases "
-            "something newer."
+            f"{INDENT}It is {hold.told(standing.now.tzinfo)}. That lasts until `resume`, or until a person "
+            "releases something newer."
         )
     if (pending := records.pending(situation.history)) is not None:
-        lines.append(INDENT + _under_way(pending, standing))
+        lines.append(INDENT + left_open(pending, standing))
     return lines
 
 
@@ -75,16 +73,3 @@ def _spoiled(recorded: Record, live: Live | None) -> list[str]:
     if not live.settled:
         lines.append("Its replicas are not all ready, or not all of its last rollout.")
     return lines
-
-
-def _under_way(pending: Record, standing: Standing) -> str:
-    address = standing.link(pending.run)
-    if pending.undoing:
-        return f"{pending} is being undone: {pending.undoing} {address}".rstrip()
-    return (
-        f"{pending} is under way since {_time(pending.started, standing)}, or was cut off. {address}".rstrip()
-    )
-
-
-def _time(moment: datetime | None, standing: Standing) -> str:
-    return f"{moment.astimezone(standing.now.tzinfo):%Y-%m-%d %H:%M}" if moment else "an unknown time"

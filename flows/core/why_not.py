@@ -1,9 +1,11 @@
 """What is newer than an environment's live release, and what keeps each from being live, in a sentence."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from flows.core import record as records
 from flows.core.difference import Content, Made, what_changed
+from flows.core.record import Record
 from flows.core.release import Candidate, Request, Situation, Skip, decide
 from flows.core.standing import Away, Place, Seen, Standing
 
@@ -44,10 +46,34 @@ def _reason(standing: Standing, candidate: Candidate) -> str:
     if (obstacle := _obstacle(here, candidate, standing)) is None:
         return f"{_tried(candidate, here.situation, run)}{_when(standing, here)}."
     upstream = standing.upstream
-    if upstream and not _was_released(candidate, upstream):
+    if upstream is None:
+        return f"{obstacle}."
+    if there := _under_way_there(standing, candidate, upstream):
+        return f"{obstacle}; in {upstream.name}: {there}"
+    if not _was_released(candidate, upstream):
         there = _obstacle(upstream, candidate, standing) or _when(standing, upstream)
         return f"{obstacle}; in {upstream.name}: {there}."
     return f"{obstacle}."
+
+
+def left_open(pending: Record, standing: Standing) -> str:
+    """A release that is under way, or was cut off, and where a person sees its run."""
+    address = standing.link(pending.run)
+    if pending.undoing:
+        return f"{pending} is being undone: {pending.undoing} {address}".rstrip()
+    since = standing.time(pending.started)
+    return f"{pending} is under way since {since}, or was cut off. {address}".rstrip()
+
+
+def _under_way_there(standing: Standing, candidate: Candidate, upstream: Place) -> str | None:
+    """What goes on with it where it has to be good before, if anything does."""
+    assert not isinstance(upstream.situation, Away), "asked for only where it is known"
+    pending = records.pending(upstream.situation.history)
+    if pending is not None and pending.image.digest == candidate.image.digest:
+        return left_open(pending, standing)
+    seen = standing.upstream_releases
+    run = None if isinstance(seen, Away) else seen.get(str(candidate))
+    return _under_way(run) if run else None
 
 
 def _obstacle(place: Place, candidate: Candidate, standing: Standing) -> str | None:
@@ -95,8 +121,13 @@ def _when(standing: Standing, place: Place) -> str:
     if standing.night is None:
         return "no night is due: is the schedule of release/nightly paused?"
     asks = ", and asks for approval then" if place.approval else ""
-    due = standing.night.astimezone(standing.now.tzinfo)
-    return f"it is not yet night: it comes at {due:%Y-%m-%d %H:%M}{asks}"
+    due = standing.time(standing.night)
+    if standing.night < standing.now:
+        return (
+            f"its night was due at {due}, and no worker has taken it up yet: "
+            "ops, look at worker and queues at Work Pools"
+        )
+    return f"it is not yet night: it comes at {due}{asks}"
 
 
 def _unbuilt(standing: Standing) -> list[str]:
@@ -160,7 +191,8 @@ def _pinned(standing: Standing) -> list[str]:
     store = standing.store
     if isinstance(store, Away) or store.pin is None or store.pin.version == store.newest:
         return []
+    since = standing.time(datetime.fromisoformat(store.pin.since))
     return [
-        f"{store.wanted.name} {store.newest}: version {store.pin.version} is pinned since "
-        f"{store.pin.since[:16].replace('T', ' ')} UTC; a run of ci with model=newest lifts that."
+        f"{store.wanted.name} {store.newest}: version {store.pin.version} is pinned since {since}; "
+        "a run of ci with model=newest lifts that."
     ]

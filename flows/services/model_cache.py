@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.core.model import Model
+from flows.services.disk import older_than
 
 _RECEIVING = ".receiving-"
 _ABANDONED = 24 * 3600
@@ -70,7 +71,7 @@ class ModelCache:
     def unused_since(self, time: datetime) -> list[Path]:
         """The models that nobody has asked for since then."""
         entries = [path for path in self.folder.glob("*-*") if path.is_dir() and path.name[0] != "."]
-        return [entry for entry in entries if entry.stat().st_mtime < time.timestamp()]
+        return older_than(entries, time)
 
     def note(self, key: str, content: bytes) -> None:
         """Remember something found out about a file, whose identity `key` is."""

@@ -23,6 +23,7 @@ from flows.core.errors import (
     SourceUnavailable,
 )
 from flows.services.command import Command, Say, run, silent
+from flows.services.disk import older_than
 
 HEAD = "refs/slipway/HEAD"
 LAYOUT = ("%H", "%an", "%cI", "%s")
@@ -169,7 +170,7 @@ class Repository:
 
 def unused_mirrors(cache: Path, since: datetime) -> list[Path]:
     """The mirrors that no run has fetched into since then: each fetch opens its lock anew."""
-    locks = [lock for lock in cache.glob("*.git.lock") if lock.stat().st_mtime < since.timestamp()]
+    locks = older_than(cache.glob("*.git.lock"), since)
     return [mirror for lock in locks if (mirror := lock.with_suffix("")).is_dir()]
 
 

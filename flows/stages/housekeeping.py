@@ -1,36 +1,49 @@
 """The stages of housekeeping: each finds what may go of one thing, and removes it unless it is a dry run."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from flows import old_runs
 from flows.core.errors import ImageNotFound, PermanentError, SlipwayError
 from flows.core.housekeeping import Freed, Named, Tagged, removable_manifests, removable_names
 from flows.core.rollout import Object
+from flows.old_runs import Spared
 from flows.run import Run
-from flows.services import engine_stock, source
+from flows.services import disk, engine_stock, source
 from flows.services.cluster import Cluster
 from flows.services.model_cache import ModelCache
 from flows.services.records import Records
 from flows.services.registry import Manifest, Registry
+
+T = TypeVar("T")
 
 LISTED = 20
 """Names that the log lists of what goes; of more, these."""
 
 
 def forget_runs(run: Run, *, dry_run: bool) -> Freed:
-    """Prefect's runs that ended long ago, with their logs; not those of commits that are still wanted.
+    """Prefect's runs that ended long ago, with their logs.
 
-    The watch knows by a commit's runs that it was built, and would build it again.
+    Not those of commits that are still wanted, nor of releases that are recorded: the watch knows by a
+    commit's runs that it was built, and what is live leads to its run. `PermanentError` where an environment's
+    records can't be read.
     """
-    heads = set(run.repository.heads().values())
+    recorded = _of_each(run, "run", runs_recorded_in)
+    spared = Spared(frozenset().union(*recorded), set(run.repository.heads().values()))
     before = _days_ago(run.settings.housekeeping.runs)
-    count = old_runs.forget(run.settings.watch.deployment, before, heads, dry_run=dry_run)
+    count = old_runs.forget(run.settings.watch.deployment, before, spared, dry_run=dry_run)
     return Freed("flow runs", count, None)
+
+
+def runs_recorded_in(cluster: Cluster) -> frozenset[str]:
+    """The runs that the records of an environment name: what is live, and its ledger, lead to them."""
+    cluster.require_namespace()
+    return frozenset(record.run for record in Records(cluster).history())
 
 
 def sweep_machine(run: Run, *, dry_run: bool) -> list[Freed]:
@@ -38,7 +51,7 @@ def sweep_machine(run: Run, *, dry_run: bool) -> list[Freed]:
     wanted = run.settings.housekeeping
     models = ModelCache(run.cache / "models").unused_since(_days_ago(wanted.cache))
     mirrors = source.unused_mirrors(run.cache / "source", _days_ago(wanted.cache))
-    reports = _older_than(run.reports.parent, _days_ago(wanted.runs))
+    reports = disk.older_than(run.reports.parent.glob("*"), _days_ago(wanted.runs))
     return [
         _remove_folders("models on this machine", models, dry_run=dry_run),
         _remove_folders("mirrors of repositories", mirrors, dry_run=dry_run),
@@ -59,14 +72,8 @@ def find_named(run: Run) -> Named:
     """What `latest` and every environment name; `PermanentError` where one of them can't be read."""
     pointer = run.registry.pointer()
     named = Named(frozenset({pointer.digest}), frozenset({pointer.capsule})) if pointer else Named()
-    for environment in run.settings.environments:
-        try:
-            named |= named_in(run.cluster(environment))
-        except SlipwayError as error:
-            raise PermanentError(
-                f"No image was deleted: what {environment} needs can't be read. {error.happened}",
-                error.remedy,
-            ) from None
+    for one in _of_each(run, "image", named_in):
+        named |= one
     return named
 
 
@@ -127,7 +134,7 @@ def sweep_registry(run: Run, taken: Stock, *, dry_run: bool) -> Freed:
     Debian's once its garbage is collected.
     """
     wanted, stock = run.settings.housekeeping, taken.manifests
-    named = find_named(run) | _listed(stock.values())  # asked last: what was named meanwhile stays
+    named = find_named(run) | _listed(stock.values())  # asked last: what was named since then stays
     going = removable_manifests(taken.tags, named, _days_ago(wanted.images), wanted.keep)
     _tell(run, [one.tag for one in going])
     leaving = {one.digest for one in going}
@@ -152,6 +159,20 @@ def _listed(stock: Iterable[Manifest]) -> Named:
     return Named(frozenset(entry["digest"] for entry in entries))
 
 
+def _of_each(run: Run, what: str, question: Callable[[Cluster], T]) -> list[T]:
+    """The answer of every environment; while one gives none, no such thing is deleted."""
+    answers = []
+    for environment in run.settings.environments:
+        try:
+            answers.append(question(run.cluster(environment)))
+        except SlipwayError as error:
+            raise PermanentError(
+                f"No {what} was deleted: what {environment} needs can't be read. {error.happened}",
+                error.remedy,
+            ) from None
+    return answers
+
+
 def _images(pod: Object) -> list[str]:
     """The images that a pod was given, and those it runs."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
@@ -162,13 +183,8 @@ def _days_ago(days: float) -> datetime:
     return datetime.now(UTC) - timedelta(days=days)
 
 
-def _older_than(folder: Path, time: datetime) -> list[Path]:
-    found = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in found if path.stat().st_mtime < time.timestamp()]
-
-
 def _remove_folders(what: str, folders: list[Path], *, dry_run: bool) -> Freed:
-    size = sum(file.lstat().st_size for folder in folders for file in folder.rglob("*"))
+    size = sum(disk.size_of(folder) for folder in folders)
     if not dry_run:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)

@@ -227,7 +227,7 @@ def lift_hold(run: Run, here: Turn, why: str) -> bool:
     if notes.hold is None:
         return False
     kept.write_notes(notes.without_hold(), here.held.fence)
-    run.say(f"{here.environment} is no longer {notes.hold}: {why}.")
+    run.say(f"{here.environment} is no longer {notes.hold.told(run.settings.nights.zone)}: {why}.")
     return True
 
 
@@ -254,10 +254,15 @@ def explain(run: Run, environment: str) -> str:
         return ""
 
 
-def doubt(run: Run, here: Turn, record: Record, doubt: str) -> None:
-    """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt."""
-    if record.doubt != doubt:
-        write(run, here, replace(record, doubt=doubt))
+def doubt(run: Run, here: Turn, record: Record, doubt: str) -> bool:
+    """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt.
+
+    Whether that was not recorded yet.
+    """
+    if record.doubt == doubt:
+        return False
+    write(run, here, replace(record, doubt=doubt))
+    return True
 
 
 def _have_at_hand(run: Run, live: Record) -> bool:

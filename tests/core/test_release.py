@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from flows.core.notes import Hold, Mark, Notes
 from flows.core.release import (
+    Candidate,
     Decision,
     Refuse,
     Release,
@@ -161,6 +163,27 @@ def test_a_release_is_due_or_not_for_a_reason(
     request_: Request, situation: Situation, expected: Decision
 ) -> None:
     assert decide(request_, candidate(), "m", situation, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("situation", "wanted", "told"),
+    [
+        (HELD, candidate(), "held since 2026-03-01 03:00 by Ada"),
+        (
+            replace(LIVE, notes=Notes(marks=(Mark(candidate().image.digest, "crashed", NOW, "run"),))),
+            candidate(),
+            "was bad here on 2026-03-01 03:00",
+        ),
+        (LIVE, candidate(days=-1), "of 2026-02-22 13:00 is older"),
+    ],
+)
+def test_reasons_tell_times_in_the_zone_of_the_one_who_decides(
+    situation: Situation, wanted: Candidate, told: str
+) -> None:
+    berlin = NOW.astimezone(ZoneInfo("Europe/Berlin"))
+    decision = decide(ASKED, wanted, "m", situation, berlin)
+    assert isinstance(decision, Skip)
+    assert told in decision.reason
 
 
 def test_a_model_that_is_newer_than_all_before_lifts_a_hold_too() -> None:

@@ -103,6 +103,10 @@ LIVE_CASES: dict[str, tuple[Standing, str]] = {
 NEWER_CASES: dict[str, tuple[Standing, str]] = {
     "nothing": (NOTHING_NEW, "There is nothing newer"),
     "not yet night": (NEWER, "(latest): it is not yet night: it comes at 2026-03-02 01:00."),
+    "late": (
+        replace(NEWER, night=NOW - timedelta(hours=1)),
+        "(latest): its night was due at 2026-03-01 01:00, and no worker has taken it up yet: ops, look at worker",
+    ),
     "no night": (replace(NEWER, night=None), "no night is due"),
     "asks at night": (here(NEWER, LIVE, approval=True), "at 2026-03-02 01:00, and asks for approval then."),
     "waits for approval": (
@@ -144,6 +148,31 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
     "not in staging": (
         staged(released(3)),
         "was not released to staging yet; in staging: it is not yet night: it comes at 2026-03-02 01:00.",
+    ),
+    "under way in staging": (
+        staged(released(3), released(4, "b", 1, verdict="pending")),
+        "was not released to staging yet; in staging: release 4 (bbbbbbb + digits 1.0.0) is under way since "
+        "2026-03-01 00:00, or was cut off. http://ui/run-4",
+    ),
+    "waits for approval in staging": (
+        replace(staged(released(3)), upstream_releases={str(B): seen("PAUSED")}),
+        "not released to staging yet; in staging: it waits for a person's approval. http://ui/r",
+    ),
+    "about to be recorded in staging": (
+        replace(staged(released(3)), upstream_releases={str(B): seen("RUNNING")}),
+        "not released to staging yet; in staging: it is being released. http://ui/r",
+    ),
+    "released anew in staging": (
+        staged(
+            released(3),
+            released(4, "b", 1, verdict="undone", reason="no room"),
+            released(5, "b", 1, verdict="pending"),
+        ),
+        "is not good in staging: no room; in staging: release 5 (bbbbbbb + digits 1.0.0) is under way",
+    ),
+    "another one is under way in staging": (
+        staged(released(3), released(4, "c", 1, verdict="pending")),
+        "was not released to staging yet; in staging: it is not yet night",
     ),
     "bad in staging": (
         staged(released(3), released(4, "b", 1, verdict="bad", reason="keeps crashing")),
@@ -193,7 +222,7 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
     ),
     "a model that is pinned": (
         replace(NOTHING_NEW, store=Store(SIGHTED, "1.1.0", Pin("1.0.0", "2026-02-01T10:00:00+00:00", "r"))),
-        "digits 1.1.0: version 1.0.0 is pinned since 2026-02-01 10:00 UTC; a run of ci with model=newest",
+        "digits 1.1.0: version 1.0.0 is pinned since 2026-02-01 10:00; a run of ci with model=newest",
     ),
     "built, as far as is known": (
         replace(BEHIND, latest=Away("the registry", "No answer."), build=seen("COMPLETED", "latest moved.")),
@@ -267,8 +296,18 @@ def test_an_image_that_is_live_is_nothing_newer_though_latest_names_another_comm
     assert "There is nothing newer" in told(replace(NOTHING_NEW, latest=renamed, head="d" * 40))
 
 
-def test_times_are_those_of_the_project() -> None:
-    berlin = replace(NEWER, now=NOW.astimezone(ZoneInfo("Europe/Berlin")))
-    assert "since 2026-03-01 02:00." in told(berlin)
-    assert "it comes at 2026-03-02 02:00" in told(berlin)
+def in_berlin(standing: Standing) -> str:
+    """Told there, where it is an hour later than in what the systems say."""
     assert NOW.tzinfo == UTC
+    return told(replace(standing, now=NOW.astimezone(ZoneInfo("Europe/Berlin"))))
+
+
+def test_times_are_those_of_the_project() -> None:
+    assert "since 2026-03-01 02:00." in in_berlin(NEWER)
+    assert "it comes at 2026-03-02 02:00" in in_berlin(NEWER)
+    pinned = NEWER_CASES["a model that is pinned"][0]
+    assert "is pinned since 2026-02-01 11:00; " in in_berlin(pinned)
+
+
+def test_a_hold_has_one_time_in_all_that_is_told_of_it() -> None:
+    assert in_berlin(NEWER_CASES["held"][0]).count("held since 2026-03-01 03:00 by Ada") == 2

@@ -99,6 +99,13 @@ class Line:
         """What `latest` says now."""
         return self.registry.pointer()
 
+    def ledger(self, environment: str) -> str:
+        """What the newest version of an environment's ledger says."""
+        query = {"artifacts": {"key": {"any_": [f"live-{environment}"]}}}
+        with asking(self.platform.api) as client:
+            (newest,) = client.post("/artifacts/latest/filter", json=query).raise_for_status().json()
+        return str(newest["data"])
+
     def ci(self, ref: str = "HEAD", model: str = "wanted", **parameters: Any) -> "Ended":
         """One run of ci."""
         return Ended(self.platform, ci(ref=ref, model=model, return_state=True, **parameters))
@@ -152,6 +159,12 @@ class Ended:
         return self.platform.api.flow_run(self.id).name
 
     @property
+    def tags(self) -> set[str]:
+        """What it is found by there."""
+        with asking(self.platform.api) as client:
+            return set(client.get(f"/flow_runs/{self.id}").raise_for_status().json()["tags"])
+
+    @property
     def succeeded(self) -> bool:
         """Whether it completed."""
         return self.state.is_completed()
@@ -170,6 +183,11 @@ class Ended:
         """All that the run's page shows beside its log."""
         found = self._of_this_run("artifacts", "artifacts", "flow_run_id")
         return "\n".join(str(artifact["data"]) for artifact in found)
+
+    def transfers(self) -> dict[str, float]:
+        """The percentage that each progress artifact of its page shows."""
+        found = self._of_this_run("artifacts", "artifacts", "flow_run_id")
+        return {one["description"]: float(one["data"]) for one in found if one["type"] == "progress"}
 
     def log(self) -> str:
         """All that it logged; lines are sent in batches, the flow's own last word at the end."""

@@ -28,6 +28,7 @@ def test_a_commit_and_a_model_become_an_image_that_latest_names(line: Line) -> N
     assert (latest.commit, latest.model, latest.model_version) == (sha, line.model, "1.0.0")
     assert line.registry.image(latest.capsule).digest == latest.digest
     assert run.left_behind() == []
+    assert run.transfers() == {f"fetch {line.model} 1.0.0": 100}
     assert f"{sha[:7]} + {line.model} 1.0.0: built, tested and pushed" in run.message
     assert run.name == f"{sha[:7]} + {line.model} 1.0.0 on main"
     verdict = f"# main: {sha[:7]} + {line.model} 1.0.0: built, tested and pushed"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from deployments.local.engine import connect
 from flows.housekeeping import housekeeping
 from tests.flows.conftest import Ended, Line
 
@@ -12,11 +13,18 @@ def keep_house(line: Line, **parameters: Any) -> Ended:
     return Ended(line.platform, housekeeping(return_state=True, **parameters))
 
 
+def on_the_engine(line: Line) -> set[str]:
+    """The tags that this machine's engine has of the team's images."""
+    images = connect().images.list(name=line.registry.name)
+    return {tag.rpartition(":")[2] for image in images for tag in image.tags}
+
+
 def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outdated, latest = line.built(), line.built()
-    before = line.tags()
+    before, here = line.tags(), on_the_engine(line)
+    assert {outdated.capsule, latest.capsule} <= here
     for name, value in {"IMAGES": "0.000001", "KEEP": "0"}.items():
         monkeypatch.setenv(f"SLIPWAY_HOUSEKEEPING__{name}", value)
 
@@ -24,16 +32,19 @@ def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
         variables.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nobody-made-this")
         unsure = keep_house(line)
     assert not unsure.succeeded
-    assert "No image was deleted: what staging needs can't be read" in unsure.message
+    for what in ("image", "run"):
+        assert f"No {what} was deleted: what staging needs can't be read" in unsure.message
     assert line.tags() == before
 
     assert "Would remove" in keep_house(line, dry_run=True).message
     assert line.tags() == before
+    assert on_the_engine(line) == here
 
     done = keep_house(line)
     assert done.succeeded, done.message
     assert "tags in the registry: 2" in done.message
     assert "| tags in the registry | 2, " in done.artifacts()
     assert sorted(line.tags()) == sorted([latest.capsule, f"{latest.capsule}.model", "latest"])
+    assert on_the_engine(line) & here == {latest.capsule}
     assert line.registry.find(outdated.digest) is None
     assert line.registry.image("latest").digest == latest.digest

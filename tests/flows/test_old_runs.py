@@ -2,21 +2,25 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import LogCreate
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments.local.instance import Instance
+from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from flows import old_runs
 from flows.ci import ci
 from flows.core.errors import PrefectUnavailable
+from flows.old_runs import Spared
 from tests.prefect_client import asking, talking_to
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=4000)
@@ -34,7 +38,8 @@ class Server:
         self._deployment = client.read_deployment_by_name(self.name).id
         self._database = instance.state / "prefect" / "prefect.db"
 
-    def forget(self, *spared: str, dry_run: bool = False) -> int:
+    def forget(self, *commits: str, runs: Sequence[uuid.UUID] = (), dry_run: bool = False) -> int:
+        spared = Spared([str(run) for run in runs], commits)
         return old_runs.forget(self.name, LONG_AGO + timedelta(days=1), spared, dry_run=dry_run)
 
     def run(self, state: StateType, ended: datetime = LONG_AGO, ref: str = "HEAD") -> uuid.UUID:
@@ -53,6 +58,17 @@ class Server:
             text = ended.strftime("%Y-%m-%d %H:%M:%S.%f")
             database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (text, str(run)))
         return run
+
+    def log(self, run: uuid.UUID) -> None:
+        """One line, in that run's log."""
+        self.client.create_logs(
+            [LogCreate(name="test", level=20, message="A line", timestamp=LONG_AGO, flow_run_id=run)]
+        )
+
+    def logged(self, run: uuid.UUID) -> list[str]:
+        """All that the server keeps of that log."""
+        of_it = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
+        return [line.message for line in self.client.read_logs(of_it)]
 
     def has(self, run: uuid.UUID) -> bool:
         try:
@@ -93,6 +109,22 @@ def test_runs_that_ended_long_ago_go_but_not_those_of_commits_that_are_wanted(
     assert not any(server.has(run) for run in old)
     assert all(server.has(run) for run in (spared, recent, running, theirs))
     assert server.forget("c" * 40) == 0
+
+
+def test_the_logs_of_runs_go_with_them(server: Server) -> None:
+    going, staying = server.run(StateType.COMPLETED), server.run(StateType.COMPLETED, datetime.now(UTC))
+    for run in (going, staying):
+        server.log(run)
+    assert server.logged(going) == ["A line"]
+    assert server.forget() == 1
+    wait_until(lambda: not server.logged(going), 20, "the log of a run that is gone is still there")
+    assert server.logged(staying) == ["A line"]
+
+
+def test_runs_that_something_leads_to_stay_however_old(server: Server) -> None:
+    named, other = server.run(StateType.COMPLETED), server.run(StateType.COMPLETED)
+    assert server.forget(runs=[named]) == 1
+    assert [server.has(named), server.has(other)] == [True, False]
 
 
 def test_no_more_go_at_a_time_than_a_server_bears(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from prefect.states import Completed
 from deployments.local.prefect_api import PrefectApi
 from flows import report
 from flows.core.errors import PermanentError
+from flows.failures import failures_told
 from flows.flow_run import reported_run
-from flows.runs_list import failures_told, show
+from flows.runs_list import show
 from tests.a_record import good
 from tests.prefect_client import asking, talking_to
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
@@ -27,7 +28,7 @@ LINES: list[UnreliableLine] = []
 
 @flow(name="a-test", flow_run_name="{environment} ← ?")
 @failures_told
-def tiny(environment: str, fails: bool = False) -> State[None]:
+def tiny(environment: str, fails: bool = False, release: int = 1) -> State[None]:
     """What every flow does, in a second.
 
     Args:
@@ -39,7 +40,7 @@ def tiny(environment: str, fails: bool = False) -> State[None]:
             raise PermanentError("A disk\nis full.", "Empty it.")
         for line in LINES:
             line.break_off()
-        report.publish_live(run, environment, [good(1)])
+        report.publish_live(run, environment, [good(release)])
         show(run, f"{environment} ← 8a1b2c3")
         for line in LINES:
             line.mend()
@@ -67,11 +68,12 @@ def artifacts(api: httpx.Client, run: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_run_gets_its_name_and_tags_once_they_are_known(api: httpx.Client) -> None:
-    run = ended(api, tiny("production", return_state=True))
-    assert run["name"] == "production ← 4f2c9e1"
-    assert sorted(run["tags"]) == ["environment:production", "kept"]
+    place = f"place-{uuid.uuid4().hex[:8]}"
+    run = ended(api, tiny(place, return_state=True))
+    assert run["name"] == f"{place} ← 4f2c9e1"
+    assert sorted(run["tags"]) == [f"environment:{place}", "kept"]
     assert run["state"]["message"] == "It went well."
-    assert {one["key"] for one in artifacts(api, run)} == {"live-production", "a-test"}
+    assert {one["key"] for one in artifacts(api, run)} == {f"live-{place}", "a-test"}
 
 
 def test_a_run_that_fails_says_what_the_error_says_in_one_line(api: httpx.Client) -> None:
@@ -83,16 +85,16 @@ def test_a_run_that_fails_says_what_the_error_says_in_one_line(api: httpx.Client
         tiny("production", fails=True)
 
 
-def test_a_ledger_is_the_history_of_one_key(api: httpx.Client) -> None:
+def test_a_ledger_is_the_history_of_one_key_without_repetitions(api: httpx.Client) -> None:
     place = f"place-{uuid.uuid4().hex[:8]}"
-    for _ in range(2):
-        tiny(place)
+    for release in (1, 2, 2):
+        tiny(place, release=release)
     query = {"artifacts": {"key": {"any_": [f"live-{place}"]}}}
     versions = api.post("/artifacts/filter", json=query).raise_for_status().json()
     assert len(versions) == 2
     (latest,) = api.post("/artifacts/latest/filter", json=query).raise_for_status().json()
-    assert latest["description"] == f"{place} runs aaaaaaa + digits 1.0.0 as release 1"
-    assert "[run-1](" in latest["data"]
+    assert latest["description"] == f"{place} runs aaaaaaa + digits 1.0.0 as release 2"
+    assert "[run-2](" in latest["data"]
 
 
 def test_a_server_that_is_away_fails_no_run_at_the_ledger(

@@ -10,7 +10,7 @@ from flows.core.record import Record
 from flows.services import lease
 from flows.services.command import silent
 from flows.services.records import Records
-from flows.stages.housekeeping import named_in
+from flows.stages.housekeeping import named_in, runs_recorded_in
 from tests.a_record import NOON, a_record, good, superseded
 from tests.services.a_namespace import Namespace
 
@@ -112,6 +112,28 @@ def test_what_an_environment_names_is_what_its_records_and_marks_do(records: Rec
     assert named.capsules == {"c" * 64, "b" * 64}
 
 
+def test_what_an_environment_runs_is_named_though_no_record_is_left(
+    namespace: Namespace, records: Records
+) -> None:
+    by_hand, of_a_pod = (f"registry.test/app@sha256:{letter * 64}" for letter in "ab")
+    by_tag = f"registry.test/app:{'e' * 64}"
+    namespace.kubectl("create", "deployment", "web", f"--image={by_hand}", "--replicas=0")
+    for name, image in (("one", of_a_pod), ("other", by_tag)):
+        label = "--labels=app.kubernetes.io/name=web"
+        nowhere = '--overrides={"spec":{"nodeSelector":{"nobody":"has-this"}}}'
+        namespace.kubectl("run", name, f"--image={image}", label, nowhere)
+    named = named_in(records.cluster)
+    assert {f"sha256:{letter * 64}" for letter in "ab"} <= named.digests
+    assert "e" * 64 in named.capsules
+
+
+def test_the_runs_that_an_environment_leads_to_are_those_of_its_records(records: Records) -> None:
+    write(records, superseded(3), good(4))
+    assert runs_recorded_in(records.cluster) == {"run-3", "run-4"}
+
+
 def test_a_namespace_that_is_not_there_names_nothing_for_certain(records: Records) -> None:
     with pytest.raises(ClusterNotPrepared):
         named_in(replace(records.cluster, namespace="no-such-namespace"))
+    with pytest.raises(ClusterNotPrepared):
+        runs_recorded_in(replace(records.cluster, namespace="no-such-namespace"))

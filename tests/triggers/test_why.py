@@ -1,11 +1,20 @@
 """What `python -m flows.why` finds where not all systems are there."""
 
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.asking import Asking
+from flows.core.run_names import commit_tag, environment_tag, model_tag, to_tag
+from flows.run import opened
+from flows.services.command import silent
+from flows.services.transfer import untold
+from flows.triggers.flow_runs import FlowRuns
 from flows.why import answer, main
+from tests.core.releases import candidate
 from tests.triggers.conftest import Team
 
 
@@ -25,6 +34,26 @@ def test_a_commit_is_followed_from_its_run_to_its_failure(
     assert f"/runs/flow-run/{run.id}" in told
     assert "What is live in staging is not known." in told
     assert "the cluster of staging could not be asked: " in told
+
+
+def test_a_run_through_all_environments_is_told_of_what_it_brings_to_each_and_where_it_is(team: Team) -> None:
+    older, newer = (replace(candidate(letter), model=team.model) for letter in "ab")
+    everything = [environment_tag("staging"), environment_tag("production")]
+    for one in (older, newer):
+        everything += [commit_tag(one.commit), model_tag(one.model, one.model_version)]
+    everything += [to_tag("staging", str(newer)), to_tag("production", str(older))]
+    with FlowRuns() as runs, opened("why", silent, untold) as run:
+        asking = Asking(run, runs, datetime.now(UTC))
+        made_run, _ = runs.create(team.deployment, f"{team.model}-every", {}, everything, "every")
+
+        def told(environment: str) -> dict[str, str]:
+            return {name: one.state for name, one in asking.releases(environment, [older, newer]).items()}
+
+        team.set_state(made_run, "PAUSED")
+        assert told("production") == {str(older): "PAUSED"}
+        assert told("staging") == {}
+        team.set_state(made_run, "FAILED")
+        assert told("staging") == {str(newer): "FAILED"}
 
 
 def test_with_prefect_away_it_is_named_within_seconds_and_the_repository_still_answers(team: Team) -> None:

@@ -58,6 +58,11 @@ def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
     assert "production: proof" in page
     content = f"{wanted.commit[:7]} + {line.model} 1.0.0"
     assert run.name == f"staging, production ← {content}"
+    assert run.tags == {
+        *("environment:staging", "environment:production"),
+        *(f"commit:{wanted.commit[:12]}", f"model:{line.model} 1.0.0"),
+        *(f"to:staging {content}", f"to:production {content}"),
+    }
     assert f"# production runs {content} as release" in page
     assert "| production: changed | new code" in page
 
@@ -231,6 +236,7 @@ def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Li
     assert "answers the model's examples wrong" in failed.message
     assert [bool(place.history()[0].doubt) for place in (STAGING, PRODUCTION)] == [True, False]
     assert f"| production | {PRODUCTION.history()[0]} is good: " in failed.artifacts()
+    assert f"| in doubt | {STAGING.history()[0].doubt} |" in line.ledger("staging")
     promotion = line.release(wanted.digest, environment="production")
     assert "is not good in staging: " in promotion.message
     STAGING.kubectl("rollout", "undo", "deployment/classifier")
@@ -238,5 +244,6 @@ def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Li
     wait_until(lambda: len(STAGING.pods()) == 3, PATIENCE, "old pods are left")
     passed = Ended(line.platform, verify(environment="staging", return_state=True))
     assert passed.succeeded, passed.message
+    assert "in doubt" not in line.ledger("staging")
     after = line.release(wanted.digest, environment="production")
     assert "production runs" in after.message
