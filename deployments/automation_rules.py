@@ -77,15 +77,11 @@ def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | 
     """
     every = sorted(deployments)
     crashed = _on("prefect.flow-run.Crashed", _ids(deployments, every))
-    silent = lost(_ids(deployments, every), lost_after)
+    silent = _silent(_ids(deployments, every), lost_after)
     return [
         *([] if target is None else _telling(deployments, target)),
         _automation("run crashed", crashed, [_start_anew(deployments[AGAIN])]),
-        _automation(
-            "run lost",
-            silent,
-            [_look_after(deployments[SILENCE], lost_after)],
-        ),
+        _automation("run lost", silent, [_look_after(deployments[SILENCE], lost_after)]),
     ]
 
 
@@ -101,24 +97,6 @@ def _telling(deployments: Mapping[str, UUID], target: Target) -> list[Automation
         _automation("nightly missing", _on("slipway.nightly.missing"), _tell(target, AS_EVENT_SAYS)),
         _automation("release failed", _failed(releasing), _tell(target, RELEASE_FAILED)),
     ]
-
-
-def lost(deployments: list[str], after: float) -> EventTrigger:
-    """A run that has shown no sign of life for so many seconds, and did not end or pause before that.
-
-    Every event of a run is one; after those named first another has to follow. A paused run, whose process
-    waits for an answer, goes on with its heartbeats; a suspended one has no process, and owes none.
-    """
-    return EventTrigger(
-        after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running"},
-        expect={"prefect.flow-run.*"},
-        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-        match_related=_of(deployments),
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=timedelta(seconds=after),
-    )
 
 
 def _automation(name: str, trigger: EventTrigger, actions: list[ActionTypes]) -> AutomationCore:
@@ -140,6 +118,24 @@ def _failed(deployments: list[str]) -> EventTrigger:
         match_related=_of(deployments),
         posture=Posture.Reactive,
         threshold=1,
+    )
+
+
+def _silent(deployments: list[str], after: float) -> EventTrigger:
+    """A run that has shown no sign of life for so many seconds, and did not end or pause before that.
+
+    Every event of a run is one; after those named first another has to follow. A paused run, whose process
+    waits for an answer, goes on with its heartbeats; a suspended one has no process, and owes none.
+    """
+    return EventTrigger(
+        after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running"},
+        expect={"prefect.flow-run.*"},
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=_of(deployments),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=after),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from flows.core import record as records
 from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
+from flows.core.night import NIGHTLY_RELEASE
 from flows.core.release import Candidate, Situation, Upstream
 from flows.core.run_names import commit_tag, environment_tag, model_tag, to_tag
 from flows.core.standing import Away, Place, Seen, Standing, Store
@@ -16,7 +17,6 @@ from flows.services.records import Records
 from flows.stages.candidates import find_candidate
 from flows.triggers.flow_runs import FlowRun, FlowRuns, prefect_errors_told
 
-NIGHT = "release/nightly"
 ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 """Types of states that a run stays in."""
 
@@ -137,7 +137,7 @@ class Asking:
         return Seen(run.state, run.state_name, run.message, self.runs.link(run.id))
 
     def _night(self) -> datetime | None:
-        found = self.runs.next_scheduled(NIGHT)
+        found = self.runs.next_scheduled(NIGHTLY_RELEASE)
         return found.due if found else None
 
 

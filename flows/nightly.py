@@ -1,4 +1,4 @@
-"""What makes a run the release of a night, once; and the table of nights, which is written here alone."""
+"""What makes a run the release of a night, once; and how the table of nights comes to the server."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +17,8 @@ from prefect.states import Completed
 
 from flows import report
 from flows.core.errors import SlipwayError
-from flows.core.night import Go, Known, NightlyRun, Nights
-from flows.core.night_outcome import NIGHTS_KEPT, Row, bounded, table
+from flows.core.night import Go, NightlyRun, NightlyRuns, Nights
+from flows.core.night_table import NIGHTS_KEPT, Row, bounded, table
 from flows.core.run_names import AGAIN
 from flows.flow_run import started_by_clock, this_run, was_scheduled
 from flows.run import Run
@@ -46,9 +46,9 @@ def once_a_night(run: Run, release: Callable[[], State[None]], recover: Callable
     this = this_run()
     assert this is not None
     deployment = UUID(str(this.deployment_id))
-    known = known_runs(deployment, run.settings.nights)
-    own = next((one for one in known.runs if one.id == str(this.id)), nightly_run(this))
-    decision = known.decide(own)
+    runs = known_runs(deployment, run.settings.nights)
+    own = next((one for one in runs.runs if one.id == str(this.id)), nightly_run(this))
+    decision = runs.decide(own)
     try:
         if isinstance(decision, Go):
             state = release()
@@ -65,7 +65,7 @@ def once_a_night(run: Run, release: Callable[[], State[None]], recover: Callable
     return state
 
 
-def known_runs(deployment: UUID, nights: Nights) -> Known:
+def known_runs(deployment: UUID, nights: Nights) -> NightlyRuns:
     """The runs of a deployment since somewhat more nights ago than the table has."""
     now = datetime.now(UTC)
     wanted = FlowRunFilter(
@@ -76,7 +76,7 @@ def known_runs(deployment: UUID, nights: Nights) -> Known:
         found = client.read_flow_runs(
             flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=RUNS_READ
         )
-    return Known([nightly_run(one) for one in found], nights, now)
+    return NightlyRuns([nightly_run(one) for one in found], nights, now)
 
 
 def nightly_run(found: FlowRun) -> NightlyRun:
@@ -95,18 +95,18 @@ def nightly_run(found: FlowRun) -> NightlyRun:
     )
 
 
-def publish_table(run: Run, known: Known, *further: Row) -> None:
+def publish_table(run: Run, runs: NightlyRuns, *further: Row) -> None:
     """The table as the runs say, over the one before; `further` rows are of nights without a run."""
     with report.best_effort(TABLE, run.say):
-        report.publish_nights(bounded([*table(report.nights(), known, report.link), *further]))
+        report.publish_nights(bounded([*table(report.nights(), runs, report.link), *further]))
 
 
 def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
     """The table with this run as it is about to end."""
     with report.best_effort(TABLE, run.say):
-        known = known_runs(deployment, run.settings.nights)
-        others = [one for one in known.runs if one.id != own.id]
-        publish_table(run, replace(known, runs=[*others, own]))
+        runs = known_runs(deployment, run.settings.nights)
+        others = [one for one in runs.runs if one.id != own.id]
+        publish_table(run, replace(runs, runs=[*others, own]))
 
 
 def _plain(moment: datetime | None) -> datetime | None:

@@ -1,5 +1,6 @@
 """Nightly check: whether the night came to something, asked when it should have; if not, somebody is told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefect import flow
@@ -8,13 +9,14 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Completed
+from prefect.states import Completed, Scheduled
 
 from flows.core.errors import NightlyMissing, SettingsError
-from flows.core.night import Nights
-from flows.core.night_outcome import Outcome, Standing, judge, row
+from flows.core.night import NIGHTLY_RELEASE, Nights
+from flows.core.night_outcome import NightlyDeployment, Outcome, judge, look_again
+from flows.core.night_table import row
 from flows.failures import failures_told
-from flows.flow_run import reported_run, this_run, was_scheduled
+from flows.flow_run import reported_run, this_run
 from flows.nightly import known_runs, nightly_run, publish_table
 from flows.report import link
 
@@ -24,7 +26,7 @@ MISSING = "slipway.nightly.missing"
 
 @flow(name="nightly-check", flow_run_name="nightly check")
 @failures_told
-def nightly_check(deployment: str = "release/nightly") -> State[None]:
+def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
     """Tell how the night went; fail, and emit an event, where it has come to nothing.
 
     Args:
@@ -32,31 +34,52 @@ def nightly_check(deployment: str = "release/nightly") -> State[None]:
     """
     with reported_run("nightly-check") as (run, facts):
         nights = run.settings.nights
-        moment, newer = asked_for(nights)
+        moment, newer = asked_for(nights, run.settings.schedule.nightly_by)
         if newer is not None:
             return Completed(name="Skipped", message=f"The check of {nights.time(newer)} takes its place.")
         found = deployment_named(deployment)
-        known = known_runs(found.id, nights)
-        standing = Standing(is_paused(found), found.created or known.now)
-        outcome = judge(known, standing, moment)
+        runs = known_runs(found.id, nights)
+        outcome = judge(runs, NightlyDeployment(is_paused(found), found.created or runs.now), moment)
         night = nights.date(nights.last_due(moment))
         facts |= {"night": night, "outcome": outcome, "run": link(outcome.run) if outcome.run else "none"}
-        publish_table(run, known, *(() if outcome.run else (row(night, outcome, link),)))
-        if not outcome.settled:
-            happened = f"The night of {night} has no outcome by {nights.time(known.now)}: {outcome}."
-            announce(outcome, happened, deployment, str(night))
-            raise NightlyMissing(happened, f"The move is with {outcome.move}.")
-        return Completed(message=f"The night of {night}: {outcome}.")
+        publish_table(run, runs, *(() if outcome.run else (row(night, outcome, link),)))
+        if outcome.settled:
+            return Completed(message=f"The night of {night}: {outcome}.")
+        if (later := look_again(runs, outcome, moment)) is not None:
+            check_again(later)
+            told = f"The night of {night} is being caught up with ({outcome}): looked at again at"
+            return Completed(name="Postponed", message=f"{told} {nights.time(later)}.")
+        happened = f"The night of {night} has no outcome by {nights.time(runs.now)}: {outcome}."
+        announce(outcome, happened, deployment, str(night))
+        raise NightlyMissing(happened, f"The move is with {outcome.move}.")
 
 
-def asked_for(nights: Nights) -> tuple[datetime, datetime | None]:
-    """The time that the check is about, and when a newer one was due, if this one comes too late."""
-    this = this_run()
-    if this is None or not was_scheduled() or this.deployment_id is None:
-        return datetime.now(UTC), None
+def asked_for(nights: Nights, nightly_by: str) -> tuple[datetime, datetime | None]:
+    """The time that the check is about, and when a newer one was due, if this one comes too late.
+
+    The scheduler makes checks for a few days ahead: after a longer downtime the newest stands for the last.
+    """
+    this, now = this_run(), datetime.now(UTC)
+    if this is None or this.deployment_id is None:
+        return now, None
     own = nightly_run(this)
     newer = known_runs(this.deployment_id, nights).newer_than(own)
-    return own.due, newer.due if newer else None
+    return max(own.due, replace(nights, cron=nightly_by).last_due(now)), newer.due if newer else None
+
+
+def check_again(later: datetime) -> None:
+    """Have a run of the same deployment do what this one does, then: no downtime until then loses it."""
+    this = this_run()
+    assert this is not None and this.deployment_id is not None, "a check that is late was started by Prefect"
+    with get_client(sync_client=True) as client:
+        client.create_flow_run_from_deployment(
+            this.deployment_id,
+            parameters=this.parameters,
+            state=Scheduled(scheduled_time=later),
+            idempotency_key=f"later:{this.id}",
+            work_queue_name=this.work_queue_name,
+            job_variables=this.job_variables,
+        )
 
 
 def deployment_named(name: str) -> DeploymentResponse:

@@ -18,6 +18,7 @@ from pydantic import (
     PositiveInt,
 )
 
+from flows.core.again import HEARTBEAT
 from flows.core.model import AWS, AZURE
 
 
@@ -166,9 +167,13 @@ class Watch(Section):
 
 
 class Runs(Section):
-    """When a flow run is lost: seconds without a heartbeat, of which prefect.yaml asks for one every 30."""
+    """When a flow run is lost: seconds without a heartbeat.
 
-    lost_after: Annotated[float, Field(ge=10)] = 90
+    Longer than two are apart, or a single one that is late is a crash. With at most 20 s until Prefect notices
+    and has marked the run, it has crashed within two minutes.
+    """
+
+    lost_after: Annotated[float, Field(gt=2 * HEARTBEAT, le=100)] = 90
 
     begin_within: Annotated[float, Field(ge=30)] = 120
     """Seconds from when a worker took a run to the start of its process, after which it has crashed."""

@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
-from prefect.states import Completed, Crashed
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.states import Cancelled, Completed, Crashed
 
 from flows.core.again import is_lost
 
@@ -25,6 +26,18 @@ def silence(run: UUID, seconds: float, name: str = "") -> State[None]:
         if state is None or not is_lost(state.type.value, state.name or ""):
             told = state.name if state else "without a state"
             return Completed(name="Skipped", message=f"{silent.name} is {told}, and owes no sign of life.")
-        why = f"No sign of life for {seconds:.0f} s: its process or its machine is gone."
-        client.set_flow_run_state(silent.id, Crashed(message=why), force=True)
-    return Completed(message=f"{silent.name} has crashed: {why}")
+        return give_up(client, silent, seconds)
+
+
+def give_up(client: SyncPrefectClient, silent: FlowRun, seconds: float) -> State[None]:
+    """Mark the run as crashed, as cancelled where somebody wanted that; what this run ends with.
+
+    The server lets no run that is over crash, so one that has ended since it was read stays as it is.
+    """
+    why = f"No sign of life for {seconds:.0f} s: its process or its machine is gone."
+    is_cancelling = silent.state_type == StateType.CANCELLING
+    state: State[None] = Cancelled(message=why) if is_cancelling else Crashed(message=why)
+    answer = client.set_flow_run_state(silent.id, state)
+    if answer.status != SetStateStatus.ACCEPT:
+        return Completed(name="Skipped", message=f"{silent.name} has ended by itself meanwhile.")
+    return Completed(message=f"{silent.name} has {'ended' if is_cancelling else 'crashed'}: {why}")

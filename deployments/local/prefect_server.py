@@ -39,8 +39,9 @@ def up(instance: Instance, say: Say) -> PrefectApi:
     api.ensure_work_pool(_job_template(instance, api), QUEUES)
     for limit, slots in LIMITS.items():
         api.ensure_limit(limit, slots)
-    if supervision.start(instance, WORKER):
-        give_up_orphans(api)
+    if not supervision.is_up(instance, WORKER):
+        give_up_orphans(api)  # before a new worker takes any: those would look the same
+    supervision.start(instance, WORKER)
     return api
 
 

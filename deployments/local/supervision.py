@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.states import RUNNING_STATES, getProcessStateDescription
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from deployments.local.instance import Instance
@@ -91,6 +92,12 @@ def states(instance: Instance) -> list[ProgramState]:
         ProgramState(str(p["name"]), str(p["statename"]), int(str(p["pid"])), str(p["description"]))
         for p in found
     ]
+
+
+def is_up(instance: Instance, name: str) -> bool:
+    """Whether the program runs, or is being started, also once more after it ended."""
+    up = {getProcessStateDescription(state) for state in RUNNING_STATES}
+    return any(program.name == name and program.state in up for program in states(instance))
 
 
 def listens(instance: Instance, name: str, port: int) -> bool:

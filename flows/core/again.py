@@ -7,6 +7,9 @@ from flows.core.trigger import MAX_ATTEMPTS
 
 OPERATIONS = "Operations'"
 
+HEARTBEAT = 30
+"""Seconds between two signs of life, which prefect.yaml asks every run for: the least that Prefect takes."""
+
 
 @dataclass(frozen=True)
 class Ended:

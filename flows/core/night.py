@@ -14,6 +14,9 @@ from cronsim import CronSim
 
 from flows.core.wall_time import wall_time
 
+NIGHTLY_RELEASE = "release/nightly"
+"""The deployment whose runs by the clock are nights."""
+
 LONGEST_GAP = timedelta(hours=3)
 """More than any change of clock has ever left out."""
 
@@ -46,7 +49,7 @@ class NightlyRun:
 
 @dataclass(frozen=True)
 class Nights:
-    """When nights are due: `cron` in `zone`. One that was missed is caught up with for `catch_up`."""
+    """When nights are due: `cron` in `zone`. One that was missed is caught up with until `catch_up` is over."""
 
     cron: str
     zone: ZoneInfo
@@ -59,6 +62,10 @@ class Nights:
     def time(self, moment: datetime) -> str:
         """The local time, for people."""
         return wall_time(moment, self.zone)
+
+    def is_too_late(self, due: datetime, began: datetime) -> bool:
+        """Whether a run that begins then does not catch up any more with the night that was due."""
+        return began - due >= self.catch_up
 
     def last_due(self, moment: datetime) -> datetime:
         """When the last night before that moment, or at it, was due."""
@@ -107,7 +114,7 @@ class Skip:
 
 
 @dataclass(frozen=True)
-class Known:
+class NightlyRuns:
     """The runs of the nightly deployment that the server knows, looked at `now`."""
 
     runs: Sequence[NightlyRun]
@@ -126,10 +133,10 @@ class Known:
         if (other := self._taken(own, nights.date(due))) is not None:
             ended = f"{other.state_name}: {other.message}".rstrip(": .")
             return Skip(f"the night of {nights.date(due)} had its run at {nights.time(other.due)} ({ended})")
-        if (late := self.began(own) - due) > nights.catch_up:
+        if nights.is_too_late(due, began := self.began(own)):
             return Skip(
-                f"it was due at {nights.time(due)}, {_hours(late)} ago, and a night is caught up with "
-                f"for {_hours(nights.catch_up)}"
+                f"it was due at {nights.time(due)}, {_hours(began - due)} ago, and a night is caught up with "
+                f"for less than {_hours(nights.catch_up)}"
             )
         return Go(due)
 
@@ -154,7 +161,7 @@ class Known:
             replaced = [r.due for r in self.runs if r.by_clock and not r.again and r.due <= run.due]
             due = max(replaced, default=due)
         began = self.began(run)
-        if began - due <= self.nights.catch_up or self.newer_than(run) is not None:
+        if not self.nights.is_too_late(due, began) or self.newer_than(run) is not None:
             return due
         return max(due, self.nights.last_due(began))
 

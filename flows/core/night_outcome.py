@@ -1,22 +1,18 @@
-"""What became of a night: for whoever has to be told by morning, and for the table of nights."""
+"""What became of a night, for whoever has to be told by morning."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime, timedelta
 
-from flows.core.night import Known, NightlyRun, Skip
-
-NIGHTS_KEPT = 30
+from flows.core.night import NIGHTLY_RELEASE, NightlyRun, NightlyRuns, Skip
 
 PREFECT_SAYS = r"^Flow run encountered an exception: \w+: "
 """Before what an error says itself."""
 
-COLUMNS = ("night", "outcome", "why", "run")
-Row = Mapping[str, str]
-Link = Callable[[str], str]
+LATE = timedelta(minutes=1)
+"""More than a check takes to begin: one that comes later was held up, and the night with it."""
 
-START_BY_HAND = "start release/nightly by hand if it is not to wait for the next night"
+START_BY_HAND = f"start {NIGHTLY_RELEASE} by hand if it is not to wait for the next night"
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Standing:
+class NightlyDeployment:
     """What the server says of the nightly deployment: `paused`, and since when it is there."""
 
     paused: bool
@@ -66,81 +62,81 @@ def outcome_of(run: NightlyRun) -> Outcome:
             return _open(run, "not begun", why, "ops: look at worker and queues at Work Pools")
 
 
-def judge(known: Known, standing: Standing, moment: datetime) -> Outcome:
+def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> Outcome:
     """The outcome of the last night that was due before `moment`; a run by hand since then counts too.
 
     A run that is about to skip itself is told as skipped: after a downtime it may be asked about before it
     has said so.
     """
-    nights = known.nights
+    nights = runs.nights
     due = nights.last_due(moment)
-    found = [run for run in _latest_first(known) if _belongs(known, run, due)]
+    found = [run for run in latest_first(runs) if _belongs(runs, run, due)]
     if found:
-        return max((_foretold(known, run) for run in found), key=_weight)
-    if standing.paused:
+        told = [(run, foretold(runs, run)) for run in found]
+        return max(told, key=lambda one: weight(one[1].word, one[0].by_clock))[1]
+    if deployed.paused:
         return Outcome("skipped", "the schedule of the nightly release is paused")
-    if standing.since > due:
-        return Outcome("skipped", f"the nightly release was registered only at {nights.time(standing.since)}")
+    if deployed.since > due:
+        return Outcome("skipped", f"the nightly release was registered only at {nights.time(deployed.since)}")
     return Outcome(
         "no run",
         f"the scheduler made none for {nights.time(due)}: the server was down, or the schedule changed",
-        f"ops: is the schedule of release/nightly in force? Then {START_BY_HAND}",
+        f"ops: is the schedule of {NIGHTLY_RELEASE} in force? Then {START_BY_HAND}",
         settled=False,
     )
 
 
-def table(before: Sequence[Row], known: Known, link: Link) -> list[Row]:
-    """A row per night, newest first: of the runs that are known, else as it was `before`.
+def look_again(runs: NightlyRuns, outcome: Outcome, moment: datetime) -> datetime | None:
+    """When the check that was due at `moment` is to be made again; None: what it found counts.
 
-    Made from the runs anew each time, so that two that end at the same moment can't lose each other's row.
+    After a downtime a check begins together with the run that catches up with its night, or before one that
+    crashed is started anew. That run gets as long as the schedule gives one in time, and no longer.
     """
-    told: dict[str, Outcome] = {}
-    for run in _latest_first(known):
-        if not run.by_clock or run.state in {"SCHEDULED", "PENDING"}:
-            continue
-        night, outcome = str(known.night_of(run)), outcome_of(run)
-        if night not in told or _weight(outcome) > _weight(told[night]):
-            told[night] = outcome
-    return bounded([*before, *(row(night, outcome, link) for night, outcome in told.items())])
-
-
-def bounded(rows: Sequence[Row]) -> list[Row]:
-    """The newest so many nights, newest first; of two rows for one night the later in the sequence."""
-    by_night = {row["night"]: row for row in rows}
-    return [by_night[night] for night in sorted(by_night, reverse=True)][:NIGHTS_KEPT]
-
-
-def row(night: date | str, outcome: Outcome, link: Link) -> Row:
-    """What the table says of a night."""
-    values = (str(night), outcome.word, outcome.why, link(outcome.run) if outcome.run else "")
-    return dict(zip(COLUMNS, values, strict=True))
+    run = next((one for one in runs.runs if one.id == outcome.run), None)
+    if run is None or runs.now - moment < LATE:
+        return None
+    if outcome.word in {"not begun", "still running"}:
+        began = runs.began(run)
+    elif run.state_name == "Crashed" and not run.again:
+        began = runs.now
+    else:
+        return None
+    due = runs.nights.last_due(moment)
+    until = began + (moment - due)
+    return None if runs.nights.is_too_late(due, began) or until <= runs.now else until
 
 
 def _open(run: NightlyRun, word: str, why: str, move: str) -> Outcome:
     return Outcome(word, why, move, settled=False, run=run.id)
 
 
-def _latest_first(known: Known) -> list[NightlyRun]:
+def latest_first(runs: NightlyRuns) -> list[NightlyRun]:
     """Runs that were due, or began before they were, as when the clock went back."""
-    begun = [run for run in known.runs if run.due <= known.now or run.started is not None]
+    begun = [run for run in runs.runs if run.due <= runs.now or run.started is not None]
     return sorted(begun, key=lambda run: run.due, reverse=True)
 
 
-def _belongs(known: Known, run: NightlyRun, due: datetime) -> bool:
+def _belongs(runs: NightlyRuns, run: NightlyRun, due: datetime) -> bool:
     """Whether the run is of the night that was due then, or was started by hand since."""
-    return known.night_of(run) == known.nights.date(due) if run.by_clock else run.due >= due
+    return runs.night_of(run) == runs.nights.date(due) if run.by_clock else run.due >= due
 
 
-def _foretold(known: Known, run: NightlyRun) -> Outcome:
+def foretold(runs: NightlyRuns, run: NightlyRun) -> Outcome:
+    """What a run's state says, and of one that is about to skip itself that it was skipped."""
     if run.by_clock and run.state in {"SCHEDULED", "PENDING", "RUNNING"}:
-        decision = known.decide(run)
+        decision = runs.decide(run)
         if isinstance(decision, Skip):
             return Outcome("skipped", decision.reason, run=run.id)
     return outcome_of(run)
 
 
-def _weight(outcome: Outcome) -> int:
-    """A release, or what became of it, over a skip, over what has come to nothing (yet)."""
-    if outcome.word in {"crashed", "cancelled", "still running", "not begun"}:
+def weight(word: str, by_clock: bool = True) -> int:
+    """A release, or what became of it; the night's run that is at work or to come; a skip; then the rest.
+
+    A run that hangs may be why another skipped. One that a person started outweighs nothing before its end.
+    """
+    if word in {"still running", "not begun"}:
+        return 2 if by_clock else 0
+    if word in {"crashed", "cancelled"}:
         return 0
-    return 1 if outcome.word == "skipped" else 2
+    return 1 if word == "skipped" else 3

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from flows.core import record as records
 from flows.core.difference import Content, Made, what_changed
+from flows.core.night import NIGHTLY_RELEASE
 from flows.core.record import Record
 from flows.core.release import Candidate, Request, Situation, Skip, decide
 from flows.core.standing import Away, Place, Seen, Standing
@@ -119,7 +120,7 @@ def _when(standing: Standing, place: Place) -> str:
     if isinstance(standing.night, Away):
         return "it comes with the next night"
     if standing.night is None:
-        return "no night is due: is the schedule of release/nightly paused?"
+        return f"no night is due: is the schedule of {NIGHTLY_RELEASE} paused?"
     asks = ", and asks for approval then" if place.approval else ""
     due = standing.time(standing.night)
     if standing.night < standing.now:

@@ -6,13 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flows.core.night import Go, Known, NightlyRun, Nights, Skip, date_without_night
-from flows.core.night_outcome import NIGHTS_KEPT, Standing, judge, row, table
+from flows.core.night import Go, NightlyRun, NightlyRuns, Nights, Skip, date_without_night
+from flows.core.night_outcome import NightlyDeployment, judge, look_again
+from flows.core.night_table import NIGHTS_KEPT, row, table
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHTS = Nights("0 2 * * *", BERLIN, timedelta(hours=4))
 INSTALLED = datetime(2026, 1, 1, tzinfo=UTC)
-ACTIVE = Standing(paused=False, since=INSTALLED)
+ACTIVE = NightlyDeployment(paused=False, since=INSTALLED)
 
 
 def at(text: str) -> datetime:
@@ -32,7 +33,7 @@ def a_run(due: str, began: str | None = None, state: str = "RUNNING", **more: ob
 def decided(
     own: NightlyRun, *others: NightlyRun, nights: Nights = NIGHTS, now: str = "25 12:00"
 ) -> Go | Skip:
-    return Known([own, *others], nights, at(now)).decide(own)
+    return NightlyRuns([own, *others], nights, at(now)).decide(own)
 
 
 def reason(decision: Go | Skip) -> str:
@@ -49,15 +50,15 @@ def test_a_run_that_begins_in_time_releases() -> None:
 
 
 def test_a_night_that_was_missed_is_caught_up_with_for_some_hours() -> None:
-    assert decided(a_run("25 02:00", "25 06:00"), TUESDAY) == Go(at("25 02:00"))
-    assert reason(decided(a_run("25 02:00", "25 06:01"), TUESDAY)) == (
-        "it was due at 2026-11-25 02:00, 4 h 1 min ago, and a night is caught up with for 4 h"
+    assert decided(a_run("25 02:00", "25 05:59:59"), TUESDAY) == Go(at("25 02:00"))
+    assert reason(decided(a_run("25 02:00", "25 06:00"), TUESDAY)) == (
+        "it was due at 2026-11-25 02:00, 4 h ago, and a night is caught up with for less than 4 h"
     )
 
 
 def test_of_several_late_runs_the_newest_releases_in_whatever_order_they_begin() -> None:
     late = [a_run(f"{day} 02:00", f"25 05:00:0{second}") for second, day in enumerate((23, 24, 25))]
-    decisions = [Known(late, NIGHTS, at("25 05:01")).decide(run) for run in late]
+    decisions = [NightlyRuns(late, NIGHTS, at("25 05:01")).decide(run) for run in late]
     assert [type(decision) for decision in decisions] == [Skip, Skip, Go]
     assert reason(decisions[0]) == "the run due at 2026-11-25 02:00 takes its place"
     others = [replace(run, started=None, state="SCHEDULED") for run in late[1:]]
@@ -97,13 +98,13 @@ def test_a_run_that_released_nothing_leaves_the_night_to_another(nothing: tuple[
 @pytest.mark.parametrize("second_began", ["02:59:59", "03:00", "03:00:01"])
 def test_of_two_runs_for_one_night_exactly_one_releases_whenever_they_begin(second_began: str) -> None:
     first, second = a_run("25 02:00", f"25 {second_began}"), a_run("25 03:00", "25 03:00:02")
-    known = Known([first, second], replace(NIGHTS, cron="0 3 * * *"), at("25 03:01"))
+    known = NightlyRuns([first, second], replace(NIGHTS, cron="0 3 * * *"), at("25 03:01"))
     assert sorted(type(known.decide(run)).__name__ for run in (first, second)) == ["Go", "Skip"]
 
 
 def test_two_schedules_at_the_same_time_make_one_release() -> None:
     twins = [a_run("25 02:00", "25 02:00", id=name) for name in ("a", "b")]
-    known = Known(twins, NIGHTS, at("25 02:01"))
+    known = NightlyRuns(twins, NIGHTS, at("25 02:01"))
     assert [type(known.decide(run)) for run in twins] == [Skip, Go]
 
 
@@ -175,8 +176,10 @@ def test_a_time_that_a_zone_leaves_out_at_midnight_is_found() -> None:
 # by morning
 
 
-def outcome(*runs: NightlyRun, standing: Standing = ACTIVE, when: str = "25 04:00", now: str = "") -> str:
-    found = judge(Known(runs, NIGHTS, at(now or when)), standing, at(when))
+def outcome(
+    *runs: NightlyRun, standing: NightlyDeployment = ACTIVE, when: str = "25 04:00", now: str = ""
+) -> str:
+    found = judge(NightlyRuns(runs, NIGHTS, at(now or when)), standing, at(when))
     return ("" if found.settled else "! ") + str(found)
 
 
@@ -234,6 +237,69 @@ def test_a_late_check_tells_of_the_night_that_it_was_due_for() -> None:
     assert outcome(done, a_run("26 02:00"), now="26 03:00") == "released: staging runs abc"
 
 
+def test_a_run_that_skipped_hides_none_of_its_night_that_hangs() -> None:
+    hangs = a_run("25 02:00", "25 02:00")
+    by_hand = a_run("25 03:00", "25 03:00", "COMPLETED", by_clock=False, state_name="Skipped")
+    assert outcome(hangs, by_hand).startswith("! still running")
+    assert outcome(hangs, replace(by_hand, by_clock=True)).startswith("! still running")
+    assert outcome(a_run("25 02:00"), by_hand).startswith("! not begun")
+
+
+def test_what_a_person_has_just_started_hides_no_outcome() -> None:
+    skipped = a_run("25 02:00", "25 02:00", "COMPLETED", state_name="Skipped", message="is live already.")
+    assert outcome(skipped, a_run("25 03:59", "25 03:59", by_clock=False)) == "skipped: is live already"
+
+
+# a check that comes late
+
+
+def again_at(*runs: NightlyRun, now: str, when: str = "25 04:00") -> datetime | None:
+    known = NightlyRuns(runs, NIGHTS, at(now))
+    found = judge(known, ACTIVE, at(when))
+    assert not found.settled
+    return look_again(known, found, at(when))
+
+
+def test_a_check_that_begins_with_the_run_that_catches_up_gives_it_the_time_of_any_night() -> None:
+    assert again_at(a_run("25 02:00"), now="25 05:00") == at("25 07:00")
+    assert again_at(a_run("25 02:00", "25 04:50"), now="25 05:00") == at("25 06:50")
+    longer = a_run(
+        "22 02:00", "25 05:00"
+    )  # the newest run there was, after more days than there were runs for
+    assert again_at(longer, now="25 05:00") == at("25 07:00")
+
+
+def test_a_check_in_time_waits_for_nothing() -> None:
+    assert again_at(a_run("25 02:00", "25 02:00"), now="25 04:00:20") is None
+    assert again_at(a_run("25 02:00", "25 03:55"), now="25 04:00:20") is None
+    assert again_at(a_run("25 02:00"), now="25 04:00:20") is None
+
+
+def test_the_second_check_finds_a_run_that_hangs_and_waits_no_more() -> None:
+    hangs = a_run("25 02:00", "25 05:00")
+    assert again_at(hangs, now="25 07:00:05", when="25 07:00") is None
+    assert again_at(hangs, now="25 07:30") is None
+
+
+def test_a_late_check_does_not_wait_for_a_run_that_hangs_since_its_night() -> None:
+    assert again_at(a_run("25 02:00", "25 02:00"), now="25 05:00") is None
+
+
+def test_a_late_check_waits_for_the_run_that_stands_in_for_a_crashed_one() -> None:
+    crashed = a_run("25 02:00", "25 02:00", "CRASHED")
+    assert again_at(crashed, now="25 05:00") == at("25 07:00")
+    assert again_at(crashed, a_run("25 05:00", "25 05:00", again=True), now="25 05:01") == at("25 07:00")
+    assert again_at(crashed, a_run("25 05:00", "25 05:00", "CRASHED", again=True), now="25 05:01") is None
+    assert again_at(crashed, now="25 06:00") is None
+    stopped = replace(crashed, state_name="Stopped")  # by a person, with the platform: nothing follows
+    assert again_at(stopped, now="25 05:00") is None
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
+def test_a_late_check_tells_at_once_what_waits_for_a_person(state: str) -> None:
+    assert again_at(a_run("25 02:00", "25 05:00", state), now="25 05:02") is None
+
+
 # the table
 
 
@@ -249,7 +315,7 @@ def test_the_table_has_a_row_per_night_newest_first() -> None:
         a_run("25 12:00", "25 12:00", "COMPLETED", by_clock=False),
         a_run("26 02:00"),
     ]
-    assert table([], Known(runs, NIGHTS, at("25 13:00")), link) == [
+    assert table([], NightlyRuns(runs, NIGHTS, at("25 13:00")), link) == [
         {
             "night": "2026-11-25",
             "outcome": "failed",
@@ -271,13 +337,45 @@ def test_a_run_that_skipped_in_favour_of_another_leaves_the_row_to_it() -> None:
         a_run("25 03:00", "25 03:00", "COMPLETED", state_name="Skipped"),
     ]
     moved = replace(NIGHTS, cron="0 3 * * *")
-    assert [one["outcome"] for one in table([], Known(runs, moved, at("25 04:00")), link)] == ["released"]
+    assert [one["outcome"] for one in table([], NightlyRuns(runs, moved, at("25 04:00")), link)] == [
+        "released"
+    ]
 
 
 def test_rows_whose_runs_are_gone_stay_and_the_table_is_bounded() -> None:
-    nobody = judge(Known([], NIGHTS, at("25 04:00")), ACTIVE, at("25 04:00"))
+    nobody = judge(NightlyRuns([], NIGHTS, at("25 04:00")), ACTIVE, at("25 04:00"))
     before = [row(date(2026, 10, 1) + timedelta(days), nobody, link) for days in range(40)]
-    rows = table(before, Known([TUESDAY], NIGHTS, at("25 04:00")), link)
+    rows = table(before, NightlyRuns([TUESDAY], NIGHTS, at("25 04:00")), link)
     assert len(rows) == NIGHTS_KEPT
     assert [one["night"] for one in rows[:2]] == ["2026-11-24", "2026-11-09"]
     assert rows[1]["outcome"] == "no run"
+
+
+def test_of_two_that_end_together_the_later_writer_keeps_the_end_of_the_other() -> None:
+    older, newest = a_run("24 02:00", "25 03:00"), a_run("25 02:00", "25 03:00")
+    ended = replace(older, state="COMPLETED", state_name="Skipped", message="No release.")
+    first = table([], NightlyRuns([ended, newest], NIGHTS, at("25 03:01")), link)
+    released = replace(newest, state="COMPLETED", state_name="Completed", message="staging runs abc.")
+    second = table(first, NightlyRuns([older, released], NIGHTS, at("25 03:01")), link)
+    assert [(one["outcome"], one["why"]) for one in second] == [
+        ("released", "staging runs abc."),
+        ("skipped", "No release."),
+    ]
+    unread = table([], NightlyRuns([older, released], NIGHTS, at("25 03:01")), link)
+    assert [one["outcome"] for one in unread] == ["released", "skipped"]
+
+
+def test_of_two_for_one_night_that_end_together_the_skip_replaces_no_release() -> None:
+    skips, goes = (a_run("25 02:00", "25 02:00", id=name) for name in ("a", "b"))
+    released = replace(goes, state="COMPLETED", state_name="Completed", message="staging runs abc.")
+    first = table([], NightlyRuns([skips, released], NIGHTS, at("25 02:05")), link)
+    skipped = replace(skips, state="COMPLETED", state_name="Skipped")
+    assert table(first, NightlyRuns([skipped, goes], NIGHTS, at("25 02:05")), link) == first
+
+
+def test_a_row_that_waited_for_approval_follows_its_run() -> None:
+    resumed = a_run("25 02:00", "25 02:00")
+    waiting = replace(resumed, state="PAUSED", state_name="Paused")
+    before = table([], NightlyRuns([waiting], NIGHTS, at("25 03:00")), link)
+    rows = table(before, NightlyRuns([resumed], NIGHTS, at("25 03:01")), link)
+    assert [one["outcome"] for one in rows] == ["still running"]

@@ -8,9 +8,12 @@ import pytest
 import yaml
 from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
+from pydantic import ValidationError
 
 from deployments.local.prefect_api import POOL
 from deployments.local.prefect_server import QUEUES
+from flows.core.again import HEARTBEAT
+from flows.sections import Runs
 from flows.settings import CHECKOUT, load
 
 FILE = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
@@ -67,6 +70,20 @@ def test_it_tells_ops_what_it_does(deployment: dict[str, Any]) -> None:
     assert deployment["description"].strip()
     properties = flow_of(deployment).parameters.properties
     assert all(schema.get("description") for schema in properties.values())
+
+
+@every_deployment
+def test_its_runs_show_signs_of_life_as_often_as_the_settings_count_on(deployment: dict[str, Any]) -> None:
+    """Prefect's own 180 s would have every longer run taken for lost."""
+    variables = deployment["work_pool"]["job_variables"]["env"]
+    assert variables["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT)
+
+
+@pytest.mark.parametrize("seconds", [10, 2 * HEARTBEAT, 101])
+def test_a_run_is_lost_neither_between_two_signs_of_life_nor_after_two_minutes(seconds: int) -> None:
+    with pytest.raises(ValidationError):
+        Runs(lost_after=seconds)
+    assert Runs(lost_after=2 * HEARTBEAT + 1).lost_after < Runs().lost_after == load().runs.lost_after
 
 
 def test_no_two_deployments_of_a_flow_share_a_name() -> None:
