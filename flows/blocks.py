@@ -29,6 +29,13 @@ def source_token(source: Source) -> str | None:
     return secret(source.credentials) if source.credentials else None
 
 
+def status_token(source: Source) -> str | None:
+    """What commit statuses are told with; None where slipway.toml names no block that could hold it."""
+    if source.status_credentials:
+        return secret(source.status_credentials, "[source] status_credentials")
+    return source_token(source)
+
+
 def registry_credentials(registry: Registry) -> Credentials:
     """User name and password for the registry, from prefect-docker's DockerRegistryCredentials."""
     values = _values("docker-registry-credentials", registry.credentials, "[registry] credentials")

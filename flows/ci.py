@@ -1,17 +1,20 @@
 """CI: a commit and a model become a tested, tried-out image in the registry, and `latest` where it is due."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec
 
 from prefect import flow, runtime
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import Completed
 
 from flows import report, tasks
 from flows.core.commit import Commit
-from flows.core.errors import SlipwayError, TestsFailed
+from flows.core.errors import CommitNotThere, SlipwayError, TestsFailed
 from flows.core.image import Image
+from flows.core.model import Model
 from flows.core.pointer import Keep, Move
 from flows.core.run_names import branch_tag, ci_name, commit_tag, model_tag
 from flows.core.test_results import TestResults
@@ -20,11 +23,35 @@ from flows.flow_run import LATEST, one_at_a_time, reported_run
 from flows.local_ci import run_to_the_end
 from flows.run import Run, containers_removed
 from flows.runs_list import show
-from flows.stages.ci import LISTED, WANTED, Inputs, passed_over, tell_status
+from flows.services.commit_status import State as Verdict
+from flows.stages.ci import WANTED, Inputs, listed, passed_over, tell_status
+
+P = ParamSpec("P")
+
+NOT_THERE_YET = "NotThereYet"
+"""What a run is called whose commit was announced and has not arrived. Its state is of the type of a crash,
+after which triggers start a commit anew; as it is not called Crashed, nobody is told of one."""
+
+
+def left_to_triggers(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
+    """The flow, which ends as `NOT_THERE_YET` where an announced commit has not arrived in any of its tries.
+
+    The repository may lag for longer than a run ought to hold a place; the watch sees when it is there.
+    """
+
+    @wraps(body)
+    def ci(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        try:
+            return body(*args, **kwargs)
+        except CommitNotThere as error:
+            return State(type=StateType.CRASHED, name=NOT_THERE_YET, message=str(error), data=error)
+
+    return ci
 
 
 @flow(name="ci", flow_run_name="{ref} + {model} model")
 @failures_told
+@left_to_triggers
 def ci(
     ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "", fresh: bool = False
 ) -> State[None]:
@@ -40,13 +67,24 @@ def ci(
     """
     with reported_run("ci") as (run, facts), verdict_kept(run, facts, branch):
         facts |= {"asked for": f"{ref}, {model} model"}
-        inputs = resolve(run, ref, model, branch)
-        facts |= {"commit": inputs.commit, "branch": inputs.commit.branch or "none", "model": inputs.model}
-        name_run(run, inputs)
-        if passed := passed_over(run, inputs.commit, since):
-            facts |= {"passed over": "; ".join(passed[:LISTED])}
-        with status_told(run, inputs.commit):
+        coming = tasks.resolve_model.submit(run, model)
+        commit = tasks.resolve_commit(run, ref, branch)
+        facts |= {"commit": commit, "branch": commit.branch or "none"}
+        if passed := passed_over(run, commit, since):
+            facts |= {"passed over": listed(passed)}
+        with status_told(run, commit):
+            inputs = inputs_of(run, commit, coming.result(), model)
+            facts |= {"model": inputs.model}
+            name_run(run, inputs)
             return image_of(run, inputs, facts, fresh=fresh)
+
+
+def inputs_of(run: Run, commit: Commit, model: Model, asked_for: str) -> Inputs:
+    """Everything that the image would be made of; a version that was asked for is pinned, now it is known
+    that there is a commit to build it with."""
+    if asked_for != WANTED:
+        tasks.pin_model(run, model, asked_for)
+    return tasks.seal_capsule(run, commit, model)
 
 
 def image_of(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> State[None]:
@@ -100,22 +138,18 @@ def _branch(facts: dict[str, object], asked_for: str) -> str:
 @contextmanager
 def status_told(run: Run, commit: Commit) -> Iterator[None]:
     """Tell the commit's host that it is being built, and how that ended."""
-    link = runtime.flow_run.ui_url or ""
-    tell_status(run, commit, "pending", "Being tested and built", link)
+
+    def tell(verdict: Verdict, description: str) -> None:
+        with report.best_effort("The commit's status", run.say):  # its token is in a block
+            tell_status(run, commit, verdict, description, runtime.flow_run.ui_url or "")
+
+    tell("pending", "Being tested and built")
     try:
         yield
     except BaseException as error:  # a cancel as well
-        happened = error.happened if isinstance(error, SlipwayError) else "The run was cut off"
-        tell_status(run, commit, "failure", happened, link)
+        tell("failure", error.happened if isinstance(error, SlipwayError) else "The run was cut off")
         raise
-    tell_status(run, commit, "success", "Tested, tried out and in the registry", link)
-
-
-def resolve(run: Run, ref: str, version: str, branch: str) -> Inputs:
-    """The stages that find out what the image would be made of."""
-    model = tasks.resolve_model.submit(run, version)
-    commit = tasks.resolve_commit(run, ref, branch)
-    return tasks.seal_capsule(run, commit, model.result())
+    tell("success", "Tested, tried out and in the registry")
 
 
 def build(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> Image:

@@ -13,6 +13,9 @@ class CredentialSource(Protocol):
     def source_token(self, source: Source) -> str | None:
         """A token for the repository; None: as git on this machine gets in."""
 
+    def status_token(self, source: Source) -> str | None:
+        """A token that may tell the repository's host how a commit's run goes; None: nobody is told."""
+
     def registry_credentials(self, registry: Registry) -> Credentials | None:
         """User name and password; None: the registry lets everybody in."""
 

@@ -70,7 +70,8 @@ def asked_for(nights: Nights, nightly_by: str) -> tuple[datetime, datetime | Non
 def check_again(later: datetime) -> None:
     """Have a run of the same deployment do what this one does, then: no downtime until then loses it."""
     this = this_run()
-    assert this is not None and this.deployment_id is not None, "a check that is late was started by Prefect"
+    assert this is not None, "a check that is late was started by Prefect"
+    assert this.deployment_id is not None, "and so it is of a deployment"
     with get_client(sync_client=True) as client:
         client.create_flow_run_from_deployment(
             this.deployment_id,

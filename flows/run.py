@@ -13,6 +13,7 @@ from typing import Literal
 from flows import blocks
 from flows import settings as configuration
 from flows.blocks import secret
+from flows.core.errors import SettingsError
 from flows.core.image import Image
 from flows.core.manifest import Manifest, parse
 from flows.credentials import CredentialSource
@@ -83,10 +84,9 @@ class Run:
     def commit_status(self) -> CommitStatus | None:
         """Who is told how a commit's run goes; None without a token for that, or a host that shows it."""
         source = self.settings.source
-        name = source.status_credentials or source.credentials
-        if name is None:
+        token = self.credentials.status_token(source)
+        if token is None:
             return None
-        token = secret(name, "[source] status_credentials")
         repository = self.settings.hooks.repository or source.repository
         return commit_status.host(repository, source.status, source.status_api, token)
 
@@ -209,5 +209,12 @@ def _plain(model: ModelSettings) -> PlainDescription | None:
     """What slipway.toml says of model files that come without a manifest."""
     if model.plain is None:
         return None
-    labels = (CHECKOUT / model.plain.labels).read_text().splitlines()
+    file = CHECKOUT / model.plain.labels
+    try:
+        labels = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The labels of plain models can't be read from {file}: {error}.",
+            "Correct [model.plain] labels, a path in the checkout, or put the file there.",
+        ) from None
     return PlainDescription(labels, model.plain.preprocessing.model_dump(), model.plain.activation)

@@ -29,6 +29,14 @@ def _web_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _interface(url: str) -> str:
+    parts = urlsplit(url)
+    _ = parts.port  # which raises where it is no number
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an address such as https://github.example.org/api/v3")
+    return url.rstrip("/")
+
+
 def _socket_address(address: str) -> str:
     parts = urlsplit(f"//{address}")
     try:
@@ -67,7 +75,7 @@ class Source(Section):
     credentials: str | None = None
     status: Literal["github", "azure-repos", "none"] | None = None
     """Who is told how a commit's run went; None: as the repository's host says."""
-    status_api: str | None = None
+    status_api: Annotated[str, AfterValidator(_interface)] | None = None
     """Address of that interface where it is not the provider's own, as of a GitHub Enterprise server."""
     status_credentials: str | None = None
     """The Secret block with a token that may write statuses; None: that of `credentials`."""
@@ -169,8 +177,8 @@ class Watch(Section):
 class Runs(Section):
     """When a flow run is lost: seconds without a heartbeat.
 
-    Longer than two are apart, or a single one that is late is a crash. With at most 20 s until Prefect notices
-    and has marked the run, it has crashed within two minutes.
+    Longer than two are apart, or a single one that is late is a crash. With at most 20 s until Prefect
+    notices and has marked the run, it has crashed within two minutes.
     """
 
     lost_after: Annotated[float, Field(gt=2 * HEARTBEAT, le=100)] = 90

@@ -50,8 +50,9 @@ def _task(
 
 
 # fmt: off
-resolve_commit   = _task(ci.resolve_commit,         "resolve commit",    tries=3, timeout=10 * MINUTE)
-resolve_model    = _task(ci.resolve_model,          "resolve model",     tries=3)
+resolve_commit   = _task(ci.resolve_commit,         "resolve commit",    tries=4, timeout=10 * MINUTE)
+resolve_model    = _task(ci.find_model,             "resolve model",     tries=3)
+pin_model        = _task(ci.pin_model,              "pin model",         tries=3, timeout=2 * MINUTE)
 seal_capsule     = _task(ci.seal_capsule,           "seal capsule",      tries=3, timeout=2 * MINUTE)
 find_image       = _task(ci.find_image,             "find image",        tries=3, timeout=2 * MINUTE)
 compare_with_latest = _task(ci.compare_with_latest, "compare with latest", tries=3, timeout=2 * MINUTE)

@@ -34,6 +34,11 @@ def source_token(_source: Source) -> str | None:
     return os.environ.get(TOKEN)
 
 
+def status_token(_source: Source) -> str | None:
+    """None: of what somebody runs by hand, the commit's host hears nothing."""
+    return None
+
+
 def registry_credentials(registry: Registry) -> Credentials | None:
     """The variables', or those that docker on this machine is signed in with; None where it is not."""
     username, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)

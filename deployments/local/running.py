@@ -2,13 +2,14 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from deployments.local import bring_up, edge, platform_file, summary
+from deployments.local import bring_up, edge, platform_file, summary, supervision, triggers
 from deployments.local.bring_up import BringUp
 from deployments.local.instance import Instance
 from deployments.local.main_job import MainJob
 from deployments.local.platform_file import WrittenSettings
+from deployments.local.prefect_server import SERVER
 from deployments.local.progress import Display, Steps
 from flows import settings as configuration
 from flows.core.errors import PlatformFailed
@@ -17,7 +18,7 @@ from flows.core.errors import PlatformFailed
 def run_everything(instance: Instance, written: WrittenSettings) -> None:
     """Bring up or repair, build, release, and tell; what is there already is left as it is."""
     edge.served(written)  # an environment that isn't is told before anything starts
-    with _alone(instance), Display() as display:
+    with _alone(instance), _watched(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", bring_up.prepare, instance, written).result()
             parts = BringUp(steps, client, instance, written).everything()
@@ -31,6 +32,18 @@ def build_everything(instance: Instance, written: WrittenSettings) -> None:
     with Display() as display, Steps(display) as steps:
         client = steps.start("Checks", bring_up.prepare_to_build, instance, []).result()
         BringUp(steps, client, instance, written).ingredients()
+
+
+@contextmanager
+def _watched(instance: Instance) -> Iterator[None]:
+    """Have the watch look however this ends: a step that is cut off can't see to it."""
+    try:
+        yield
+    except BaseException:  # an interrupt as well
+        if supervision.is_up(instance, SERVER):
+            with suppress(PlatformFailed):  # what was in the way is told
+                triggers.watch(instance)
+        raise
 
 
 @contextmanager

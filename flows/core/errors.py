@@ -69,6 +69,10 @@ class RefNotFound(PermanentError):
     """The remote has no such branch, tag or commit."""
 
 
+class CommitNotThere(TransientError):
+    """The remote has not got a commit yet that was announced, as a mirror that lags behind."""
+
+
 class StatusNotTaken(TransientError):
     """The commit's host did not take the news of how its run goes; nothing depends on that."""
 

@@ -49,7 +49,7 @@ class NightlyRun:
 
 @dataclass(frozen=True)
 class Nights:
-    """When nights are due: `cron` in `zone`. One that was missed is caught up with until `catch_up` is over."""
+    """When nights are due: `cron` in `zone`. One that was missed is caught up with within `catch_up`."""
 
     cron: str
     zone: ZoneInfo

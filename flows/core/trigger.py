@@ -70,7 +70,10 @@ def identify(url: str) -> str:
     """The same text for every way to write a repository's URL: host and path in small letters."""
     if "://" not in url and "@" in url.partition(":")[0]:
         url = "ssh://" + url.replace(":", "/", 1)  # git@host:path, as git's scp-like syntax has it
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # https://[github.com/acme/app: not a URL, and nobody's repository
+        return url
     if not parts.hostname:
         return url
     host, path = parts.hostname, parts.path.strip("/").removesuffix(".git")

@@ -105,6 +105,16 @@ def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -
     where = urlsplit(url).hostname
     try:
         answer = httpx.post(url, json=content, headers=headers, timeout=TIMEOUT)
+    except httpx.InvalidURL as error:
+        raise SettingsError(
+            f"The commit's status can't be told at {url!r}: {error}.",
+            "Correct [source] repository or status_api.",
+        ) from None
+    except UnicodeEncodeError:  # httpx, of a header
+        raise CredentialsRefused(
+            f"The token for the commit's status at {where} holds a character that none has.",
+            "Put it into its Secret block anew: [source] status_credentials.",
+        ) from None
     except httpx.TransportError as error:
         raise StatusNotTaken(f"{where} can't be told the commit's status: {type(error).__name__}.") from None
     if answer.status_code in {401, 403, 404}:  # 404: a private repository that the token may not see

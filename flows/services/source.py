@@ -16,6 +16,7 @@ from flows.core.capsule import ContextFile
 from flows.core.commit import Commit
 from flows.core.errors import (
     CommandFailed,
+    CommitNotThere,
     CredentialsRefused,
     PermanentError,
     RefNotFound,
@@ -26,6 +27,10 @@ from flows.services.command import Command, Say, run, silent
 from flows.services.disk import older_than
 
 HEAD = "refs/slipway/HEAD"
+REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD*:{HEAD}*")
+"""HEAD as a pattern, since it need not name a branch that there is; git wants what is named in full."""
+
+FULL_SHA = re.compile(r"[0-9a-f]{40}")
 LAYOUT = ("%H", "%an", "%cI", "%s")
 
 ANSWERED = re.compile(r"requested URL returned error: (\d{3})")
@@ -57,7 +62,7 @@ class Repository:
         return self.cache / f"{hashlib.sha256(self.url.encode()).hexdigest()[:16]}.git"
 
     def fetch(self, say: Say) -> None:
-        """Bring the mirror up to date: all branches and tags, and the remote's HEAD.
+        """Bring the mirror up to date: all branches and tags, and the remote's HEAD if it names any.
 
         `SourceUnavailable` where the remote can't be reached, `CredentialsRefused` where it says no,
         `RefNotFound` where there is no repository.
@@ -65,9 +70,9 @@ class Repository:
         with self._alone():
             if not (self.mirror / "HEAD").exists():
                 self._git("init", "--quiet", "--bare", str(self.mirror), folder=self.cache)
-            heads = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{HEAD}")
             try:
-                self._git("fetch", "--quiet", "--prune", "--no-write-fetch-head", self.url, *heads, say=say)
+                how = ("--quiet", "--prune", "--no-write-fetch-head")
+                self._git("fetch", *how, self.url, *REFSPECS, say=say)
             except CommandFailed as failure:
                 raise explained(self.url, failure) from None
 
@@ -81,21 +86,38 @@ class Repository:
         pairs = (line.split("\t") for line in listed.splitlines())
         return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
 
-    def resolve(self, ref: str, released_branch: str) -> Commit:
-        """The commit that a branch, a tag, a (short) SHA or HEAD names; `RefNotFound` where there is none."""
-        try:
-            wanted = HEAD if ref == "HEAD" else ref
-            sha = self._git(
-                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}"
-            ).strip()
-        except CommandFailed:
+    def resolve(self, ref: str, released_branch: str, *, announced: bool = False) -> Commit:
+        """The commit that a branch, a tag, a (short) SHA or HEAD names; `RefNotFound` where there is none.
+
+        A HEAD that names no branch stands for the released one. A full SHA that was `announced` exists
+        somewhere: `CommitNotThere` where the remote has not got it yet.
+        """
+        sha = self._sha(HEAD if ref == "HEAD" else ref)
+        if sha is None and ref == "HEAD":
+            sha = self._sha(f"refs/heads/{released_branch}")
+        if sha is None and announced and FULL_SHA.fullmatch(ref):
+            raise CommitNotThere(
+                f"{self.url} has no commit {ref[:12]} yet, though it was announced.",
+                "A mirror that lags behind has it soon: the watch starts this anew then. "
+                "It never will have what was overwritten by a force-push.",
+            )
+        if sha is None:
             raise RefNotFound(
                 f"{self.url} has no branch, tag or commit {ref!r}.",
                 "Check its spelling, and that it was pushed.",
-            ) from None
+            )
         _, author, time, subject = self._git("log", "-1", f"--format={'%x00'.join(LAYOUT)}", sha).split("\0")
         branch = self._branch_of(ref, sha, released_branch)
         return Commit(self.url, sha, branch, author, datetime.fromisoformat(time), subject)
+
+    def _sha(self, name: str) -> str | None:
+        """The commit that the mirror has under the name."""
+        try:
+            return self._git(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+            ).strip()
+        except CommandFailed:
+            return None
 
     def _branch_of(self, ref: str, sha: str, released_branch: str) -> str:
         listed = self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"--contains={sha}", "refs/heads")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from flows.services.images import Build
 from flows.services.trial import Expected, Limits, Trial
 
 LISTED = 20
-"""Commits that are listed; of more, these."""
+"""Commits that are listed; of more, these and how many they are."""
 
 WANTED, NEWEST = "wanted", "newest"
 
@@ -58,9 +59,13 @@ class Fetched:
 
 
 def resolve_commit(run: Run, ref: str, branch: str = "") -> Commit:
-    """Bring the mirror up to date and find the commit that `ref` names, on `branch` if it is there."""
+    """Bring the mirror up to date and find the commit that `ref` names, on `branch` if it is there.
+
+    A trigger names both; what it names may be on its way to the repository yet.
+    """
     run.repository.fetch(run.say)
-    commit = run.repository.resolve(ref, branch or run.settings.source.released_branch)
+    on = branch or run.settings.source.released_branch
+    commit = run.repository.resolve(ref, on, announced=bool(branch))
     where = commit.branch or "no branch"
     run.say(f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {where}.")
     return commit
@@ -72,8 +77,14 @@ def passed_over(run: Run, commit: Commit, since: str) -> list[str]:
         return []
     found = [line for line in run.repository.between(since, commit.sha)[1:] if line]
     if found:
-        run.say(f"Passed over, for {commit.short} is newer: {'; '.join(found[:LISTED])}.")
+        run.say(f"Passed over, for {commit.short} is newer: {listed(found)}.")
     return found
+
+
+def listed(commits: Sequence[str]) -> str:
+    """In one line: the first of them, and how many more there are."""
+    more = [f"and {len(commits) - LISTED} more"] if len(commits) > LISTED else []
+    return "; ".join([*commits[:LISTED], *more])
 
 
 def tell_status(run: Run, commit: Commit, state: State, description: str, link: str) -> None:
@@ -85,17 +96,14 @@ def tell_status(run: Run, commit: Commit, state: State, description: str, link: 
         run.say(f"The commit's status is not told: {error}")
 
 
-def resolve_model(run: Run, version: str) -> Model:
-    """The model that is wanted; a version, which is pinned by this; or the newest, which lifts a pin."""
-    name = run.settings.model.name
-    model = find_model(run, version)
-    if version == NEWEST:
-        run.models.lift_pin(name)
-    elif version != WANTED:
-        run.models.pin(name, model.version, run.id)
-    if (pin := run.models.pinned(name)) is not None:
+def pin_model(run: Run, model: Model, asked_for: str) -> None:
+    """Pin the version that was asked for; `newest` lifts the pin, `wanted` leaves it as it is."""
+    if asked_for == NEWEST:
+        run.models.lift_pin(model.name)
+    elif asked_for != WANTED:
+        run.models.pin(model.name, model.version, run.id)
+    if (pin := run.models.pinned(model.name)) is not None:
         run.say(f"Version {pin.version} is pinned since {pin.since}, until a run of ci with model={NEWEST}.")
-    return model
 
 
 def find_model(run: Run, version: str) -> Model:

@@ -30,8 +30,8 @@ def forget_runs(run: Run, *, dry_run: bool) -> Freed:
     """Prefect's runs that ended long ago, with their logs.
 
     Not those of commits that are still wanted, nor of releases that are recorded: the watch knows by a
-    commit's runs that it was built, and what is live leads to its run. `PermanentError` where an environment's
-    records can't be read.
+    commit's runs that it was built, and what is live leads to its run. `PermanentError` where the records of
+    an environment can't be read.
     """
     recorded = _of_each(run, "run", runs_recorded_in)
     spared = Spared(frozenset().union(*recorded), set(run.repository.heads().values()))

@@ -1,10 +1,13 @@
-"""What the receiver judges deliveries by, read from settings and blocks once a minute.
+"""What the receiver judges deliveries by: settings and blocks, read for one delivery a minute.
 
-So a block that somebody changes counts without a restart; a forged delivery costs Prefect nothing; and while
-the server is away, deliveries can still be told from forgeries.
+So a block that somebody changes counts without a restart. A delivery that is forged costs Prefect nothing,
+but that it may be the one for which blocks are read. While the server is away, or hangs, deliveries can still
+be told from forgeries: what is known counts until it can be read anew, and one delivery alone waits for that.
 """
 
 import time
+import weakref
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -18,6 +21,7 @@ from flows.services.command import Say
 from flows.services.transfer import untold
 from flows.triggers.flow_runs import FlowRuns, prefect_errors_told
 from flows.triggers.start import Started, rules_of
+from flows.triggers.steady import Steady
 from flows.triggers.together import Together
 
 FRESH_FOR = 60.0
@@ -29,11 +33,13 @@ class Known:
     """Settings with their services, what is built, and the providers' secrets; None: no such block.
 
     `looks` and `starts` are what deliveries at the same time share: the wanted model, and a commit's run.
+    `steady` tells whether that model may be written still.
     """
 
     run: Run
     runs: FlowRuns
     rules: Rules
+    steady: Steady
     github: str | None = field(repr=False)
     azure_devops: str | None = field(repr=False)
     looks: Together[Sighting] = field(default_factory=Together)
@@ -45,26 +51,36 @@ class Access:
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._lock = Lock()
+        self._steady = Steady()
+        self._refreshing = Lock()
+        self._first: Together[Known] = Together()
         self._known: Known | None = None
         self._read_at = 0.0
 
     def known(self) -> Known:
         """It; where it never could be read, the error that says why."""
-        with self._lock:
-            if self._known is None or time.monotonic() - self._read_at > FRESH_FOR:
-                self._read()
-            assert self._known is not None, "_read raises where it has nothing"
-            return self._known
+        known = self._known
+        if known is None:
+            known, _ = self._first.ask("what is known", self._read)
+        elif time.monotonic() - self._read_at > FRESH_FOR and self._refreshing.acquire(blocking=False):
+            try:
+                known = self._refreshed(known)
+            finally:
+                self._refreshing.release()
+        return known
 
-    def _read(self) -> None:
+    def _refreshed(self, known: Known) -> Known:
         try:
-            self._known = _read(self._say)
+            return self._read()
         except SlipwayError as error:
-            if self._known is None:
-                raise
-            self._say(f"Settings and blocks stay as they were a minute ago: {error}")
+            self._say(f"Settings and blocks stay as they were: {error}")
+            self._read_at = time.monotonic()
+            return known
+
+    def _read(self) -> Known:
+        self._known = known = _read(self._say, self._steady)
         self._read_at = time.monotonic()
+        return known
 
 
 def outside_run(name: str, say: Say) -> Run:
@@ -72,17 +88,22 @@ def outside_run(name: str, say: Say) -> Run:
     return Run(name, configuration.load(), configuration.state_folder(), say, untold)
 
 
-def _read(say: Say) -> Known:
+def _read(say: Say, steady: Steady) -> Known:
     run = outside_run("receiver", say)
     hooks = run.settings.hooks
-    with prefect_errors_told():
-        return Known(
+    with prefect_errors_told(), ExitStack() as opened:
+        known = Known(
             run,
-            FlowRuns(),
+            opened.enter_context(FlowRuns()),
             rules_of(run),
+            steady,
             _secret(hooks.github, "[hooks] github", say),
             _secret(hooks.azure_devops, "[hooks] azure_devops", say),
         )
+        with suppress(SettingsError):  # of no concern to a forgery; who wants a model is told
+            _ = run.models
+        weakref.finalize(known, opened.pop_all().close)  # deliveries under way use it to their end
+    return known
 
 
 def _secret(name: str, key: str, say: Say) -> str | None:

@@ -10,6 +10,7 @@ run, once that exists; 200 where nothing is due; 401, 403, 413 and 422 before an
 import hmac
 import json
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -105,15 +106,20 @@ def _answer(known: Known, outcomes: Sequence[Outcome]) -> Response:
         started = _started(known, wanted)
     except ModelNotFound as none:
         return _told(200, ignored=[*ignored, f"nothing can be built yet: {none.happened}"])
+    if not started:
+        return _told(200, ignored=[*ignored, "the model may be written still: the watch builds it then"])
     runs = [_described(one, run) for one, run in zip(wanted, started, strict=True)]
     return _told(202, **runs[0], runs=runs, ignored=ignored)
 
 
 def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
+    """A run for each; none while the model may be written still."""
     settings = known.run.settings
     with prefect_errors_told():
         models = known.run.models  # the first time, its credentials are read
     model, _ = known.looks.ask(settings.model.name, lambda: models.sighting(settings.model.name))
+    if not known.steady.is_whole(model, time.monotonic(), settings.watch.interval):
+        return []
     return [_started_once(known, one, model) for one in wanted]
 
 
@@ -121,7 +127,7 @@ def _started_once(known: Known, wanted: Wanted, model: Sighting) -> Started:
     """The run, of which one delivery alone is told that it is new."""
     deployment = known.run.settings.watch.deployment
     started, is_first = known.starts.ask(
-        (wanted.branch, wanted.sha, model.identity), lambda: start(known.runs, deployment, wanted, model)
+        (wanted.branch, wanted.sha, model.token), lambda: start(known.runs, deployment, wanted, model)
     )
     return started if is_first else replace(started, new=False)
 

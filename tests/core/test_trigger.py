@@ -79,6 +79,16 @@ def test_what_github_does_not_send_is_invalid(payload: Any) -> None:
     assert isinstance(github("push", payload, HELLO), Invalid)
 
 
+@pytest.mark.parametrize("url", ["https://[github.com/x", "https://[::1/x", "http://a\u2100b/x", "://", "@:"])
+def test_what_is_no_url_is_foreign(url: str) -> None:
+    from_github = github("push", delivery("github-push", repository={"clone_url": url}), HELLO)
+    payload = delivery("azure-devops-git-push")
+    payload["resource"]["repository"]["remoteUrl"] = url
+    (from_azure,) = azure_devops(payload, FABRIKAM)
+    assert isinstance(from_github, Foreign)
+    assert isinstance(from_azure, Foreign)
+
+
 def test_a_push_to_azure_repos_wants_its_newest_commit() -> None:
     assert azure_devops(delivery("azure-devops-git-push"), FABRIKAM) == [
         Wanted(

@@ -105,7 +105,7 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
     "not yet night": (NEWER, "(latest): it is not yet night: it comes at 2026-03-02 01:00."),
     "late": (
         replace(NEWER, night=NOW - timedelta(hours=1)),
-        "(latest): its night was due at 2026-03-01 01:00, and no worker has taken it up yet: ops, look at worker",
+        "(latest): its night was due at 2026-03-01 01:00, and no worker has taken it up yet: ops, look at",
     ),
     "no night": (replace(NEWER, night=None), "no night is due"),
     "asks at night": (here(NEWER, LIVE, approval=True), "at 2026-03-02 01:00, and asks for approval then."),

@@ -1,13 +1,17 @@
 """The whole line as ops would see it: a real app and a real model, through server, worker and cluster."""
 
 import base64
+import io
 import json
 import subprocess
 import sys
 
 import httpx
 import pytest
+from rich.console import Console
 
+from deployments.local import summary
+from flows import settings
 from flows.settings import CHECKOUT
 from tests.platform_under_test import PlatformUnderTest
 from tests.released import Released
@@ -54,6 +58,20 @@ def test_status_tells_what_is_live(platform: PlatformUnderTest, released: Releas
     assert (live["model"]["name"], live["model"]["version"]) == ("classifier", "1.0.0")
     assert live["digest"].startswith("sha256:")
     assert len(live["capsule"]) == 64
+
+
+def test_the_summary_of_a_run_tells_where_things_are_and_how_to_sign_in(
+    platform: PlatformUnderTest, released: Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    told = io.StringIO()
+    console = Console(file=told, soft_wrap=True)
+    summary.show(console, platform.instance, settings.load(), released.build, released.release)
+    file = platform.instance.state / "prefect-sign-in"
+    assert f"{platform.api.ui_url} (to sign in, enter the line in {file})" in told.getvalue()
+    assert file.read_text().strip() == platform.api.sign_in
+    assert f"commit {released.commit[:7]}, model classifier 1.0.0" in told.getvalue()
 
 
 def test_nothing_new_builds_and_releases_nothing(platform: PlatformUnderTest, released: Released) -> None:

@@ -95,6 +95,13 @@ class Place:
         content: dict[str, Any] = answer.raise_for_status().json()
         return content
 
+    def answers(self) -> bool:
+        """Whether users are answered; one whose edge is just being started is not."""
+        try:
+            return bool(self.version())
+        except (httpx.TransportError, httpx.HTTPStatusError):
+            return False
+
     @property
     def url(self) -> str:
         """The edge on loopback, for clients that don't ask the platform's DNS server."""

@@ -11,6 +11,7 @@ from prefect_docker import DockerRegistryCredentials
 
 from flows import settings
 from flows.blocks import blob_store
+from flows.services.model_store import ModelStore
 from tests.flows.conftest import Ended, Line
 from tests.stand_ins.unreliable_network import breaking_line
 
@@ -55,6 +56,22 @@ def test_a_ref_that_does_not_exist_fails_within_seconds_and_is_tried_once(line: 
     assert "has no branch, tag or commit 'no-such-branch'" in run.message
     assert run.tasks()["resolve commit"] == ("FAILED", 1)
     assert_nothing_came_of(run, line)
+
+
+def test_a_commit_that_was_announced_and_has_not_arrived_is_left_to_the_triggers(line: Line) -> None:
+    """Its run counts as crashed, after which triggers start a commit anew; nobody is told of a crash."""
+    run = line.ci("a" * 40, branch="main")
+    assert (run.state.type.value, run.state.name) == ("CRASHED", "NotThereYet")
+    assert "has no commit aaaaaaaaaaaa yet" in run.message
+    assert run.tasks()["resolve commit"] == ("FAILED", 4)
+    assert_nothing_came_of(run, line)
+
+
+def test_what_fails_before_there_is_a_commit_pins_no_model(line: Line) -> None:
+    line.publish("1.1.0", "colours")
+    assert not line.ci("no-such-branch", model="1.0.0").succeeded
+    store = ModelStore(blob_store(settings.load().model), settings.state_folder() / "models")
+    assert store.pinned(line.model) is None
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def test_azure_repos_is_told_in_its_own_words(provider: CommitHost, state: str, 
     assert body["context"] == {"name": "ci", "genre": "slipway"}
 
 
+def test_an_address_that_is_none_and_a_token_that_no_host_gave_are_errors_of_ours(
+    provider: CommitHost,
+) -> None:
+    with pytest.raises(SettingsError, match="status_api"):
+        GitHub("https://github.example.org:api/v3", "acme/app", "a-token").tell(SHA, "pending", "", LINK)
+    with pytest.raises(CredentialsRefused, match="character"):
+        GitHub(provider.url, "acme/app", "tökén").tell(SHA, "pending", "", LINK)
+    assert provider.told == []
+
+
 def test_a_long_reason_is_cut_to_what_github_takes(provider: CommitHost) -> None:
     GitHub(provider.url, "acme/app", "a-token").tell(SHA, "failure", "why\n" * 100, LINK)
     description = provider.told[0][2]["description"]

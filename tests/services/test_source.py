@@ -10,6 +10,7 @@ import pytest
 from flows.core.capsule import ContextFile
 from flows.core.errors import (
     CommandFailed,
+    CommitNotThere,
     CredentialsRefused,
     PermanentError,
     RefNotFound,
@@ -93,6 +94,62 @@ def test_a_ref_that_does_not_exist_is_named(origin: Origin, repository: Reposito
     for ref in ("nope", "--all", "0" * 40):
         with pytest.raises(RefNotFound, match=f"no branch, tag or commit '{ref}'"):
             repository.resolve(ref, "main")
+
+
+def test_an_announced_commit_that_a_mirror_has_not_got_yet_is_worth_another_try(
+    origin: Origin, repository: Repository
+) -> None:
+    sha = origin.commit("a", "1")
+    origin.git("checkout", "--quiet", "--detach")
+    announced = origin.commit("a", "2")
+    origin.git("checkout", "--quiet", "main")
+    repository.fetch(silent)
+    with pytest.raises(CommitNotThere, match=f"has no commit {announced[:12]} yet"):
+        repository.resolve(announced, "main", announced=True)
+    origin.git("merge", "--quiet", "--ff-only", announced)
+    repository.fetch(silent)
+    assert repository.resolve(announced, "main", announced=True).sha != sha
+
+
+@pytest.mark.parametrize("ref", ["mian", "abcdef0"])
+def test_only_a_full_sha_can_be_one_that_is_yet_to_come(
+    origin: Origin, repository: Repository, ref: str
+) -> None:
+    origin.commit("a", "1")
+    repository.fetch(silent)
+    with pytest.raises(RefNotFound):
+        repository.resolve(ref, "main", announced=True)
+
+
+def test_a_remote_whose_head_names_no_branch_is_fetched_and_head_is_the_released_branch(
+    origin: Origin, tmp_path: Path
+) -> None:
+    """As `git init --bare` makes it, where its default branch is another than the one that is pushed."""
+    bare = tmp_path / "bare.git"
+    origin.git("init", "--quiet", "--bare", "--initial-branch=master", str(bare))
+    repository = Repository(str(bare), tmp_path / "cache")
+    repository.fetch(silent)
+    with pytest.raises(RefNotFound):
+        repository.resolve("HEAD", "main")
+    sha = origin.commit("a", "1")
+    origin.git("push", "--quiet", str(bare), "main")
+    repository.fetch(silent)
+    assert repository.resolve("main", "main").sha == sha
+    assert repository.resolve("HEAD", "main").sha == sha
+
+
+def test_a_head_that_names_no_branch_any_more_is_not_remembered(
+    origin: Origin, repository: Repository
+) -> None:
+    origin.commit("a", "1")
+    origin.git("branch", "old")
+    origin.git("symbolic-ref", "HEAD", "refs/heads/old")
+    repository.fetch(silent)
+    origin.git("symbolic-ref", "HEAD", "refs/heads/main")
+    newest = origin.commit("a", "2")
+    origin.git("symbolic-ref", "HEAD", "refs/heads/none")
+    repository.fetch(silent)
+    assert repository.resolve("HEAD", "main").sha == newest
 
 
 def test_only_what_the_context_names_is_listed_and_laid_out(

@@ -9,6 +9,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect_azure import AzureBlobStorageCredentials
 
+from deployments.local.polling import wait_until
 from flows.core.run_names import branch_tag
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.receiver import MAX_BODY, application
@@ -172,6 +173,22 @@ def test_a_delivery_that_is_replayed_later_starts_nothing(team: Team, sender: Se
     replayed: Any = sender.client.post("/hooks/github", data=recorded, headers=signed(recorded))
     assert replayed.json["run_id"] == team.only_run(older).id
     assert team.only_run(newer).state == "SCHEDULED"
+
+
+def test_a_plain_model_that_may_be_written_still_is_left_to_the_watch(
+    team: Team, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_MODEL__NAME", f"{team.model}-plain")
+    team.models._blobs.replace(f"{team.model}-plain/model.onnx", b"half of it")
+    sha = team.commit()
+    answer = sender.github(sha)
+    assert (answer.status_code, answer.json["ignored"]) == (
+        200,
+        ["the model may be written still: the watch builds it then"],
+    )
+    assert team.runs(sha) == []
+    wait_until(lambda: sender.github(sha).status_code == 202, 20, "It is never taken for whole")
+    team.only_run(sha)
 
 
 def test_a_hook_that_sends_a_form_is_understood(team: Team, sender: Sender) -> None:

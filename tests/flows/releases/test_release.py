@@ -11,6 +11,7 @@ from tests.flows.conftest import Line
 from tests.flows.environments import Place
 from tests.flows.lines import built_line
 from tests.platform_under_test import PlatformUnderTest
+from tests.prefect_client import asking
 
 STAGING = Place("staging")
 
@@ -33,8 +34,13 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
     assert (answer["capsule"], answer["commit"]) == (built.latest.capsule, sha)
     assert f"staging runs {sha[:7]} + {built.model} 1.0.0" in run.message
     assert "| prove from outside |" in run.artifacts()
+    ledger = built.ledger("staging")
+    with asking(built.platform.api) as client:  # as if the run had been killed before it wrote its own
+        before = {"key": "live-staging", "type": "markdown", "data": "# Nothing is live in staging"}
+        client.post("/artifacts/", json=before).raise_for_status()
     again = built.release()
     assert again.succeeded
+    assert built.ledger("staging") == ledger
     assert "Nothing to release to staging" in again.message
     assert "is live already" in again.message
     assert "apply manifests" not in again.tasks()

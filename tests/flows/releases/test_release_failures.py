@@ -266,7 +266,7 @@ def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) ->
         edge.start()
     assert not run.succeeded
     assert len(STAGING.history()) == count
-    wait_until(lambda: bool(STAGING.version()), PATIENCE, "the edge does not answer again")
+    wait_until(STAGING.answers, PATIENCE, "the edge does not answer again")
 
 
 def test_an_api_server_that_is_away_for_two_minutes_delays_a_release(staged: Staged) -> None:
