@@ -11,7 +11,7 @@ from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import POOL, TERMINAL, PrefectApi
-from deployments.local.prefect_server import WORKER
+from deployments.local.prefect_server import SERVER, WORKER
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.not_begun import NotBegun
 from tests.nights import Night, a_night, ended
@@ -115,4 +115,25 @@ def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_releas
         assert [one["state"]["name"] for one in night.runs() if one["state"]["type"] == "COMPLETED"] == [
             "Completed"
         ]
+        assert night.check().is_completed()
+
+
+def test_a_server_that_is_killed_when_the_night_is_due_leaves_one_release(
+    prefect_server: PrefectApi, instance: Instance
+) -> None:
+    """Whether a worker had the run by then or not."""
+    flow = {"work_pool_name": POOL, "work_queue_name": "release", "pull_steps": []}
+    flow["entrypoint"] = "tests.stand_ins.quick_night.quick_night"
+    with a_night(prefect_server, "quick-night", 1, **flow) as night:
+        (run,) = night.made()
+        psutil.Process(next(one.pid for one in supervision.states(instance) if one.name == SERVER)).kill()
+        port = instance.ports.prefect_port
+        wait_until(
+            lambda: supervision.listens(instance, SERVER, port) and prefect_server.is_healthy(),
+            90,
+            "The server did not come back",
+        )
+        wait_until(lambda: prefect_server.flow_run(run).state in TERMINAL, 180, "The run does not end")
+        ends = [one["state"]["name"] for one in night.runs() if one["state"]["type"] in TERMINAL]
+        assert ends == ["Completed"]
         assert night.check().is_completed()
