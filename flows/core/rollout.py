@@ -16,7 +16,7 @@ from flows.core.rollout_snapshot import (
     old_pods,
 )
 
-__all__ = ["Done", "Failed", "Object", "Progressing", "Snapshot", "Verdict", "judge", "new_pods"]
+__all__ = ["Done", "Failed", "Object", "Progressing", "Snapshot", "Verdict", "is_seen", "judge", "new_pods"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def judge(snapshot: Snapshot) -> Verdict:
     deployment = snapshot.deployment
     status = deployment.get("status", {})
     wanted = deployment["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+    if not is_seen(deployment):
         return Progressing("the controller has not seen the change yet")
     if failed := failure(snapshot):
         return failed
@@ -52,6 +52,12 @@ def judge(snapshot: Snapshot) -> Verdict:
     trouble = _trouble(snapshot)
     parts = [*_missing(new_pods(snapshot), wanted), *_leaving(old_pods(snapshot)), *trouble]
     return Progressing("; ".join(parts), "configuration" if trouble else _fault(new_pods(snapshot)))
+
+
+def is_seen(deployment: Object) -> bool:
+    """Whether the controller has seen the Deployment as it is, so that its status speaks of that."""
+    seen = deployment.get("status", {}).get("observedGeneration", 0)
+    return bool(seen >= deployment["metadata"].get("generation", 0))
 
 
 def _missing(pods: tuple[Object, ...], wanted: int) -> list[str]:

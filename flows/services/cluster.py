@@ -21,7 +21,7 @@ from flows.core.errors import (
 )
 from flows.core.image import Image
 from flows.core.release import Live
-from flows.core.rollout import Done, Object, Snapshot, judge
+from flows.core.rollout import Done, Object, Snapshot, is_seen, judge
 from flows.services.command import Say, silent
 from flows.services.kubectl import Kubectl
 from flows.services.kubernetes_api import FIELD_MANAGER, KubernetesApi, not_prepared
@@ -36,6 +36,12 @@ LOG_IS_GONE = "unable to retrieve container logs"
 
 HEARS_WITHIN = 5.0
 """Seconds: the admission policy reads the Lease from a cache."""
+
+SEEN_WITHIN = 30.0
+"""Seconds: longer than another controller takes to be elected where the one before is gone."""
+
+WORTH_TELLING = 1.0
+"""Seconds that a wait takes before anybody is told of it."""
 
 DRY_RUN = ("--dry-run=server",)
 
@@ -175,11 +181,12 @@ class Cluster:
         self.kubectl.apply(wanted, (*options, *DRY_RUN), silent)
         self.kubectl.apply(wanted, options, say)
 
-    def stamp(self, objects: Sequence[Object], fence: str) -> None:
+    def stamp(self, objects: Sequence[Object], fence: str, say: Say) -> None:
         """Mark those of the objects that exist as this holder's: what a run before read of them is stale."""
         for item in objects:
             if self._may_exist(item):
                 self._stamped(item, fence)
+        self._await_controller(say)
 
     def delete(self, objects: Sequence[Object], fence: str, say: Say) -> None:
         """Delete those of the objects that exist, each as it was when it carried this fence."""
@@ -200,6 +207,23 @@ class Cluster:
     def _fenced(self, objects: Sequence[Object], fence: str) -> list[Object]:
         # stamped first: two managers may own the annotation while both want the same
         return [_wanted(item, self._stamped(item, fence), fence) for item in objects]
+
+    def _await_controller(self, say: Say) -> None:
+        """Return when the controller has seen the Deployment as it is, or is not there to see it.
+
+        To it a new annotation is a change (a new generation), and until it has seen that, what it said of the
+        rollout before counts for nothing.
+        """
+        began, told = time.monotonic(), False
+        while (deployment := self.found()) is not None and not is_seen(deployment):
+            waited = time.monotonic() - began
+            if waited > SEEN_WITHIN:
+                say(f"The controller has not seen {self.deployment} for {SEEN_WITHIN:.0f} s: going on.")
+                return
+            if waited > WORTH_TELLING and not told:
+                say(f"Waiting for the controller, which has not seen {self.deployment} as it is now.")
+                told = True
+            time.sleep(0.05)
 
     def _may_exist(self, item: Object) -> bool:
         """False of what no run can have applied: of a kind that the server does not know, or hides from us.

@@ -44,7 +44,7 @@ def stamp(run: Run, here: Turn) -> None:
     run.say(f"This run holds the lock of {here.environment}, as {fence}.")
     cluster.await_fence(fence)
     known = {records.identity(item): item for r in Records(cluster).history() for item in r.objects}
-    cluster.stamp(tuple(known.values()), fence)
+    cluster.stamp(tuple(known.values()), fence, run.say)
 
 
 def observe(run: Run, environment: str) -> Situation:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from deployments.local.engine import connect
 from deployments.local.polling import wait_until
 from flows import settings
 from flows.core.notes import Notes
@@ -22,6 +21,7 @@ from flows.run import cluster_of
 from flows.services.cluster import Cluster
 from flows.services.records import Records
 from flows.settings import CHECKOUT
+from tests.frozen import frozen
 from tests.platform_under_test import PlatformUnderTest
 
 MANIFESTS = CHECKOUT / "deployments" / "kubernetes"
@@ -112,19 +112,8 @@ class Place:
 @contextmanager
 def without_api_server(platform: PlatformUnderTest) -> Iterator[None]:
     """The API server accepts connections and answers none, until the block ends."""
-    control_plane = connect().containers.get(platform.instance.container("control-plane"))
-
-    def send(signal: str) -> None:
-        each = "for p in /proc/[0-9]*; do"
-        found = "grep -qa '[k]ube-apiserver' $p/cmdline 2>/dev/null"
-        script = f'{each} {found} && kill -{signal} "${{p#/proc/}}"; done; true'
-        assert control_plane.exec_run(["bash", "-c", script]).exit_code == 0
-
-    send("STOP")
-    try:
+    with frozen(platform.instance, "kube-apiserver"):
         yield
-    finally:
-        send("CONT")
 
 
 QUICK_END = {

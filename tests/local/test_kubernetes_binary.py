@@ -8,6 +8,7 @@ from docker.models.images import Image
 
 from deployments.local import engine, kubernetes_binary, pause_image
 from deployments.local.kubernetes_binary import MODULE, SOURCES
+from deployments.local.polling import wait_until
 
 pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles
 
@@ -91,8 +92,7 @@ def test_the_sandbox_image_waits_until_it_is_told_to_stop(pause: Image) -> None:
     assert pause.tags == [pause_image.NAME]
     container = engine.connect().containers.run(pause, detach=True)
     try:
-        container.reload()
-        assert container.status == "running"
+        wait_until(lambda: b"waiting" in container.logs(), 30, "the sandbox image has not begun to wait")
         container.stop(timeout=30)
         assert container.wait()["StatusCode"] == 0
     finally:

@@ -130,9 +130,29 @@ def build(folder: Path, base_image: str, target: str | None = None, **arguments:
     return Build(folder, "Dockerfile", tag, target, {"BASE_IMAGE": base_image, **arguments})
 
 
+@pytest.fixture(scope="session")
+def registry_login(registry: RegistryAccess) -> Credentials:
+    """The way into the test platform's registry."""
+    return Credentials(registry.address, registry.username, registry.password)
+
+
+@pytest.fixture(scope="session")
+def some_namespace(
+    cluster: Path, registry_login: Credentials, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Namespace]:
+    """A prepared namespace that is there to the end.
+
+    When the last policy that reads Leases goes, the API server stops to watch them, and no later policy makes it
+    start again (1.34: policy_source.go starts an informer of a shared factory, which runs once).
+    """
+    with prepared_namespace(cluster, tmp_path_factory.mktemp("some-namespace"), registry_login) as found:
+        yield found
+
+
 @pytest.fixture
-def namespace(cluster: Path, registry: RegistryAccess, tmp_path: Path) -> Iterator[Namespace]:
+def namespace(
+    cluster: Path, registry_login: Credentials, some_namespace: Namespace, tmp_path: Path
+) -> Iterator[Namespace]:
     """A namespace prepared for releases, with the way into the registry."""
-    login = Credentials(registry.address, registry.username, registry.password)
-    with prepared_namespace(cluster, tmp_path, login) as found:
+    with prepared_namespace(cluster, tmp_path, registry_login) as found:
         yield found

@@ -1,11 +1,14 @@
 """What a release does to its namespace, as the account that releases."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployments.local import images
 from deployments.local.engine import connect
+from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.registry import RegistryAccess, push_base
 from flows.core.errors import ManifestsRejected
@@ -13,6 +16,7 @@ from flows.core.rollout import Done, judge
 from flows.services import lease
 from flows.services.cluster import FENCE
 from flows.services.command import silent
+from tests.frozen import frozen
 from tests.services.a_namespace import Namespace, config_map
 
 SERVES_METRICS = "cd $(mktemp -d) && echo requests_total 7 >metrics && exec python3 -m http.server 8000"
@@ -66,7 +70,7 @@ def test_what_is_applied_again_by_a_later_run_changes_hands_without_a_conflict(n
     for holder in ("run-1", "run-2", "run-3"):
         with lease.hold(namespace.account, holder, 0, silent) as held:
             if holder == "run-2":
-                namespace.account.stamp([config_map("a"), config_map("missing")], held.fence)
+                namespace.account.stamp([config_map("a"), config_map("missing")], held.fence, silent)
             namespace.account.apply([config_map("a", by=holder), deployment(1)], held.fence, silent)
         assert namespace.data("a") == {"by": holder}
         found = namespace.account.found()
@@ -133,9 +137,31 @@ def test_what_can_not_have_been_applied_keeps_nothing_from_being_stamped_or_dele
     never_applied = {"apiVersion": version, "kind": kind, "metadata": {"name": "never"}}
     with lease.hold(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a")], held.fence, silent)
-        namespace.account.stamp([never_applied, config_map("a")], held.fence)
+        namespace.account.stamp([never_applied, config_map("a")], held.fence, silent)
         namespace.account.delete([never_applied, config_map("a")], held.fence, silent)
     assert namespace.data("a") is None
+
+
+def test_a_run_waits_until_the_controller_has_seen_its_stamp(
+    namespace: Namespace, instance: Instance, cluster: Path
+) -> None:
+    account, said = namespace.account, list[str]()
+
+    def is_settled() -> bool:
+        live = account.live()
+        return live is not None and live.settled
+
+    with lease.hold(account, "run-1", 0, silent) as held:
+        account.apply([deployment(0)], held.fence, silent)
+        wait_until(is_settled, 30, "The rollout of nothing has not ended")
+    with lease.hold(account, "run-2", 0, silent) as held, ThreadPoolExecutor() as pool:
+        with frozen(instance, "kube-controller-manager"):
+            stamped = pool.submit(account.stamp, [deployment(0)], held.fence, said.append)
+            wait_until(lambda: bool(said), 10, "It does not wait")
+            assert not is_settled()
+        stamped.result()
+        assert is_settled()
+    assert said == ["Waiting for the controller, which has not seen web as it is now."]
 
 
 def test_the_services_addresses_are_those_that_it_reports(namespace: Namespace) -> None:

@@ -43,7 +43,7 @@ STALE_WRITES: dict[str, Callable[[Cluster, str], object]] = {
     "apply to what there is": lambda c, fence: c.apply([config_map("a", by="stale")], fence, silent),
     "apply something new": lambda c, fence: c.apply([config_map("b", by="stale")], fence, silent),
     "delete": lambda c, fence: c.delete([config_map("a")], fence, silent),
-    "stamp": lambda c, fence: c.stamp([config_map("a")], fence),
+    "stamp": lambda c, fence: c.stamp([config_map("a")], fence, silent),
     "patch": lambda c, fence: c.api.merge(
         c.path("api/v1", "configmaps", "a"), {"metadata": fenced({}, fence), "data": {"by": "stale"}}
     ),
@@ -60,7 +60,7 @@ def test_a_stale_write_is_refused(
 ) -> None:
     if stamped:
         record = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slipway-release-1"}}
-        taken_over.cluster.stamp([config_map("a"), record], taken_over.current)
+        taken_over.cluster.stamp([config_map("a"), record], taken_over.current, silent)
     if stamped or what != "stamp":  # what carries the fence already is left as it is
         with pytest.raises(FenceLost, match="Another run has taken over"):
             STALE_WRITES[what](taken_over.cluster, taken_over.stale)
@@ -89,7 +89,7 @@ def test_nobody_writes_while_nobody_holds_the_lease(namespace: Namespace) -> Non
 
 def test_a_delete_on_a_state_that_somebody_has_changed_since_does_not_pass(taken_over: TakenOver) -> None:
     cluster, path = taken_over.cluster, taken_over.cluster.path("api/v1", "configmaps", "a")
-    cluster.stamp([config_map("a")], taken_over.current)
+    cluster.stamp([config_map("a")], taken_over.current, silent)
     stale = cluster.api.get(path)
     assert stale
     cluster.apply([config_map("a", by="run-2")], taken_over.current, silent)
