@@ -142,8 +142,8 @@ def some_namespace(
 ) -> Iterator[Namespace]:
     """A prepared namespace that is there to the end.
 
-    When the last policy that reads Leases goes, the API server stops to watch them, and no later policy makes it
-    start again (1.34: policy_source.go starts an informer of a shared factory, which runs once).
+    When the last policy that reads Leases goes, the API server stops to watch them, and no later policy makes
+    it start again (1.34: policy_source.go starts an informer of a shared factory, which runs once).
     """
     with prepared_namespace(cluster, tmp_path_factory.mktemp("some-namespace"), registry_login) as found:
         yield found
