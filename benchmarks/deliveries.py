@@ -12,6 +12,9 @@ from benchmarks.line import URL, Line
 from tests.triggers.conftest import github_push, signed
 
 SENDERS = 32
+"""Of a burst."""
+
+RATE_SENDERS = 16
 BURST, SECONDS = 200, 5.0
 
 
@@ -55,19 +58,20 @@ class Sender:
         with ThreadPoolExecutor(SENDERS) as senders:
             return list(senders.map(send, range(BURST)))
 
-    def rate(self, deliver: Callable[[], Answer]) -> float:
-        """Answers a second, to as many senders as the receiver has threads, for `SECONDS`."""
+    def rate(self, deliver: Callable[[], Answer], status: int) -> float:
+        """Answers a second, all with that status, to `RATE_SENDERS` for `SECONDS`."""
         until = time.monotonic() + SECONDS
 
         def send(_: int) -> int:
             answered = 0
             while time.monotonic() < until:
-                deliver()
+                if (answer := deliver()).status != status:
+                    raise SystemExit(f"A delivery was answered {answer.status}, not {status}.")
                 answered += 1
             return answered
 
-        with ThreadPoolExecutor(16) as senders:
-            return sum(senders.map(send, range(16))) / SECONDS
+        with ThreadPoolExecutor(RATE_SENDERS) as senders:
+            return sum(senders.map(send, range(RATE_SENDERS))) / SECONDS
 
 
 def sender(line: Line) -> Sender:

@@ -13,6 +13,8 @@ from prefect.events.actions import (
     SendNotification,
 )
 
+from flows.core.run_names import WHY
+
 OWNED = "slipway-code"
 """Tag of the automations that are made here. One that has it and is not named here any more is deleted."""
 
@@ -40,7 +42,8 @@ class Target:
     id: UUID
 
 
-RUN, REASON, LINK = "{{ flow_run.name }}", "{{ flow_run.state.message }}", "{{ flow_run|ui_url }}"
+RUN = f"{{{{ flow_run.name.split('{WHY}')[0] }}}}"
+REASON, LINK = "{{ flow_run.state.message }}", "{{ flow_run|ui_url }}"
 """Of the run that the event is about."""
 
 CI_FAILED = Message(

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from flows.core.errors import SlipwayError
+from flows.runs_list import show_reason
 
 P = ParamSpec("P")
 
@@ -30,17 +31,22 @@ for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "
 
 
 def failures_told(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
-    """The flow, whose `Failed` state says what the error says and nothing else.
+    """The flow, whose `Failed` state says what the error says and nothing else, as does the list of runs.
 
     Prefect would put "Flow run encountered an exception" and the error's type before it.
     """
 
-    @wraps(body)
-    def flow(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+    def ended(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
         try:
             return body(*args, **kwargs)
         except SlipwayError as error:
             get_run_logger().error(f"{type(error).__name__}: {error}")  # it explains itself
             return Failed(message=" ".join(str(error).split()), data=error)
+
+    @wraps(body)
+    def flow(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        state = ended(*args, **kwargs)
+        show_reason(state, get_run_logger().info)
+        return state
 
     return flow

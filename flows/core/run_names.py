@@ -1,6 +1,7 @@
 """What a flow run is called and found by, so that the list of runs alone tells what was done to what."""
 
 from collections.abc import Iterable, Mapping
+from textwrap import shorten
 
 TRIGGERED = "triggered"
 """Tag of a run that a trigger started. Those that people started carry the same tags beside it, and are left
@@ -8,6 +9,12 @@ alone by triggers."""
 
 AGAIN = "again"
 """Tag of a run that was started in place of one that crashed."""
+
+WHY = " — "
+"""Between a run's name and why it ended as it did."""
+
+LONGEST_REASON = 120
+"""Characters of a reason in a name."""
 
 FOUND_OUT = ("branch:", "commit:", "model:", "environment:", "to:")
 """How the tags begin that a run gets once it knows what it is about."""
@@ -62,6 +69,12 @@ def release_name(contents: Mapping[str, str]) -> str:
 def verify_name(contents: Mapping[str, str]) -> str:
     """Of a run that asks what is live in these environments for its proof again."""
     return _joined(contents, ": verify ")
+
+
+def with_reason(name: str, reason: str) -> str:
+    """The name, and the first sentence of why the run ended as it did, instead of one that is there."""
+    first, _, _ = " ".join(reason.split()).partition(". ")
+    return name.partition(WHY)[0] + WHY + shorten(first.rstrip("."), LONGEST_REASON, placeholder=" …")
 
 
 def _joined(contents: Mapping[str, str], between: str) -> str:

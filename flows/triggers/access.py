@@ -27,23 +27,32 @@ from flows.triggers.together import Together
 FRESH_FOR = 60.0
 """Seconds."""
 
+SAME_FOR = 1.0
+"""Seconds for which a run that was found is told again; if it crashes meanwhile, the watch starts another."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What deliveries share: the look at the wanted model, whether it is whole, a commit's run."""
+
+    looks: Together[Sighting] = field(default_factory=Together)
+    steady: Steady = field(default_factory=Steady)
+    starts: Together[Started] = field(default_factory=lambda: Together(SAME_FOR))
+
 
 @dataclass(frozen=True)
 class Known:
     """Settings with their services, what is built, and the providers' secrets; None: no such block.
 
-    `looks` and `starts` are what deliveries at the same time share: the wanted model, and a commit's run.
-    `steady` tells whether that model may be written still.
+    `shared` outlasts them: a burst may come while they are read anew.
     """
 
     run: Run
     runs: FlowRuns
     rules: Rules
-    steady: Steady
+    shared: Shared
     github: str | None = field(repr=False)
     azure_devops: str | None = field(repr=False)
-    looks: Together[Sighting] = field(default_factory=Together)
-    starts: Together[Started] = field(default_factory=Together)
 
 
 class Access:
@@ -51,7 +60,7 @@ class Access:
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._steady = Steady()
+        self._shared = Shared()
         self._refreshing = Lock()
         self._first: Together[Known] = Together()
         self._known: Known | None = None
@@ -78,7 +87,7 @@ class Access:
             return known
 
     def _read(self) -> Known:
-        self._known = known = _read(self._say, self._steady)
+        self._known = known = _read(self._say, self._shared)
         self._read_at = time.monotonic()
         return known
 
@@ -88,7 +97,7 @@ def outside_run(name: str, say: Say) -> Run:
     return Run(name, configuration.load(), configuration.state_folder(), say, untold)
 
 
-def _read(say: Say, steady: Steady) -> Known:
+def _read(say: Say, shared: Shared) -> Known:
     run = outside_run("receiver", say)
     hooks = run.settings.hooks
     with prefect_errors_told(), ExitStack() as opened:
@@ -96,7 +105,7 @@ def _read(say: Say, steady: Steady) -> Known:
             run,
             opened.enter_context(FlowRuns()),
             rules_of(run),
-            steady,
+            shared,
             _secret(hooks.github, "[hooks] github", say),
             _secret(hooks.azure_devops, "[hooks] azure_devops", say),
         )

@@ -18,12 +18,15 @@ from prefect.settings import get_current_settings
 from flows.core.errors import PrefectUnavailable, SettingsError
 
 TIMEOUT = httpx.Timeout(10, connect=2)
-BUSY, PAUSE = 5.0, 0.1
-"""Seconds for which a server that answers 503, as SQLite makes it in a burst, is asked again."""
+BUSY, PAUSE = 5.0, 0.02
+"""Seconds for which a server that answers 503, as SQLite makes it in a burst, is asked again: at once, as it
+says so when somebody else has just written."""
 
 ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
 PUSHING = "push image"
 """The stage after whose start a run is no longer cancelled for a newer commit."""
+
+_creating = Lock()
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,6 @@ class FlowRuns:
             raise SettingsError("PREFECT_API_URL is not set.", "Set it to the address of Prefect's server.")
         secret = settings.api.auth_string
         user, _, password = (secret.get_secret_value() if secret else "").partition(":")
-        self._creating = Lock()
         self._deployments: dict[str, dict[str, Any]] = {}
         self._ui = str(settings.ui_url or settings.api.url.removesuffix("/api"))
         self._http = httpx.Client(
@@ -81,7 +83,7 @@ class FlowRuns:
 
         By one thread at a time: each try takes SQLite's only writer. So ask `with_key` before.
         """
-        with self._creating:
+        with _creating:
             return self._create(deployment, key, parameters, tags, name)
 
     def with_key(self, key: str) -> FlowRun | None:

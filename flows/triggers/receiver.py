@@ -117,8 +117,8 @@ def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
     settings = known.run.settings
     with prefect_errors_told():
         models = known.run.models  # the first time, its credentials are read
-    model, _ = known.looks.ask(settings.model.name, lambda: models.sighting(settings.model.name))
-    if not known.steady.is_whole(model, time.monotonic(), settings.watch.interval):
+    model, _ = known.shared.looks.ask(settings.model.name, lambda: models.sighting(settings.model.name))
+    if not known.shared.steady.is_whole(model, time.monotonic(), settings.watch.interval):
         return []
     return [_started_once(known, one, model) for one in wanted]
 
@@ -126,7 +126,7 @@ def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
 def _started_once(known: Known, wanted: Wanted, model: Sighting) -> Started:
     """The run, of which one delivery alone is told that it is new."""
     deployment = known.run.settings.watch.deployment
-    started, is_first = known.starts.ask(
+    started, is_first = known.shared.starts.ask(
         (wanted.branch, wanted.sha, model.token), lambda: start(known.runs, deployment, wanted, model)
     )
     return started if is_first else replace(started, new=False)

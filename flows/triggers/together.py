@@ -1,38 +1,50 @@
-"""A question that several ask at the same time is asked once, for all of them.
+"""A question that several ask at the same time, or shortly after each other, is asked once for all of them.
 
-As in a burst of deliveries of one push: each answer still is one that was found after the question came up
-for the first, and nothing is kept once it is given.
+As in a burst of deliveries of one push, each of which would cost Prefect the same question.
 """
 
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
+from math import inf
 from threading import Lock
 from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
 
-class Together(Generic[Answer]):
-    """Answers, for any number of threads."""
+@dataclass
+class _Asked(Generic[Answer]):
+    answer: Future[Answer] = field(default_factory=Future)
+    until: float = inf
 
-    def __init__(self) -> None:
+
+class Together(Generic[Answer]):
+    """Answers, for any number of threads; one that was found counts for `seconds` more, an error never."""
+
+    def __init__(self, seconds: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
         self._lock = Lock()
-        self._asked: dict[Hashable, Future[Answer]] = {}
+        self._asked: dict[Hashable, _Asked[Answer]] = {}
 
     def ask(self, question: Hashable, find: Callable[[], Answer]) -> tuple[Answer, bool]:
         """What `find` gives or raises, and whether it was called for this caller."""
         with self._lock:
+            now = self._clock()
+            self._asked = {one: asked for one, asked in self._asked.items() if asked.until > now}
             is_first = question not in self._asked
-            asked = self._asked.setdefault(question, Future())
+            asked = self._asked.setdefault(question, _Asked())
         if is_first:
-            self._answer(question, asked, find)
-        return asked.result(), is_first
+            self._answer(asked, find)
+        return asked.answer.result(), is_first
 
-    def _answer(self, question: Hashable, asked: Future[Answer], find: Callable[[], Answer]) -> None:
+    def _answer(self, asked: _Asked[Answer], find: Callable[[], Answer]) -> None:
+        found = -inf
         try:
-            asked.set_result(find())
+            asked.answer.set_result(find())
+            found = self._clock()
         except BaseException as error:  # whatever it is, nobody may wait for ever
-            asked.set_exception(error)
+            asked.answer.set_exception(error)
         finally:
-            with self._lock:
-                del self._asked[question]
+            asked.until = found + self._seconds

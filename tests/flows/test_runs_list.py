@@ -28,7 +28,7 @@ LINES: list[UnreliableLine] = []
 
 @flow(name="a-test", flow_run_name="{environment} ← ?")
 @failures_told
-def tiny(environment: str, fails: bool = False, release: int = 1) -> State[None]:
+def tiny(environment: str, fails: bool = False, release: int = 1, ends_as: str = "") -> State[None]:
     """What every flow does, in a second.
 
     Args:
@@ -46,7 +46,7 @@ def tiny(environment: str, fails: bool = False, release: int = 1) -> State[None]
             line.mend()
         show(run, f"{environment} ← 4f2c9e1", f"environment:{environment}", "kept")
         show(run, f"{environment} ← 4f2c9e1", f"environment:{environment}")
-    return Completed(message="It went well.")
+    return Completed(name=ends_as or None, message="It went well. All of it.")
 
 
 @pytest.fixture
@@ -72,17 +72,23 @@ def test_a_run_gets_its_name_and_tags_once_they_are_known(api: httpx.Client) -> 
     run = ended(api, tiny(place, return_state=True))
     assert run["name"] == f"{place} ← 4f2c9e1"
     assert sorted(run["tags"]) == [f"environment:{place}", "kept"]
-    assert run["state"]["message"] == "It went well."
+    assert run["state"]["message"] == "It went well. All of it."
     assert {one["key"] for one in artifacts(api, run)} == {f"live-{place}", "a-test"}
 
 
 def test_a_run_that_fails_says_what_the_error_says_in_one_line(api: httpx.Client) -> None:
     state = tiny("production", fails=True, return_state=True)
     run = ended(api, state)
-    assert (run["state_type"], run["name"]) == ("FAILED", "production ← ?")
+    assert (run["state_type"], run["name"]) == ("FAILED", "production ← ? — A disk is full")
     assert run["state"]["message"] == "A disk is full. Empty it."
     with pytest.raises(PermanentError, match="A disk"):
         tiny("production", fails=True)
+
+
+def test_a_run_that_is_not_simply_done_says_why_in_its_name(api: httpx.Client) -> None:
+    run = ended(api, tiny("production", ends_as="Skipped", return_state=True))
+    assert run["name"] == "production ← 4f2c9e1 — It went well"
+    assert run["state_name"] == "Skipped"
 
 
 def test_a_ledger_is_the_history_of_one_key_without_repetitions(api: httpx.Client) -> None:

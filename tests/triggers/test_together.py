@@ -1,4 +1,4 @@
-"""What several ask at the same time is found once, and never anew for those who asked already."""
+"""What several ask at the same time is found once, and for as long as it counts never anew."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,3 +61,21 @@ def test_what_is_asked_later_is_found_anew() -> None:
     answers = iter((1, 2))
     assert together.ask("it", lambda: next(answers)) == (1, True)
     assert together.ask("it", lambda: next(answers)) == (2, True)
+
+
+def test_what_was_found_counts_for_as_long_as_it_is_told_to() -> None:
+    now = 0.0
+    together: Together[int] = Together(2, lambda: now)
+    answers = iter((1, 2))
+    assert together.ask("it", lambda: next(answers)) == (1, True)
+    now = 1.9
+    assert together.ask("it", lambda: next(answers)) == (1, False)
+    now = 2.0
+    assert together.ask("it", lambda: next(answers)) == (2, True)
+
+
+def test_an_error_does_not_count_for_those_who_ask_later() -> None:
+    together: Together[int] = Together(2, lambda: 0)
+    with pytest.raises(ZeroDivisionError):
+        together.ask("it", lambda: 1 // 0)
+    assert together.ask("it", lambda: 1) == (1, True)
