@@ -182,7 +182,10 @@ def load_as(kind: type[S]) -> S:
 
 
 def _origin() -> str:
-    variables = sorted(name for name in os.environ if name.startswith("SLIPWAY_") and "__" in name)
+    top_level = {f"SLIPWAY_{field.upper()}" for field in Settings.model_fields}
+    variables = sorted(
+        name for name in os.environ if name in top_level or (name.startswith("SLIPWAY_") and "__" in name)
+    )
     return str(config_file()) + (f" (with {', '.join(variables)})" if variables else "")
 
 

@@ -1,12 +1,17 @@
 """slipway.toml as people get it wrong, and what they are told."""
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
-from flows import settings
+from flows import settings, variables
 from flows.core.errors import SettingsError
+from flows.sections import Preprocessing
 
 
 @pytest.fixture
@@ -92,6 +97,52 @@ def test_a_wrong_variable_is_named(written: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SLIPWAY_APP__PORT", "many")
     with pytest.raises(SettingsError, match=r"SLIPWAY_APP__PORT.*'app.port' is 'many'"):
         settings.load()
+
+
+@pytest.mark.parametrize("name", ["SLIPWAY_TIMEZONE", "SLIPWAY_REGISTRY"])
+def test_a_wrong_variable_of_a_key_outside_tables_or_of_a_whole_one_is_named(
+    written: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, '{"address": 1}')
+    with pytest.raises(SettingsError, match=rf"\(with {name}\): key"):
+        settings.load()
+
+
+def test_a_variable_that_is_no_setting_is_not_blamed(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variables.TOKEN, "secret")
+    spoil(written, "port = 8000", 'port = "many"')
+    with pytest.raises(SettingsError) as refused:
+        settings.load()
+    assert variables.TOKEN not in str(refused.value)
+
+
+def keys(table: type[BaseModel], name: str = "") -> Iterator[tuple[str, str]]:
+    """Each key of the model, with the table of slipway.toml that it is in; an inline one is in its parent."""
+    for key, field in table.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
+            yield name, key
+        elif inner is Preprocessing:
+            yield name, key
+            yield from keys(inner, name)
+        else:
+            yield from keys(inner, f"{name}.{key}" if name else key)
+
+
+def test_every_key_is_in_the_projects_own_file_in_its_table() -> None:
+    file = (settings.CHECKOUT / "slipway.toml").read_text()
+    top, *rest = re.split(r"^(?:# )?\[([a-z.]+)\]", file, flags=re.MULTILINE)
+    texts = {"": top}
+    for table, text in zip(rest[::2], rest[1::2], strict=True):
+        name = "environments" if table.startswith("environments.") else table
+        texts[name] = texts.get(name, "") + text
+    missing = [
+        (table, key)
+        for table, key in keys(settings.Settings)
+        if key != "environments" and not re.search(rf"\b{key} = ", texts[table])
+    ]
+    assert missing == []
 
 
 def test_a_night_at_a_time_that_its_zone_leaves_out_at_midnight_is_refused(written: Path) -> None:
