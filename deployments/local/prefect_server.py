@@ -10,6 +10,7 @@ from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
 from deployments.local.progress import Say
 from deployments.local.supervision import Program
+from flows import variables
 
 SERVER = "prefect-server"
 WORKER = "prefect-worker"
@@ -85,7 +86,7 @@ def client_settings(instance: Instance) -> dict[str, Any]:
 
 
 def flow_environment(instance: Instance) -> dict[str, str]:
-    """The variables of server, worker and flow runs: this shell's, without what it says of other servers."""
+    """The variables of server, worker and flow runs: this shell's, but for other servers and credentials."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     settings = client_settings(instance)
     return (
@@ -112,8 +113,8 @@ def _own_settings(instance: Instance) -> dict[str, str]:
     return embedded | {"SLIPWAY_STATE": str(instance.state)}
 
 
-_NOT_INHERITED = ("PREFECT_", "PYTHONDONTWRITEBYTECODE")
-"""Other servers; and what would have every flow run compile our modules again."""
+_NOT_INHERITED = ("PREFECT_", "PYTHONDONTWRITEBYTECODE", *variables.NAMES)
+"""Other servers; what would have every flow run compile our modules again; and a person's own credentials."""
 
 NICE = ("nice", "-n", "10")
 """For the worker and its runs: who announces a commit is answered before work on others goes on."""

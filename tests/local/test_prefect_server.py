@@ -15,6 +15,8 @@ from deployments.local.instance import Instance
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import PrefectApi
+from flows import variables
+from flows.sections import Embedded
 from flows.settings import CHECKOUT
 from tests.conftest import BringUpParts
 from tests.local.test_deployments_file import DEPLOYMENTS, flow_of
@@ -62,11 +64,11 @@ def test_the_command_line_talks_to_the_server_without_any_export(
     prefect_server: PrefectApi, deployments: dict[str, str], instance: Instance, tmp_path: Path
 ) -> None:
     (tmp_path / "prefect.toml").write_text(tomli_w.dumps(embedded.client_settings(instance)))
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     listed = subprocess.run(
         [sys.executable, "-m", "prefect", "deployment", "ls"],
         cwd=tmp_path,
-        env=variables | {"HOME": str(tmp_path)},
+        env=inherited | {"HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
@@ -108,9 +110,9 @@ def test_runs_whose_worker_is_gone_do_not_hold_their_place(
 
 
 def test_no_telemetry_leaves_the_machine(instance: Instance) -> None:
-    variables = embedded.flow_environment(instance)
-    assert variables["DO_NOT_TRACK"] == "1"
-    assert variables["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    given = embedded.flow_environment(instance)
+    assert given["DO_NOT_TRACK"] == "1"
+    assert given["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
 def test_variables_of_another_server_do_not_leak_into_flows(
@@ -119,3 +121,14 @@ def test_variables_of_another_server_do_not_leak_into_flows(
     monkeypatch.setenv("PREFECT_API_KEY", "for another server")
     assert "PREFECT_API_KEY" not in embedded.flow_environment(instance)
     assert str(CHECKOUT) not in embedded.flow_environment(instance)["PREFECT_API_URL"]
+
+
+def test_a_shell_with_credentials_for_runs_by_hand_has_the_same_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor replaces all that runs, runs included, where a variable differs."""
+    nothing_yet = Instance("shell", tmp_path, tmp_path / "state", Embedded())
+    before = embedded.flow_environment(nothing_yet)
+    for name in variables.NAMES:
+        monkeypatch.setenv(name, "secret")
+    assert embedded.flow_environment(nothing_yet) == before
