@@ -11,6 +11,7 @@ from deployments.local.prefect_api import PrefectApi
 from deployments.local.progress import Say
 from deployments.local.supervision import Program
 from flows import variables
+from flows.core.again import is_lost
 
 SERVER = "prefect-server"
 WORKER = "prefect-worker"
@@ -66,10 +67,11 @@ def give_up_orphans(api: PrefectApi, name: str | None = None) -> None:
     They are started anew by the automation that does so after a crash, unless they get another `name`.
     """
     message = "The platform was stopped while this run was under way."
-    for run in api.flow_runs("RUNNING", "PENDING"):
-        api.set_state(run, "CRASHED", message, name)
-    for run in api.flow_runs("CANCELLING"):
-        api.set_state(run, "CANCELLED", message)
+    for run in api.flow_runs("PENDING", "RUNNING", "PAUSED", "CANCELLING"):
+        if run.state == "CANCELLING":
+            api.set_state(run, "CANCELLED", message)
+        elif run.state == "PENDING" or is_lost(run.state, run.state_name):
+            api.set_state(run, "CRASHED", message, name)
 
 
 def client_settings(instance: Instance) -> dict[str, Any]:

@@ -101,12 +101,21 @@ def test_with_everything_dead_bringing_up_repairs_it(
 def test_runs_whose_worker_is_gone_do_not_hold_their_place(
     prefect_server: PrefectApi, deployments: dict[str, str]
 ) -> None:
-    under_way, cancelled = (prefect_server.start("ci/commit", {"ref": "no-such-ref"}) for _ in range(2))
+    under_way, cancelled, asking, suspended = (
+        prefect_server.start("ci/commit", {"ref": "no-such-ref"}) for _ in range(4)
+    )
     prefect_server.set_state(under_way, "RUNNING", "as if a worker had it")
     prefect_server.set_state(cancelled, "CANCELLING", "a person has cancelled it")
-    embedded.give_up_orphans(prefect_server)
-    assert prefect_server.flow_run(under_way.id).state == "CRASHED"
-    assert prefect_server.flow_run(cancelled.id).state == "CANCELLED"
+    prefect_server.set_state(asking, "PAUSED", "it waits for an approval, in its process", "Paused")
+    prefect_server.set_state(suspended, "PAUSED", "it has no process to lose", "Suspended")
+    embedded.give_up_orphans(prefect_server, embedded.STOPPED)
+    ended = [prefect_server.flow_run(run.id) for run in (under_way, cancelled, asking, suspended)]
+    assert [(run.state, run.state_name) for run in ended] == [
+        ("CRASHED", embedded.STOPPED),
+        ("CANCELLED", "Cancelled"),
+        ("CRASHED", embedded.STOPPED),
+        ("PAUSED", "Suspended"),
+    ]
 
 
 def test_no_telemetry_leaves_the_machine(instance: Instance) -> None:
