@@ -1,4 +1,4 @@
-"""The Prefect server's REST interface, as far as the platform needs it.
+"""The Prefect server's REST interface, as far as deploying needs it.
 
 Plain HTTP, because importing Prefect's own client takes longer than most of what is asked here.
 """
@@ -48,13 +48,14 @@ class LogLine:
 class PrefectApi:
     """Calls to one server; `PlatformFailed` when it refuses one, `httpx.TransportError` when it is away.
 
-    `sign_in` is user:password, or None for a server that wants none.
+    `url` is where people see it, `sign_in` user:password, or None for a server that wants none. With
+    `trust_env` proxies and certificates are as this shell's variables say.
     """
 
-    def __init__(self, port: int, sign_in: str | None) -> None:
-        self.ui_url = f"http://127.0.0.1:{port}"
+    def __init__(self, url: str, sign_in: str | None, *, trust_env: bool = False) -> None:
+        self.ui_url = url
         self.sign_in = sign_in
-        self._http = httpx.Client(base_url=f"{self.ui_url}/api", auth=self.auth, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=f"{url}/api", auth=self.auth, timeout=30, trust_env=trust_env)
 
     @property
     def auth(self) -> httpx.BasicAuth | None:

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Any
 
+from deployments import work_pool
 from deployments.local import sign_in, supervision
 from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
@@ -18,13 +19,6 @@ WORKER = "prefect-worker"
 RECEIVER = "receiver"
 WATCH = "watch"
 
-QUEUES = {"ci": 2, "release": 4, "checks": 2}
-"""Work queues, and how many runs of each go on at once. A lock in the cluster keeps two releases of one
-environment apart; one that waits for it, or for a person, is not to hold up the others, nor a check."""
-
-LIMITS = {"slipway-latest": 1}
-"""Global concurrency limits that the flows take slots of, and how many there are."""
-
 STOPPED = "Stopped"
 """What a run is called that a person ended with the platform: a crash of which nothing is to follow."""
 
@@ -38,9 +32,7 @@ def up(instance: Instance, say: Say) -> PrefectApi:
     supervision.start(instance, SERVER)
     api = client(instance)
     _await_health(instance, api, say)
-    api.ensure_work_pool(_job_template(instance, api), QUEUES)
-    for limit, slots in LIMITS.items():
-        api.ensure_limit(limit, slots)
+    work_pool.ensure(api, instance.checkout)
     if not supervision.is_up(instance, WORKER):
         give_up_orphans(api)  # before a new worker takes any: those would look the same
     supervision.start(instance, WORKER)
@@ -58,7 +50,7 @@ def down(instance: Instance) -> None:
 
 def client(instance: Instance) -> PrefectApi:
     """A client of the server, whether it is up or not."""
-    return PrefectApi(instance.ports.prefect_port, sign_in.read(instance))
+    return PrefectApi(f"http://127.0.0.1:{instance.ports.prefect_port}", sign_in.read(instance))
 
 
 def give_up_orphans(api: PrefectApi, name: str | None = None) -> None:
@@ -131,7 +123,7 @@ _WITHOUT_TELEMETRY = {
 def _programs(instance: Instance) -> list[Program]:
     prefect = (sys.executable, "-m", "prefect")
     address = ("--host", "127.0.0.1", "--port", str(instance.ports.prefect_port))
-    queues = [part for queue in QUEUES for part in ("--work-queue", queue)]
+    queues = [part for queue in work_pool.QUEUES for part in ("--work-queue", queue)]
     return [
         Program(SERVER, (*prefect, "server", "start", *address)),
         Program(
@@ -158,15 +150,6 @@ def _programs(instance: Instance) -> list[Program]:
 def _receiver(port: int) -> tuple[str, ...]:
     gunicorn = (sys.executable, "-m", "gunicorn", "--config", "python:flows.triggers.gunicorn_conf")
     return (*gunicorn, "--bind", f"127.0.0.1:{port}")
-
-
-def _job_template(instance: Instance, api: PrefectApi) -> dict[str, Any]:
-    """Prefect's own for processes; the command spares the worker a search for how to run each deployment."""
-    template = api.process_template()
-    properties = template["variables"]["properties"]
-    properties["command"]["default"] = f"{sys.executable} -m prefect.engine"
-    properties["working_dir"]["default"] = str(instance.checkout)
-    return template
 
 
 def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from deployments import work_pool
 from deployments.local import prefect_process
 from deployments.local.instance import Instance
 from deployments.local.prefect_api import PrefectApi
@@ -17,11 +18,7 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
     What was registered is remembered with the ids that the server gave: a new database, or a deployment
     deleted in the UI, makes it happen again.
     """
-    variables = {
-        "slipway_nightly": settings.schedule.nightly,
-        "slipway_nightly_by": settings.schedule.nightly_by,
-        "slipway_timezone": settings.timezone,
-    }
+    variables = work_pool.variables_of(settings)
     memory = instance.state / "registered.json"
     fingerprint = _fingerprint(instance.checkout, variables)
     if memory.exists() and json.loads(memory.read_text()) == [fingerprint, api.deployment_ids()]:

@@ -11,7 +11,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from pydantic import ValidationError
 
 from deployments.local.prefect_api import POOL
-from deployments.local.prefect_server import QUEUES
+from deployments.work_pool import QUEUES
 from flows.core.again import HEARTBEAT
 from flows.sections import Runs
 from flows.settings import CHECKOUT, load

@@ -29,7 +29,7 @@ def test_the_api_answers_401_to_who_does_not_sign_in(prefect_server: PrefectApi)
 
 
 def test_who_does_not_sign_in_is_told_what_to_set(prefect_server: PrefectApi) -> None:
-    stranger = PrefectApi(int(prefect_server.ui_url.rpartition(":")[2]), None)
+    stranger = PrefectApi(prefect_server.ui_url, None)
     with pytest.raises(PlatformFailed, match="401"), stranger:
         stranger.queue_limits()
     with (
