@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.core.errors import ChangedMeanwhile, ClusterNotPrepared, FenceLost, LockedByAnother, SlipwayError
+from flows.core.errors import (
+    ChangedMeanwhile,
+    ClusterNotPrepared,
+    ClusterUnavailable,
+    FenceLost,
+    LockedByAnother,
+    SlipwayError,
+)
 from flows.services.cluster import Cluster
 from flows.services.command import Say
 from flows.services.kubernetes_api import not_prepared
@@ -24,7 +31,10 @@ DURATION = 15
 
 POLL = 0.5
 AGAIN = 1
-"""Seconds between two tries of a renewal that did not reach the server."""
+"""Seconds between two tries of what did not reach the server."""
+
+PATIENCE = 20
+"""Seconds for which a server that is away is asked again, also by a run that waits for no other holder."""
 
 
 @dataclass
@@ -107,7 +117,8 @@ def hold(cluster: Cluster, holder: str, wait: float, say: Say, *, duration: int 
     """The namespace's Lease, held for as long as the context lasts; released however that ends.
 
     Waits up to `wait` seconds for another holder, saying for whom, and raises `LockedByAnother` then.
-    `ClusterNotPrepared` where there is no Lease. `duration` is in whole seconds.
+    `ClusterNotPrepared` where there is no Lease, `ClusterUnavailable` where the server stays away.
+    `duration` is in whole seconds.
     """
     held = Held(cluster, holder, _acquire(cluster, holder, wait, say, duration), duration)
     keeper = threading.Thread(target=held.keep, name=f"lease-{cluster.namespace}", daemon=True)
@@ -119,21 +130,34 @@ def hold(cluster: Cluster, holder: str, wait: float, say: Say, *, duration: int 
 
 
 def _acquire(cluster: Cluster, holder: str, wait: float, say: Say, duration: int) -> dict[str, Any]:
+    """The Lease as taken; where the answer to that was lost, it is found to be ours and taken again."""
     deadline = time.monotonic() + wait
+    patience = time.monotonic() + max(wait, PATIENCE)
     seen: tuple[object, ...] = ()
     since = 0.0
     told = ""
+    away = False
     while True:
-        lease = _read(cluster)
-        spec = lease["spec"]
-        other = spec.get("holderIdentity", "")
-        now = time.monotonic()
-        if (state := (other, spec.get("leaseTransitions"), spec.get("renewTime"))) != seen:
-            seen, since = state, now
-        if other in ("", holder) or now - since >= spec.get("leaseDurationSeconds", DURATION):
-            if (taken := _take(cluster, lease, holder, duration)) is not None:
-                return taken
+        try:
+            lease = _read(cluster)
+            spec = lease["spec"]
+            other = spec.get("holderIdentity", "")
+            now = time.monotonic()
+            if (state := (other, spec.get("leaseTransitions"), spec.get("renewTime"))) != seen:
+                seen, since = state, now
+            if other in ("", holder) or now - since >= spec.get("leaseDurationSeconds", DURATION):
+                if (taken := _take(cluster, lease, holder, duration)) is not None:
+                    return taken
+                continue
+        except ClusterUnavailable as error:
+            if time.monotonic() >= patience:
+                raise
+            if not away:
+                say(f"The Lease of {cluster.namespace} is asked for again: {error.happened}")
+            away, seen = True, ()  # its holder could not renew it meanwhile either
+            time.sleep(AGAIN)
             continue
+        away = False
         if now >= deadline:
             raise LockedByAnother(
                 f"Run {other} is at work on {cluster.namespace}; this one waited for {wait:.0f} s.",

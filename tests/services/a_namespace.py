@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from deployments import bootstrap
 from deployments.local import kubernetes_binary
 from flows.services import kubeconfig
 from flows.services.cluster import Cluster
 from flows.services.registry import Credentials
 from flows.settings import EMBEDDED
+from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,20 @@ def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -
             for what in ("fence", "secrets")
         ]
         found.kubectl("delete", "--wait=false", "--ignore-not-found", f"namespace/{name}", *policies)
+
+
+@contextmanager
+def line_to(cluster: Cluster, folder: Path) -> Iterator[tuple[UnreliableLine, Cluster]]:
+    """A line to the API server that can be broken, and the cluster at its end."""
+    assert cluster.kubeconfig
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    server = config["clusters"][0]["cluster"]
+    host, _, port = server["server"].rpartition(":")
+    with breaking_line(int(port)) as line:
+        server["server"] = f"{host}:{line.port}"
+        file = folder / "line.kubeconfig"
+        kubeconfig.write_private(file, yaml.safe_dump(config))
+        yield line, replace(cluster, kubeconfig=file)
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployments.local.engine import connect
 from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
-from flows.core.errors import ClusterNotPrepared, FenceLost, LockedByAnother
+from flows.core.errors import ClusterNotPrepared, ClusterUnavailable, FenceLost, LockedByAnother
 from flows.services import lease
 from flows.services.command import silent
-from tests.services.a_namespace import Namespace
+from flows.services.kubernetes_api import KubernetesApi
+from tests.services.a_namespace import Namespace, line_to
 from tests.stand_ins.writing_run import writing_run
 
 SHORT = 2
@@ -150,6 +154,75 @@ def test_a_server_that_is_away_takes_the_lease_from_nobody(namespace: Namespace,
             server.unpause()
         wait_until(lambda: spec(namespace)["renewTime"] != before, 30, "It was not renewed")
         held.check()
+
+
+def test_a_server_that_is_away_for_a_while_ends_no_wait(namespace: Namespace, tmp_path: Path) -> None:
+    with line_to(namespace.account, tmp_path) as (line, account), ExitStack() as first:
+        first.enter_context(lease.hold(namespace.account, "run-1", 0, silent))
+        said: list[str] = []
+
+        def hear(text: str) -> None:
+            said.append(text)
+            if "is asked for again" in text:
+                line.mend()
+                first.close()
+            elif "Waiting for run run-1" in text:
+                line.break_off()
+
+        with lease.hold(account, "run-2", 30, hear):
+            assert spec(namespace)["holderIdentity"] == "run-2"
+        assert len(said) == 2
+
+
+def test_the_time_for_which_the_server_was_away_expires_no_lease(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    held = f'{{"spec":{{"holderIdentity":"run-1","leaseDurationSeconds":{SHORT}}}}}'
+    namespace.kubectl("patch", "lease", lease.NAME, "--type=merge", f"--patch={held}")
+    with line_to(namespace.account, tmp_path) as (line, account):
+        mended: list[float] = []
+
+        def hear(text: str) -> None:
+            if "Waiting for run run-1" in text:
+                line.break_off()
+            elif "is asked for again" in text:
+                time.sleep(SHORT)  # it is the time that is tested
+                line.mend()
+                mended.append(time.monotonic())
+
+        with lease.hold(account, "run-2", 30, hear):
+            assert time.monotonic() - mended[0] >= SHORT
+
+
+def test_a_lease_whose_taking_was_not_answered_is_taken_again(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def lose_the_first(api: KubernetesApi, *arguments: Any) -> dict[str, Any] | None:
+        answer = replace(api, *arguments)
+        if answer:
+            written.append(answer["spec"]["leaseTransitions"])
+        if len(written) == 1:
+            raise api.away("the answer was lost")
+        return answer
+
+    replace = KubernetesApi.replace
+    monkeypatch.setattr(KubernetesApi, "replace", lose_the_first)
+    with lease.hold(namespace.account, "run-1", 0, silent) as held:
+        assert held.fence == f"run-1/{written[0] + 1}"
+
+
+def test_a_server_that_stays_away_is_told_also_to_a_run_that_waits_for_nobody(
+    namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "PATIENCE", 2)
+    with line_to(namespace.account, tmp_path) as (line, account):
+        line.break_off()
+        began = time.monotonic()
+        with pytest.raises(ClusterUnavailable), lease.hold(account, "run-1", 0, silent):
+            pytest.fail("it can't be reached")
+        assert 2 <= time.monotonic() - began < 10
 
 
 def test_without_a_lease_nothing_is_held(namespace: Namespace) -> None:
