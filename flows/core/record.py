@@ -146,8 +146,21 @@ def previous_good(history: Iterable[Record]) -> Record | None:
 
 
 def promotable(history: Iterable[Record], bake: float, now: datetime) -> Record | None:
-    """The newest release that is or was good there for at least `bake` minutes."""
-    return next((r for r in newest_first(history) if r.was_good and r.baked(now) >= bake), None)
+    """The newest release that is or was good there for at least `bake` minutes, and was not taken back."""
+    known = newest_first(history)
+    fit = (r for r in known if r.was_good and not is_taken_back(r, known))
+    return next((r for r in fit if r.baked(now) >= bake), None)
+
+
+def is_taken_back(record: Record, history: Iterable[Record]) -> bool:
+    """Whether a rollback is in force instead, which did not get to close this record."""
+    current = live(history)
+    return (
+        record.verdict == "good"
+        and current is not None
+        and current.takes_back
+        and record.number < current.number
+    )
 
 
 def expired(history: Sequence[Record]) -> list[Record]:

@@ -179,6 +179,8 @@ def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime
         return Skip(f"{candidate} was not released to {upstream.name} yet")
     if not found.was_good:
         return Skip(f"{candidate} is not good in {upstream.name}: {found.doubt or found.reason}")
+    if record.is_taken_back(found, upstream.history):
+        return Skip(f"{candidate} is not good in {upstream.name}: it was rolled back")
     if (baked := found.baked(now)) < upstream.bake:
         return Skip(
             f"{candidate} has been good in {upstream.name} for {baked:.0f} of {upstream.bake:.0f} minutes"

@@ -107,6 +107,17 @@ def test_a_release_in_doubt_is_not_promoted_and_one_that_failed_neither() -> Non
     assert promotable([DOUBTED, a_record(4, verdict="bad")], 0, NOON + timedelta(hours=1)) is None
 
 
+@pytest.mark.parametrize(
+    ("bake", "expected"), [(0, 3), (10, 1)], ids=["the rollback itself", "before it has baked"]
+)
+def test_what_a_rollback_took_back_is_not_promoted_even_where_its_record_was_not_closed(
+    bake: float, expected: int
+) -> None:
+    long_good = superseded(1, ended=NOON + timedelta(hours=1))
+    history = [long_good, good(2), good(3, takes_back=True, good_since=NOON + timedelta(hours=2))]
+    assert number(promotable(history, bake, NOON + timedelta(hours=2))) == expected
+
+
 def test_closing_as_good_ends_an_undoing_and_later_closing_says_when_it_ended() -> None:
     undone = a_record(undoing="crashed").closed("good", "it is healthy after all", NOON)
     assert (undone.verdict, undone.undoing, undone.good_since, undone.ended) == ("good", "", NOON, None)

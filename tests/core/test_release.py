@@ -140,6 +140,14 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
         staged(verdict="undone", reason="by release 6: rollback"),
         Skip(f"{WANTED} is not good in staging: by release 6: rollback"),
     ),
+    "rolled back in staging by a run that closed nothing": (
+        ASKED,
+        replace(
+            LIVE,
+            upstream=Upstream("staging", (released(5, "b", 1), released(6, "a", takes_back=True)), bake=30),
+        ),
+        Skip(f"{WANTED} is not good in staging: it was rolled back"),
+    ),
     "in doubt in staging": (
         ASKED,
         staged(doubt="answers wrong"),
