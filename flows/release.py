@@ -32,7 +32,7 @@ from flows.run import Run
 from flows.runs_list import show
 from flows.settings import EVERY
 from flows.stages.candidates import Plan
-from flows.stages.release import Turn, lift_hold_for
+from flows.stages.release import Turn
 
 Facts = dict[str, object]
 
@@ -155,11 +155,9 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
     tasks.check_edge(run, environment)  # once more: an approval, or the lock, may have taken hours
     tasks.check_manifests(run, here, plan)
     outgoing = tasks.measure_outgoing(run, environment, records.live(situation.history))
-    number = records.next_number(situation.history)
-    record = tasks.record_release(run, here, plan, number)
-    facts[f"{environment}: release"] = number
+    record = tasks.record_release(run, here, plan, situation)
+    facts[f"{environment}: release"] = record.number
     proof = put_in_force(run, here, record, decision.reason, outgoing)
-    lift_hold_for(run, here, plan, situation.history)
     changed = what_changed(records.live(situation.history), plan.candidate)
     why = plan.request.reason if changed != SAME and plan.request.reason else decision.reason
     facts |= {

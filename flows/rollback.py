@@ -95,6 +95,7 @@ def again(target: Record, number: int, run: Run, by: str, reason: str) -> Record
         started=datetime.now(UTC),
         verdict="pending",
         takes_back=True,
+        lifts_hold=None,
         reason="",
         good_since=None,
         ended=None,

@@ -30,6 +30,7 @@ class Record:
     `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
     never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
     `takes_back` is a rollback's: what was live before it is undone by it, not superseded.
+    `lifts_hold` is the time of the hold that ends once this release is good.
     `doubt` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
     """
 
@@ -53,6 +54,7 @@ class Record:
     undoing: str = ""
     fault: str = ""
     takes_back: bool = False
+    lifts_hold: datetime | None = None
     doubt: str = ""
     good_since: datetime | None = None
     ended: datetime | None = None
@@ -95,7 +97,7 @@ class Record:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Record":
         """The record of such values."""
-        times = ("committed", "model_created", "started", "good_since", "ended")
+        times = ("committed", "model_created", "started", "lifts_hold", "good_since", "ended")
         parsed = {key: datetime.fromisoformat(content[key]) for key in times if content.get(key)}
         image = Image(**content["image"])
         return cls(**{**content, **parsed, "image": image, "objects": tuple(content["objects"])})

@@ -133,6 +133,12 @@ def lifts_hold(request: Request, candidate: Candidate, history: tuple[Record, ..
     return request.by_person and newer
 
 
+def hold_lifted(request: Request, candidate: Candidate, situation: Situation) -> datetime | None:
+    """The time of the hold that ends once the candidate is good here; None where none does."""
+    hold = situation.notes.hold
+    return hold.since if hold and lifts_hold(request, candidate, situation.history) else None
+
+
 def _held(request: Request, candidate: Candidate, situation: Situation, zone: tzinfo | None) -> Skip | None:
     hold = situation.notes.hold
     if hold is None or lifts_hold(request, candidate, situation.history):

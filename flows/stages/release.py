@@ -8,7 +8,7 @@ from flows.core import record as records
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
 from flows.core.notes import Hold, Mark
 from flows.core.record import Record, Verdict
-from flows.core.release import Situation, Upstream, lifts_hold
+from flows.core.release import Situation, Upstream, hold_lifted
 from flows.core.rollout import Done, judge
 from flows.run import Run
 from flows.services import proof, rollout_watch, soak
@@ -83,9 +83,10 @@ def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency
     return latency
 
 
-def record_release(run: Run, here: Turn, plan: Plan, number: int) -> Record:
+def record_release(run: Run, here: Turn, plan: Plan, situation: Situation) -> Record:
     """Write down what is about to be applied, before it is."""
     request, candidate = plan.request, plan.candidate
+    number = records.next_number(situation.history)
     cluster = run.cluster(here.environment)
     model = {"name": candidate.model, "version": candidate.model_version, "digest": candidate.model_digest}
     annotations = {
@@ -113,6 +114,7 @@ def record_release(run: Run, here: Turn, plan: Plan, number: int) -> Record:
         asked_by=request.asked_by,
         asked_for=request.reason,
         started=datetime.now(UTC),
+        lifts_hold=hold_lifted(request, candidate, situation),
     )
     return write(run, here, record)
 
@@ -186,7 +188,11 @@ def soak_release(run: Run, here: Turn) -> Soak:
 
 
 def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
-    """The release is good; the one before is closed, and what it alone had is deleted; old records go."""
+    """The release is good; the one before is closed, and what it alone had is deleted; old records go.
+
+    The hold that it lifts goes first: a release that is good already is not closed again.
+    """
+    lift_hold_for(run, here, record)
     good = write(run, here, record.closed("good", reason, datetime.now(UTC)))
     close_leftovers(run, here)
     kept = Records(run.cluster(here.environment))
@@ -231,10 +237,11 @@ def lift_hold(run: Run, here: Turn, why: str) -> bool:
     return True
 
 
-def lift_hold_for(run: Run, here: Turn, plan: Plan, history: tuple[Record, ...]) -> None:
-    """A person's release of something newer ends a hold."""
-    if lifts_hold(plan.request, plan.candidate, history):
-        lift_hold(run, here, f"{plan.request.asked_by} released {plan.candidate}")
+def lift_hold_for(run: Run, here: Turn, record: Record) -> None:
+    """A person's release of something newer ends the hold that it met, and no later one."""
+    hold = Records(run.cluster(here.environment)).notes().hold
+    if hold is not None and hold.since == record.lifts_hold:
+        lift_hold(run, here, f"{record.asked_by} released {record.content}")
 
 
 def mark_bad(run: Run, here: Turn, record: Record, reason: str) -> None:

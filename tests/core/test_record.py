@@ -26,9 +26,18 @@ def number(record: Record | None) -> int | None:
     return record.number if record else None
 
 
-@pytest.mark.parametrize("record", [a_record(), a_record(takes_back=True), good(2), superseded(3), DOUBTED])
+@pytest.mark.parametrize(
+    "record",
+    [a_record(), a_record(takes_back=True), a_record(lifts_hold=NOON), good(2), superseded(3), DOUBTED],
+)
 def test_a_record_is_the_same_after_json(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_a_record_of_before_there_was_a_field_for_the_hold_lifts_none() -> None:
+    content = a_record().to_json()
+    del content["lifts_hold"]
+    assert Record.from_json(content) == a_record()
 
 
 @pytest.mark.parametrize(

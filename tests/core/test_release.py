@@ -1,7 +1,7 @@
 """Whether a release is due: a table of every situation that the night, or a person, can meet."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +17,7 @@ from flows.core.release import (
     Skip,
     Upstream,
     decide,
+    hold_lifted,
     lifts_hold,
 )
 from tests.core.releases import MONDAY, NOW, candidate, deployed, released
@@ -198,6 +199,17 @@ def test_a_model_that_is_newer_than_all_before_lifts_a_hold_too() -> None:
     same_commit = released(1, "a", 1, model_created=MONDAY)
     assert lifts_hold(BY_ADA, candidate(days=1, model_days=1), (same_commit,))
     assert not lifts_hold(BY_ADA, candidate(days=1, model_days=0), (same_commit,))
+
+
+@pytest.mark.parametrize(
+    ("request_", "situation", "expected"),
+    [(BY_ADA, HELD, NOW), (ASKED, HELD, None), (BY_ADA, LIVE, None)],
+    ids=["a person's", "the night's", "there is none"],
+)
+def test_a_release_lifts_the_hold_that_it_met(
+    request_: Request, situation: Situation, expected: datetime | None
+) -> None:
+    assert hold_lifted(request_, candidate(), situation) == expected
 
 
 def test_taking_a_model_back_is_not_older_than_what_is_live() -> None:

@@ -15,7 +15,7 @@ from deployments.local.polling import wait_until
 from deployments.local.prefect_api import FlowRun
 from flows.core.pointer import Pointer
 from flows.core.run_names import key_of_again
-from flows.holding import resume
+from flows.holding import hold, resume
 from flows.rollback import rollback
 from flows.services import lease
 from flows.settings import CHECKOUT
@@ -71,6 +71,16 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
     assert STAGING.verdicts()[0] == verdict
     assert digest_that_answers() == (coming.digest if verdict == "good" else live)
     assert bool(STAGING.notes().mark_of(coming.digest)) == (verdict == "bad")
+
+
+def test_a_release_that_is_finished_by_another_run_lifts_the_hold_as_its_own_would_have(
+    in_staging: Line, live: str, coming: Pointer
+) -> None:
+    assert hold(environment="staging", reason="a demo", by="Bob", return_state=True).is_completed()
+    kill(in_staging, "during soak", coming.digest)
+    assert in_staging.release(coming.digest, by="Ada").succeeded
+    assert STAGING.verdicts()[0] == "good"
+    assert STAGING.notes().hold is None
 
 
 @pytest.mark.parametrize(
