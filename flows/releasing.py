@@ -59,7 +59,10 @@ def taken_back_on_failure(run: Run, here: Turn, record: Record) -> Iterator[None
 
 @contextmanager
 def put_back_if_cut_off(run: Run, here: Turn, record: Record) -> Iterator[None]:
-    """Put back at once what was in force, also while undoing: Prefect kills 30 s after a cancel."""
+    """Put back at once what was in force, also while undoing: Prefect kills 30 s after a cancel.
+
+    What cut it off is raised again, whatever becomes of that: nothing may begin behind a cancel.
+    """
     try:
         yield
     except SlipwayError:
@@ -68,6 +71,8 @@ def put_back_if_cut_off(run: Run, here: Turn, record: Record) -> Iterator[None]:
         reason = f"its run broke off: {end!r}" if isinstance(end, Exception) else "its run was cancelled"
         try:
             undoing.put_back_unproven(run, here, record, reason)
+        except SlipwayError as second:
+            run.say(f"What was in force in {here.environment} could not be put back: {second}")
         finally:
             start_recovery(run, here.environment)
         raise

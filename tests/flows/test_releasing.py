@@ -1,0 +1,51 @@
+"""What flows do around a release, without a platform: a cancel stays one."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.exceptions import TerminationSignal
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows import settings
+from flows.releasing import put_back_if_cut_off
+from flows.run import Run
+from flows.services.cluster import Cluster
+from flows.services.lease import Held
+from flows.stages.release import Turn
+from tests.a_record import a_record
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
+    nobody: str, tmp_path: Path
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    content = {
+        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+        "clusters": [{"name": "away", "cluster": {"server": f"http://{nobody}"}}],
+        "users": [{"name": "away", "user": {}}],
+    }
+    kubeconfig.write_text(yaml.safe_dump(content))
+    cluster = Cluster(kubeconfig, "away", "staging", "classifier", "kubectl")
+    said: list[str] = []
+    run = Run(
+        "run-1", settings.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}
+    )
+    here = Turn("staging", Held(cluster, "run-1", {"spec": {"leaseTransitions": 1}}, 15))
+    with (
+        temporary_settings({PREFECT_API_URL: f"http://{nobody}/api"}),
+        pytest.raises(TerminationSignal),
+        put_back_if_cut_off(run, here, a_record()),
+    ):
+        raise TerminationSignal(signal=15)
+    assert "could not be put back: The cluster 'away' could not be reached" in said[0]
