@@ -11,7 +11,6 @@ from flows.flow_run import asked_by, reported_run
 from flows.releasing import turn
 from flows.run import Run
 from flows.runs_list import show
-from flows.stages.undoing import last_good
 
 
 @flow(name="hold", flow_run_name="{environment}: hold")
@@ -53,5 +52,5 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
 
 def name_run(run: Run, environment: str, what: str) -> None:
     """For the list of runs: where, and what is live there."""
-    live = last_good(run, environment)
+    live = tasks.last_good(run, environment)
     show(run, f"{environment}: {what}" + (f" {live.content}" if live else ""), environment_tag(environment))

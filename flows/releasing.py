@@ -108,7 +108,7 @@ def take_back(run: Run, here: Turn, record: Record, story: str, details: str = "
 
 
 def _taken_back(run: Run, here: Turn, record: Record) -> str:
-    good = undoing.last_good(run, here.environment)
+    good = tasks.last_good(run, here.environment)
     tasks.write_undoing(run, here, record)
     tasks.put_back(run, here, record, good)
     if good is None:
@@ -144,12 +144,12 @@ def reconcile(run: Run, here: Turn, is_wanted: Callable[[Record], bool]) -> str 
     `ReleaseUndone` where it failed its proof, after all.
     """
     tasks.close_leftovers(run, here)
-    record = records.pending(Records(run.cluster(here.environment)).history())
+    record = tasks.find_pending(run, here.environment)
     if record is None:
         return None
     story = f"{record} was left in the middle by run {record.run}."
     run.say(story)
-    if not record.undoing and is_wanted(record) and undoing.is_healthy(run, here.environment, record):
+    if not record.undoing and is_wanted(record) and tasks.is_healthy(run, here.environment, record):
         seen = put_in_force(run, here, record, "finished by the run after the one that was cut off")
         return f"{record} was cut off and is finished now: {seen}."
     undoing_it = replace(record, undoing=record.undoing or "its run was cut off")

@@ -55,7 +55,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             tasks.hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
             back = again(target, records.next_number(history), run, asked_by(by), reason)
             facts |= {"from": records.live(history) or "nothing", "to": target, "release": back.number}
-            run.model_manifest(back.image, back.capsule)
+            tasks.find_examples(run, back)
             tasks.write_record(run, here, back)
             facts["proof"] = put_in_force(run, here, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")

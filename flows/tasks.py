@@ -77,6 +77,7 @@ lift_hold        = _task(release.lift_hold,         "lift hold",         tries=4
 write_record     = _task(release.write,             "record release",    tries=4, timeout=2 * MINUTE)
 check_edge       = _task(release.check_edge,        "check edge",        tries=4, timeout=2 * MINUTE)
 measure_outgoing = _task(release.measure_outgoing,  "measure outgoing",           timeout=2 * MINUTE)
+find_examples    = _task(release.find_examples,     "find examples",     tries=4, timeout=2 * MINUTE)
 record_release   = _task(release.record_release,    "record release",    tries=4, timeout=2 * MINUTE)
 check_manifests  = _task(release.check_manifests,   "check manifests",   tries=4, timeout=2 * MINUTE)
 apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4, timeout=5 * MINUTE)
@@ -87,6 +88,8 @@ close_good       = _task(release.close_good,        "close as good",     tries=4
 
 find_pending     = _task(release.find_pending,      "find pending",      tries=4, timeout=2 * MINUTE)
 close_leftovers  = _task(release.close_leftovers,   "close leftovers",   tries=4, timeout=2 * MINUTE)
+is_healthy       = _task(undoing.is_healthy,        "look at what is left", tries=4, timeout=2 * MINUTE)
+last_good        = _task(undoing.last_good,         "find last good",    tries=4, timeout=2 * MINUTE)
 write_undoing    = _task(release.write,             "undo: record",      tries=4, timeout=2 * MINUTE)
 put_back         = _task(undoing.put_back,          "undo: put back",    tries=4, timeout=5 * MINUTE)
 watch_undo       = _task(release.watch_rollout,     "undo: watch rollout", tries=4, timeout=60 * MINUTE)
@@ -94,6 +97,7 @@ watch_removal    = _task(undoing.watch_removal,     "undo: watch removal", tries
 prove_undone     = _task(release.prove,             "undo: prove from outside", tries=4, timeout=5 * MINUTE)
 close_undone     = _task(undoing.close_undone,      "undo: close",       tries=4, timeout=2 * MINUTE)
 verify_live      = _task(release.verify,            "prove from outside", tries=4, timeout=5 * MINUTE)
+doubt            = _task(release.doubt,             "record doubt",      tries=4, timeout=2 * MINUTE)
 
 describe_model   = _task(publishing.describe_model, "describe model",            timeout=10 * MINUTE)
 validate_model   = _task(publishing.validate_model, "validate model",             timeout=10 * MINUTE)

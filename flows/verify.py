@@ -15,7 +15,7 @@ from flows.releasing import keep_ledger, turn
 from flows.run import Run
 from flows.runs_list import show
 from flows.settings import EVERY
-from flows.stages.release import Turn, doubt
+from flows.stages.release import Turn
 
 
 @flow(name="verify", flow_run_name="{environment}: verify")
@@ -72,5 +72,5 @@ def verify_one(run: Run, environment: str, seen: dict[str, str]) -> str:
 
 def record_doubt(run: Run, here: Turn, live: Record, found: str) -> None:
     """Where a proof has found anything else than the one before, records and ledger say so."""
-    if doubt(run, here, live, found):
+    if tasks.doubt(run, here, live, found):
         keep_ledger(run, here.environment)

@@ -74,6 +74,11 @@ def check_edge(run: Run, environment: str, valid_for: timedelta = EXPIRES_SOON) 
     run.edge(environment).require_in_order(reported, run.say, valid_for=valid_for)
 
 
+def find_examples(run: Run, record: Record) -> None:
+    """Have at hand what the release will be proven by; `ImageNotFound` where the registry lost it."""
+    run.model_manifest(record.image, record.capsule)
+
+
 def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency | None:
     """How quickly what is live answers its model's examples; None where nothing is."""
     if live is None or not _have_at_hand(run, live):
