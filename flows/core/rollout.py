@@ -11,6 +11,7 @@ from flows.core.rollout_snapshot import (
     events_about,
     is_ending,
     is_ready,
+    names_the_newest,
     new_pods,
     new_replica_sets,
     old_pods,
@@ -44,6 +45,8 @@ def judge(snapshot: Snapshot) -> Verdict:
     wanted = deployment["spec"].get("replicas", 1)
     if not is_seen(deployment):
         return Progressing("the controller has not seen the change yet")
+    if not names_the_newest(snapshot):
+        return Progressing("the controller has not named the new revision yet")
     if failed := failure(snapshot):
         return failed
     all_new = status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0)

@@ -51,6 +51,16 @@ class Container:
         return self.restarts + (1 if self.state.get("terminated") else 0)
 
 
+def names_the_newest(snapshot: Snapshot) -> bool:
+    """Whether the Deployment's revision is the newest of its ReplicaSets'.
+
+    One that is used again, as by an undo, has its new number before the Deployment names it (the controller's
+    sync.go, getNewReplicaSet); until then the revision that is on its way out passes for the new one.
+    """
+    newest = max((_revision(replica_set) for replica_set in snapshot.replica_sets), default=0)
+    return _revision(snapshot.deployment) >= newest
+
+
 def new_replica_sets(snapshot: Snapshot) -> tuple[Object, ...]:
     """The ReplicaSet of the revision that is being rolled out; none before the controller has made it."""
     revision = snapshot.deployment["metadata"].get("annotations", {}).get(REVISION)
@@ -117,6 +127,10 @@ def _container(entry: Object, pod: Object, *, runs_once: bool) -> Container:
         memory_limit=str(limits[0].get("memory", "")) if limits else "",
         runs_once=runs_once,
     )
+
+
+def _revision(thing: Object) -> int:
+    return int(thing["metadata"].get("annotations", {}).get(REVISION, 0))
 
 
 def _new_owners(snapshot: Snapshot) -> set[str]:

@@ -1,5 +1,6 @@
 """Verdicts over snapshots shaped as a real API server gives them, with states that were measured there."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -133,6 +134,14 @@ def test_a_change_the_controller_has_not_seen_is_never_done() -> None:
     seen = snapshot(all_new=True)
     newer = {**seen.deployment, "metadata": {"generation": 3, "annotations": REVISION}}
     assert judge(Snapshot(newer)) == Progressing("the controller has not seen the change yet")
+
+
+def test_a_bad_revisions_pods_are_not_judged_while_an_older_replica_set_is_taken_up_again() -> None:
+    bad = snapshot(pod(waiting("ErrImagePull", "not found")))
+    assert isinstance(judge(bad), Failed)
+    good = {"metadata": {"uid": "old", "annotations": {"deployment.kubernetes.io/revision": "10"}}}
+    undone = replace(bad, replica_sets=(good, bad.replica_sets[1]))
+    assert judge(undone) == Progressing("the controller has not named the new revision yet")
 
 
 @pytest.mark.parametrize(
