@@ -14,6 +14,9 @@ from flows.services.replicas import Asking, every_answer, every_version, restart
 NOTICEABLE = 250.0
 """Milliseconds that a slower median must at least add: less is the machines' noise, or nobody's trouble."""
 
+AGAIN = 2
+"""How often a proof begins anew because replicas have gone: a node that is drained takes its all at once."""
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -68,7 +71,7 @@ def measure(edge: Edge, manifest: Manifest, rounds: int) -> Latency:
 
 def prove(
     edge: Edge,
-    pods: tuple[str, ...],
+    replicas: Callable[[], Mapping[str, bool]],
     capsule: str,
     manifest: Manifest,
     *,
@@ -78,17 +81,38 @@ def prove(
     alive: Callable[[], None],
     restarts: Callable[[], Mapping[str, int]] = dict,
 ) -> Proof:
-    """Every one of `pods` answers with this capsule, nobody with another, and each example right and in time.
+    """Every replica answers with this capsule, nobody with another, and each example right and in time.
 
-    `ProofFailed` names who answered wrong, or was never reached, and whose fault it is. A pod that is not
-    among `pods` is an old replica that is on its way out, which may take until the deadline. The median may
-    be `slower_than` times the outgoing release's. `alive` is called before each request, and may raise.
-    `restarts` counts each pod's: one that restarts under the requests is the image's fault, also where the
-    load balancer says no more than that nobody is there.
+    `ProofFailed` names who answered wrong, or was never reached, and whose fault it is. `replicas` says which
+    pods there are now, and of each whether it gets requests: where one that was asked has gone, as with its
+    node, those that are there now are asked. Any other is an old replica that is on its way out, which may
+    take until the deadline. The median may be `slower_than` times the outgoing release's. `alive` is called
+    before each request, and may raise. `restarts` counts each pod's: one that restarts under the requests is
+    the image's fault, also where the load balancer says no more than that nobody is there.
     """
+    settle = restarted_since(restarts)
+    pods = frozenset(replicas())
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            found = _seen(Asking(edge, pods, alive, settle), capsule, manifest, outgoing, say)
+            _require_as_quick(edge, found, slower_than)
+        except ProofFailed as failure:
+            now = replicas()
+            gone = sorted(pods - now.keys())
+            if not gone or failure.pod in now or tries > AGAIN:
+                raise
+            say(f"{', '.join(gone)} went while they were asked, so those that are there now are. {failure}")
+            pods = frozenset(pod for pod, ready in now.items() if ready or pod in pods) or frozenset(now)
+        else:
+            return found
+
+
+def _seen(asking: Asking, capsule: str, manifest: Manifest, outgoing: Latency | None, say: Say) -> Proof:
+    edge, pods = asking.edge, asking.pods
     if not pods:
         raise ProofFailed(f"There is no replica to ask at {edge.url}.", fault="infrastructure")
-    asking = Asking(edge, frozenset(pods), alive, restarted_since(restarts))
     requests = every_version(asking, capsule)
     say(f"All {len(pods)} replicas answered at {edge.url} with {capsule[:12]}, in {requests} requests.")
     times: list[float] = []
@@ -98,7 +122,6 @@ def prove(
         times += took
     proof = Proof(requests, len(manifest.examples), Latency.of(times), outgoing)
     say(f"Proven at {edge.url}: {proof}.")
-    _require_as_quick(edge, proof, slower_than)
     return proof
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flows.core.errors import ClusterUnavailable, RolloutFailed
 from flows.core.rollout import Done, Failed, Object, Progressing, Snapshot, judge, new_pods
-from flows.core.rollout_snapshot import events_about, new_replica_sets
+from flows.core.rollout_snapshot import events_about, is_ready, new_replica_sets
 from flows.services.cluster import Cluster
 from flows.services.command import LAST_LINES, Say
 
@@ -95,6 +95,11 @@ def explain(cluster: Cluster, snapshot: Snapshot) -> str:
 def new_pod_names(cluster: Cluster) -> tuple[str, ...]:
     """Names of the newest revision's pods."""
     return tuple(pod["metadata"]["name"] for pod in new_pods(take(cluster)))
+
+
+def replicas(cluster: Cluster) -> dict[str, bool]:
+    """Of each of the newest revision's pods, whether it gets requests."""
+    return {pod["metadata"]["name"]: is_ready(pod) for pod in new_pods(take(cluster))}
 
 
 def restarts(cluster: Cluster) -> dict[str, int]:

@@ -160,7 +160,7 @@ def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None)
     cluster = run.cluster(here.environment)
     return proof.prove(
         run.edge(here.environment),
-        rollout_watch.new_pod_names(cluster),
+        lambda: rollout_watch.replicas(cluster),
         record.capsule,
         run.model_manifest(record.image, record.capsule),
         outgoing=outgoing,

@@ -1,7 +1,8 @@
 """The proof, of replicas of the real application behind a load balancer and a real DNS server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,24 @@ def third(request: pytest.FixtureRequest, servers: Mapping[str, Server], balance
     return pod
 
 
+def ready(*pods: str) -> Callable[[], Mapping[str, bool]]:
+    """That these pods get requests, at each look."""
+    return lambda: dict.fromkeys(pods, True)
+
+
 def prove(edge: Edge, manifest: Manifest, *pods: str, outgoing: Latency | None = None) -> Proof:
+    return proof_of(edge, manifest, ready(*(pods or PODS)), outgoing)
+
+
+def proof_of(
+    edge: Edge,
+    manifest: Manifest,
+    there: Callable[[], Mapping[str, bool]],
+    outgoing: Latency | None = None,
+) -> Proof:
     return proof.prove(
         edge,
-        pods or PODS,
+        there,
         CAPSULE,
         manifest,
         outgoing=outgoing,
@@ -175,7 +190,7 @@ def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_n
     with pytest.raises(ProofFailed, match="app-2 restarted while it was asked") as raised:
         proof.prove(
             edge,
-            PODS,
+            ready(*PODS),
             CAPSULE,
             digits,
             outgoing=None,
@@ -212,6 +227,53 @@ def test_a_ready_replica_that_is_never_reached_is_named_and_no_images_fault(
     assert raised.value.fault == "infrastructure"
 
 
+def looks(*there: Mapping[str, bool]) -> Callable[[], Mapping[str, bool]]:
+    """Each look in turn, and the last one from then on."""
+    coming = iter(there)
+    return lambda: next(coming, there[-1])
+
+
+ALL = dict.fromkeys(PODS, True)
+LEFT = {"app-1": True, "app-2": True}
+
+
+@pytest.mark.parametrize("comes", [{}, {"app-4": False}], ids=["scaled down", "its successor not ready"])
+def test_a_replica_that_has_gone_meanwhile_is_not_waited_for(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest, comes: dict[str, bool]
+) -> None:
+    del balancer.backends[2]
+    assert proof_of(edge, digits, looks(ALL, LEFT | comes)).examples == len(digits.examples)
+
+
+@pytest.mark.parametrize("third", ["slow", "wrong"], indirect=True)
+def test_the_successor_of_a_replica_that_has_gone_is_asked_in_its_place(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest, third: str
+) -> None:
+    there = looks(ALL, LEFT | {third: True})
+    if third == "slow":
+        assert proof_of(edge, digits, there).latency.slowest > 300
+        return
+    with pytest.raises(ProofFailed, match=r"wrong answers the model's examples wrong") as raised:
+        proof_of(edge, digits, there)
+    assert raised.value.fault == "image"
+
+
+def test_a_replica_that_answers_wrong_is_told_though_another_one_has_gone(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[:] = [servers[pod].port for pod in ("app-1", "wrong")]
+    three = {"app-1": True, "wrong": True}
+    with pytest.raises(ProofFailed, match=r"wrong answers the model's examples wrong"):
+        proof_of(edge, digits, looks(three | {"app-2": True}, three))
+
+
+def test_a_proof_does_not_begin_anew_for_ever(balancer: LoadBalancer, edge: Edge, digits: Manifest) -> None:
+    balancer.close()
+    others = ({f"app-{number}": True} for number in count())
+    with pytest.raises(ProofFailed, match="app-2 never answered"):
+        proof_of(edge, digits, lambda: next(others))
+
+
 def test_an_edge_that_is_down_is_no_images_fault(
     balancer: LoadBalancer, edge: Edge, digits: Manifest
 ) -> None:
@@ -231,7 +293,9 @@ def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
             balancer.close()
 
     with pytest.raises(ProofFailed, match=r"did not answer 3\.png .*can't be reached") as raised:
-        proof.prove(edge, PODS, CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=goes_down)
+        proof.prove(
+            edge, ready(*PODS), CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=goes_down
+        )
     assert raised.value.fault == "infrastructure"
 
 
@@ -275,4 +339,4 @@ def test_whoever_lost_the_right_to_go_on_stops_between_requests(edge: Edge, digi
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        proof.prove(edge, PODS, CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=lost)
+        proof.prove(edge, ready(*PODS), CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=lost)
