@@ -35,7 +35,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Live:
-    """What an environment runs now, as its Deployment says; `settled` when its last rollout ended well."""
+    """What an environment runs now, as its Deployment says.
+
+    `settled` when its last rollout ended well, whatever became of a replica since; `whole` while all of them
+    are ready, and no others are there.
+    """
 
     image: Image
     capsule: str
@@ -44,6 +48,7 @@ class Live:
     manifests: str
     replicas: int
     settled: bool
+    whole: bool
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from flows.core.rollout_faults import SECRET_NOT_THERE_YET, Failed, failure, ref
 from flows.core.rollout_snapshot import (
     Object,
     Snapshot,
+    conditions,
     containers,
     events_about,
     is_ending,
@@ -17,7 +18,21 @@ from flows.core.rollout_snapshot import (
     old_pods,
 )
 
-__all__ = ["Done", "Failed", "Object", "Progressing", "Snapshot", "Verdict", "is_seen", "judge", "new_pods"]
+__all__ = [
+    "Done",
+    "Failed",
+    "Object",
+    "Progressing",
+    "Snapshot",
+    "Verdict",
+    "ended_well",
+    "is_seen",
+    "judge",
+    "new_pods",
+]
+
+COMPLETE = "NewReplicaSetAvailable"
+"""Why a Deployment has the condition Progressing once all replicas of its newest revision were available."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,21 @@ def is_seen(deployment: Object) -> bool:
     """Whether the controller has seen the Deployment as it is, so that its status speaks of that."""
     seen = deployment.get("status", {}).get("observedGeneration", 0)
     return bool(seen >= deployment["metadata"].get("generation", 0))
+
+
+def ended_well(deployment: Object) -> bool:
+    """Whether all replicas of the newest revision were available once, and none of another is left.
+
+    The controller remembers that as a condition until it rolls out another revision: neither pods that go,
+    nor an autoscaler, an annotation or its own restart change it (progress.go, syncRolloutStatus). Where it
+    uses a ReplicaSet again, the condition stays until that has pods, but till then others have them. Without
+    a progressDeadlineSeconds nothing is remembered.
+    """
+    status = deployment.get("status", {})
+    was_complete = any(
+        c["type"] == "Progressing" and c.get("reason") == COMPLETE for c in conditions(deployment)
+    )
+    return is_seen(deployment) and was_complete and status.get("updatedReplicas") == status.get("replicas")
 
 
 def _missing(pods: tuple[Object, ...], wanted: int) -> list[str]:

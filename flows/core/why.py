@@ -71,5 +71,7 @@ def _spoiled(recorded: Record, live: Live | None) -> list[str]:
     if live.image.digest != recorded.image.digest:
         return [*lines, f"Somebody changed it by hand: the cluster runs {live.image}."]
     if not live.settled:
-        lines.append("Its replicas are not all ready, or not all of its last rollout.")
+        lines.append("Its last rollout has not ended well.")
+    elif not live.whole:
+        lines.append("Its replicas are not all ready at the moment.")
     return lines

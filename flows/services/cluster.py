@@ -21,7 +21,7 @@ from flows.core.errors import (
 )
 from flows.core.image import Image
 from flows.core.release import Live
-from flows.core.rollout import Done, Object, Snapshot, is_seen, judge
+from flows.core.rollout import Done, Object, Snapshot, ended_well, is_seen, judge
 from flows.services.command import Say, silent
 from flows.services.kubectl import Kubectl
 from flows.services.kubernetes_api import FIELD_MANAGER, KubernetesApi, not_prepared
@@ -125,6 +125,7 @@ class Cluster:
             return None
         notes = deployment["metadata"].get("annotations", {})
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        whole = isinstance(judge(self.snapshot(deployment)), Done)
         repository, _, digest = image.partition("@")
         return Live(
             image=Image(repository, digest),
@@ -133,7 +134,8 @@ class Cluster:
             model=notes.get(ANNOTATION + "model", ""),
             manifests=notes.get(ANNOTATION + "manifests", ""),
             replicas=deployment["spec"].get("replicas", 1),
-            settled=isinstance(judge(self.snapshot(deployment)), Done),
+            settled=whole or ended_well(deployment),
+            whole=whole,
         )
 
     def snapshot(self, deployment: Object) -> Snapshot:

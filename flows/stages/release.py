@@ -9,7 +9,7 @@ from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
 from flows.core.notes import Hold, Mark
 from flows.core.record import Record, Verdict
 from flows.core.release import Situation, Upstream, hold_lifted
-from flows.core.rollout import Done, judge
+from flows.core.rollout import Done
 from flows.run import Run
 from flows.services import proof, rollout_watch, soak
 from flows.services.lease import Held
@@ -21,6 +21,9 @@ from flows.stages.candidates import Plan
 
 ROUNDS = 3
 """How often the outgoing release is asked each of the model's examples, to compare its answer times."""
+
+WHOLE_WITHIN = 60.0
+"""Seconds for a replica to get ready that is just being replaced, or that an autoscaler adds."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +175,16 @@ def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None)
 
 
 def verify(run: Run, here: Turn, record: Record) -> Proof:
-    """The same of what is live at any time; `RolloutFailed` where its replicas are not all ready."""
-    verdict = judge(rollout_watch.take(run.cluster(here.environment)))
-    if not isinstance(verdict, Done):
-        raise RolloutFailed(f"{record} is not whole: {verdict}.", "See the pods of the Deployment.")
+    """The same of what is live at any time; `RolloutFailed` where its replicas are not all ready in time."""
+    try:
+        rollout_watch.watch(run.cluster(here.environment), WHOLE_WITHIN, run.say, here.held.check)
+    except RolloutFailed as failed:
+        raise RolloutFailed(
+            f"{record} is not whole: {failed.happened}",
+            "See the pods of the Deployment.",
+            details=failed.details,
+            fault=failed.fault,
+        ) from None
     return prove(run, here, record)
 
 

@@ -58,6 +58,8 @@ def released(number: int = 1, letter: str = "a", days: int = 0, **changes: objec
     return Record(**{**values, **changes})  # type: ignore[arg-type]  # a table's columns have many types
 
 
-def deployed(letter: str = "a", manifests: str = "m", *, settled: bool = True) -> Live:
+def deployed(letter: str = "a", manifests: str = "m", *, settled: bool = True, whole: bool = True) -> Live:
     """What the Deployment of such a release says."""
-    return Live(image(letter), letter * 64, letter * 40, "", manifests, replicas=3, settled=settled)
+    return Live(
+        image(letter), letter * 64, letter * 40, "", manifests, replicas=3, settled=settled, whole=whole
+    )

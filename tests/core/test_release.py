@@ -59,9 +59,14 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
         Situation(deployed("b", "before"), (released(4, "b", 1),)),
         Release("the manifests changed"),
     ),
-    "live, but not whole": (
+    "live already, a replica short": (
         ASKED,
-        Situation(deployed("b", settled=False), (released(4, "b", 1),)),
+        Situation(deployed("b", whole=False), (released(4, "b", 1),)),
+        Skip(f"{WANTED} is live already, as release 4"),
+    ),
+    "live, but its rollout never ended well": (
+        ASKED,
+        Situation(deployed("b", settled=False, whole=False), (released(4, "b", 1),)),
         Release("its last rollout has not ended well"),
     ),
     "somebody changed the image by hand": (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.core.rollout import Done, Failed, Progressing, Snapshot, judge, new_pods
+from flows.core.rollout import Done, Failed, Progressing, Snapshot, ended_well, judge, new_pods
 from flows.core.rollout_faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN
 
 Json = dict[str, Any]
@@ -412,3 +412,37 @@ def test_a_crashing_pod_of_the_old_revision_is_not_the_new_ones_fault() -> None:
     old = pod(waiting("CrashLoopBackOff"), owner="old", last=ended(1), restarts=5)
     assert isinstance(judge(snapshot(old)), Progressing)
     assert new_pods(snapshot(old)) == ()
+
+
+COMPLETE = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+UNDER_WAY = COMPLETE | {"reason": "ReplicaSetUpdated"}
+LATE = COMPLETE | {"status": "False", "reason": "ProgressDeadlineExceeded"}
+AVAILABLE = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+
+
+@pytest.mark.parametrize(
+    ("status", "well"),
+    [
+        ({"replicas": 2, "updatedReplicas": 2, "conditions": [AVAILABLE, COMPLETE]}, True),
+        ({"replicas": 2, "updatedReplicas": 2, "unavailableReplicas": 1, "conditions": [COMPLETE]}, True),
+        ({"conditions": [COMPLETE]}, True),
+        ({"replicas": 2, "updatedReplicas": 2, "conditions": [AVAILABLE, UNDER_WAY]}, False),
+        ({"replicas": 2, "updatedReplicas": 2, "conditions": [LATE]}, False),
+        ({"replicas": 2, "conditions": [COMPLETE]}, False),
+        ({"replicas": 2, "updatedReplicas": 2, "conditions": [COMPLETE], "observedGeneration": 1}, False),
+        ({"replicas": 2, "updatedReplicas": 2}, False),
+    ],
+    ids=[
+        "all available",
+        "one has gone since",
+        "of no replicas",
+        "under way",
+        "not in time",
+        "a ReplicaSet is just being used again",
+        "not seen yet",
+        "nothing is remembered",
+    ],
+)
+def test_a_rollout_that_ended_well_stays_so_until_the_next_one(status: Json, well: bool) -> None:
+    deployment = {"metadata": {"generation": 2}, "status": {"observedGeneration": 2, **status}}
+    assert ended_well(deployment) is well

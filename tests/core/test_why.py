@@ -76,7 +76,11 @@ LIVE_CASES: dict[str, tuple[Standing, str]] = {
     ),
     "somebody else's": (here(NOTHING_NEW, Situation(deployed())), "which was not released by this pipeline"),
     "changed by hand": (here(NOTHING_NEW, Situation(deployed("c"), (A,))), "Somebody changed it by hand"),
-    "not whole": (here(NOTHING_NEW, Situation(deployed(settled=False), (A,))), "not all ready"),
+    "not settled": (
+        here(NOTHING_NEW, Situation(deployed(settled=False, whole=False), (A,))),
+        "Its last rollout has not ended well.",
+    ),
+    "not whole": (here(NOTHING_NEW, Situation(deployed(whole=False), (A,))), "not all ready at the moment"),
     "deleted": (here(NOTHING_NEW, Situation(None, (A,))), "Its Deployment is gone"),
     "in doubt": (
         here(NOTHING_NEW, Situation(deployed(), (replace(A, doubt="answers wrong"),))),

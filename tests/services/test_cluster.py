@@ -12,7 +12,8 @@ from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.registry import RegistryAccess, push_base
 from flows.core.errors import ManifestsRejected
-from flows.core.rollout import Done, judge
+from flows.core.release import Live
+from flows.core.rollout import Done, ended_well, is_seen, judge
 from flows.services import lease
 from flows.services.cluster import FENCE
 from flows.services.command import silent
@@ -162,6 +163,42 @@ def test_a_run_waits_until_the_controller_has_seen_its_stamp(
         stamped.result()
         assert is_settled()
     assert said == ["Waiting for the controller, which has not seen web as it is now."]
+
+
+def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
+    namespace: Namespace, registry: RegistryAccess
+) -> None:
+    client, account = connect(), namespace.account
+    image = push_base(client, images.ensure(client, images.BASE, print), registry, print)
+    first, second = deployment(2, image), deployment(2, image)
+    second["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "SECOND", "value": "yes"}]
+
+    def live() -> Live:
+        found = account.live()
+        assert found
+        return found
+
+    def is_whole() -> bool:
+        found = account.found()
+        assert found
+        if ended_well(found):
+            assert found["status"]["updatedReplicas"] == found["status"]["availableReplicas"] == 2
+        return live().whole
+
+    with lease.hold(account, "run", 0, silent) as held:
+        for wanted in (first, second, first):  # the last one uses the first one's ReplicaSet again
+            account.apply([wanted], held.fence, silent)
+            wait_until(is_whole, 60, "The pods are not ready")
+            assert live().settled
+        namespace.kubectl("create", "quota", "no-more", "--hard=pods=2")
+        namespace.kubectl("scale", "deployment/web", "--replicas=3")
+        wait_until(lambda: live().settled, 30, "The controller has not seen the third replica")
+        assert not live().whole
+        namespace.kubectl("delete", "pods", "--all")
+        assert live().settled
+        account.apply([deployment(2)], held.fence, silent)
+        wait_until(lambda: is_seen(account.found() or {}), 30, "The controller has not seen the new image")
+        assert not live().settled
 
 
 def test_the_services_addresses_are_those_that_it_reports(namespace: Namespace) -> None:
