@@ -6,11 +6,11 @@ presumed dead can't write over its successor.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flows.core.errors import (
     ChangedMeanwhile,
@@ -24,7 +24,9 @@ from flows.core.release import Live
 from flows.core.rollout import Done, Object, Snapshot, ended_well, is_seen, judge
 from flows.services.command import Say, silent
 from flows.services.kubectl import Kubectl
-from flows.services.kubernetes_api import FIELD_MANAGER, KubernetesApi, not_prepared
+from flows.services.kubernetes_api import FIELD_MANAGER, LEASE, KubernetesApi, not_prepared
+
+T = TypeVar("T")
 
 ANNOTATION = "slipway.dev/"
 FENCE = f"{ANNOTATION}fence"
@@ -35,7 +37,7 @@ LOG_IS_GONE = "unable to retrieve container logs"
 """A kubelet answers so, as if it were a log line, when it has removed the container already."""
 
 HEARS_WITHIN = 5.0
-"""Seconds: the admission policy reads the Lease from a cache."""
+"""Seconds: the admission policy reads the Lease from a cache, each API server from its own."""
 
 SEEN_WITHIN = 30.0
 """Seconds: longer than another controller takes to be elected where the one before is gone."""
@@ -55,7 +57,7 @@ class Cluster:
 
     `deployment` is the name of the app's Deployment; `program` kubectl, 1.27 or newer. A `fence` is
     `<holder>/<number>`, as the Lease has them. Every call may raise `ClusterUnavailable`, which is worth
-    another try; what writes raises `FenceLost` once another run has taken over.
+    another try; what writes raises `FenceLost` once another run has taken over, and not before (`let_in`).
     """
 
     kubeconfig: Path | None
@@ -101,18 +103,30 @@ class Cluster:
         )
 
     def await_fence(self, fence: str) -> None:
-        """Return when the server lets this fence in: it hears of a new holder a moment later. `FenceLost` if
-        it does not."""
+        """Return when the server lets this fence in: it hears of a new holder a moment later. Errors as of
+        `let_in`."""
+        self.let_in(fence, lambda: self._try_write(fence))
+
+    def let_in(self, fence: str, write: Callable[[], T]) -> T:
+        """What `write` gives, which writes under this fence, however often the server has to be asked.
+
+        A refusal is final, `FenceLost`, once the fence is no longer the Lease's. Till then it comes of an API
+        server, of which there may be several, that has not heard yet: `ClusterUnavailable` if it stays so.
+        """
         deadline = time.monotonic() + HEARS_WITHIN
         while True:
             try:
-                self._try_write(fence)
-            except FenceLost:
-                if time.monotonic() > deadline:
+                return write()
+            except FenceLost as refused:
+                if not self._is_held(fence):
                     raise
-                time.sleep(0.05)
-            else:
-                return
+                if time.monotonic() > deadline:
+                    raise ClusterUnavailable(
+                        f"This run has the Lease of {self.namespace}, but what it writes was refused for "
+                        f"{HEARS_WITHIN:g} s: {refused.details}.",
+                        "See whether all API servers of the cluster hear of changes.",
+                    ) from None
+            time.sleep(0.05)
 
     def found(self) -> Object | None:
         """The app's Deployment, or None."""
@@ -170,7 +184,7 @@ class Cluster:
 
     def check(self, objects: Sequence[Object], fence: str) -> None:
         """Raise what `apply` would, and apply nothing."""
-        self.kubectl.apply(self._fenced(objects, fence), DRY_RUN, silent)
+        self._apply(self._fenced(objects, fence), fence, DRY_RUN, silent)
 
     def apply(self, objects: Sequence[Object], fence: str, say: Say, *, by_force: bool = False) -> None:
         """Apply all objects, or none where the server would refuse one of them: `ManifestsRejected`.
@@ -180,8 +194,8 @@ class Cluster:
         """
         wanted = self._fenced(objects, fence)
         options = ("--force-conflicts",) if by_force else ()
-        self.kubectl.apply(wanted, (*options, *DRY_RUN), silent)
-        self.kubectl.apply(wanted, options, say)
+        self._apply(wanted, fence, (*options, *DRY_RUN), silent)
+        self._apply(wanted, fence, options, say)
 
     def stamp(self, objects: Sequence[Object], fence: str, say: Say) -> None:
         """Mark those of the objects that exist as this holder's: what a run before read of them is stale."""
@@ -199,6 +213,16 @@ class Cluster:
     def path(self, group: str, plural: str, name: str = "") -> str:
         """Of all objects of a kind in this namespace, or of one; `group` with its version, as api/v1."""
         return f"/{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def _apply(self, objects: Sequence[Object], fence: str, options: tuple[str, ...], say: Say) -> None:
+        self.let_in(fence, lambda: self.kubectl.apply(objects, options, say))
+
+    def _is_held(self, fence: str) -> bool:
+        """Whether the Lease has this fence now; what is read is never from a cache."""
+        lease = self.api.get(self.path("apis/coordination.k8s.io/v1", "leases", LEASE))
+        spec = lease["spec"] if lease else {}
+        holder = spec.get("holderIdentity")
+        return bool(holder) and fence == f"{holder}/{spec.get('leaseTransitions', 0)}"
 
     def _try_write(self, fence: str) -> None:
         """Nothing is written; `FenceLost` where it would not be let in."""
@@ -244,7 +268,7 @@ class Cluster:
         found = self.api.get(path)
         if found is None or found["metadata"].get("annotations", {}).get(FENCE) == fence:
             return found
-        return self.api.merge(path, {"metadata": {"annotations": {FENCE: fence}}})
+        return self.let_in(fence, lambda: self.api.merge(path, {"metadata": {"annotations": {FENCE: fence}}}))
 
     def _delete(self, item: Object, fence: str) -> bool:
         for _ in range(DELETE_TRIES):
@@ -252,7 +276,7 @@ class Cluster:
             if found is None:
                 return False
             try:
-                return self.api.delete(self._path_of(item), found)
+                return self.let_in(fence, partial(self.api.delete, self._path_of(item), found))
             except ChangedMeanwhile:
                 continue
         raise ClusterUnavailable(

@@ -33,6 +33,9 @@ FIELD_MANAGER = "slipway"
 CALL_TIMEOUT = (5, 10)
 """Seconds to connect, and to wait for an answer."""
 
+LEASE = "slipway-release"
+"""The Lease that is the lock of an environment, in its namespace."""
+
 FENCE_POLICY = "slipway-fence-"
 """What the name of the admission policy begins with that refuses a run which lost its Lease."""
 

@@ -23,9 +23,9 @@ from flows.core.errors import (
 )
 from flows.services.cluster import Cluster
 from flows.services.command import Say
-from flows.services.kubernetes_api import not_prepared
+from flows.services.kubernetes_api import LEASE, not_prepared
 
-NAME = "slipway-release"
+NAME = LEASE
 DURATION = 15
 """Seconds for which a holder that is not heard of still has it."""
 

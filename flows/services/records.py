@@ -38,23 +38,7 @@ class Records:
         `RecordTaken` where the number belongs to another release, `ChangedMeanwhile` where somebody else
         was quicker.
         """
-        name = _name(record.number)
-        path = self.cluster.path("api/v1", "secrets", name)
-        found = self.cluster.api.get(path)
-        content = self._packed(record, fence)
-        if found is None:
-            self.cluster.api.create(self.cluster.path("api/v1", "secrets"), content)
-            return record
-        other = _unpacked(found)
-        if other.run != record.run:  # a retry after a lost answer finds its own
-            raise RecordTaken(
-                f"Number {record.number} in {self.cluster.namespace} is that of {other.content}, "
-                f"which run {other.run} released.",
-                "Start the release again: it takes the next number.",
-            )
-        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-        self.cluster.api.replace(path, {**content, "metadata": {**content["metadata"], **version}})
-        return record
+        return self.cluster.let_in(fence, lambda: self._write(record, fence))
 
     def prune(self, fence: str) -> None:
         """Delete the records that may go."""
@@ -78,8 +62,31 @@ class Records:
             "metadata": fenced({"name": NOTES, "labels": {APP: self.cluster.deployment}}, fence),
             "data": {"notes": json.dumps(notes.to_json())},
         }
-        if self.cluster.api.replace(path, content) is None:
-            self.cluster.api.create(self.cluster.path("api/v1", "configmaps"), content)
+
+        def put() -> None:
+            if self.cluster.api.replace(path, content) is None:
+                self.cluster.api.create(self.cluster.path("api/v1", "configmaps"), content)
+
+        self.cluster.let_in(fence, put)
+
+    def _write(self, record: Record, fence: str) -> Record:
+        name = _name(record.number)
+        path = self.cluster.path("api/v1", "secrets", name)
+        found = self.cluster.api.get(path)
+        content = self._packed(record, fence)
+        if found is None:
+            self.cluster.api.create(self.cluster.path("api/v1", "secrets"), content)
+            return record
+        other = _unpacked(found)
+        if other.run != record.run:  # a retry after a lost answer finds its own
+            raise RecordTaken(
+                f"Number {record.number} in {self.cluster.namespace} is that of {other.content}, "
+                f"which run {other.run} released.",
+                "Start the release again: it takes the next number.",
+            )
+        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        self.cluster.api.replace(path, {**content, "metadata": {**content["metadata"], **version}})
+        return record
 
     def _packed(self, record: Record, fence: str) -> dict[str, Any]:
         labels = {
