@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ Say = Callable[[str], object]
 """Takes one line for the run's log."""
 
 LAST_LINES = 50
+GRACE = 3.0
+"""Seconds that a program gets to end by itself: git removes its lock files then."""
+
 NOT_INSTALLED = 127
 """The exit status of a program that is not there, as shells have it."""
 
@@ -92,17 +96,29 @@ def run(command: Command, say: Say, *, output: Say | None = None) -> str:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """End the process and all it started; nothing where it has ended and left nobody."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
+    """End the process and all it started, by force after `GRACE`; nothing where it has left nobody."""
+    if not _signalled(process, signal.SIGTERM):
         return
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    finally:
+        _signalled(process, signal.SIGKILL)
 
 
 def end_all() -> None:
     """End what other threads of this run still have running; for a run that is being cancelled."""
     for process in tuple(_running):
         end(process)
+
+
+def _signalled(process: subprocess.Popen[str], what: signal.Signals) -> bool:
+    """Whether there was anybody left to get the signal, of the process and all it started."""
+    try:
+        os.killpg(process.pid, what)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _started(command: Command) -> subprocess.Popen[str]:

@@ -4,6 +4,7 @@ import base64
 import fcntl
 import hashlib
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from flows.services.disk import older_than
 HEAD = "refs/slipway/HEAD"
 REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD*:{HEAD}*")
 """HEAD as a pattern, since it need not name a branch that there is; git wants what is named in full."""
+FETCH = ("--quiet", "--prune", "--no-write-fetch-head")
 
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
 LAYOUT = ("%H", "%an", "%cI", "%s")
@@ -48,7 +50,8 @@ UNREACHABLE = ("Could not resolve", "Failed to connect", "Connection", "timed ou
 class Repository:
     """A git repository by URL or path, mirrored in `cache` so that a run fetches only what is new.
 
-    The mirror is a cache and nothing more: it is made again where it is missing. `token` is for private URLs.
+    The mirror is a cache and nothing more: it is made again where it is missing, or where git can do nothing
+    with it. `token` is for private URLs.
     """
 
     url: str
@@ -65,16 +68,33 @@ class Repository:
         """Bring the mirror up to date: all branches and tags, and the remote's HEAD if it names any.
 
         `SourceUnavailable` where the remote can't be reached, `CredentialsRefused` where it says no,
-        `RefNotFound` where there is no repository.
+        `RefNotFound` where there is no repository, and `CommandFailed` where it is neither of these, nor the
+        mirror: a git that was cut off, as by a power loss, leaves lock files and halves of files in there.
         """
         with self._alone():
-            if not (self.mirror / "HEAD").exists():
-                self._git("init", "--quiet", "--bare", str(self.mirror), folder=self.cache)
             try:
-                how = ("--quiet", "--prune", "--no-write-fetch-head")
-                self._git("fetch", *how, self.url, *REFSPECS, say=say)
+                self._fetch_into(self.mirror, say)
             except CommandFailed as failure:
-                raise explained(self.url, failure) from None
+                say(f"The mirror of {self.url} is made anew, as it may be at fault: {failure.details}")
+                self._make_anew(say)
+
+    def _fetch_into(self, mirror: Path, say: Say) -> None:
+        if not (mirror / "HEAD").exists():
+            self._git("init", "--quiet", "--bare", str(mirror), folder=self.cache)
+        try:
+            self._git("fetch", *FETCH, self.url, *REFSPECS, folder=mirror, say=say)
+        except CommandFailed as failure:
+            raise explained(self.url, failure) from None
+
+    def _make_anew(self, say: Say) -> None:
+        """Put a new mirror in the place of the old one, once it is whole: other runs may be reading there."""
+        new, old = self.mirror.with_suffix(".new"), self.mirror.with_suffix(".old")
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+        self._fetch_into(new, say)
+        self.mirror.rename(old)
+        new.rename(self.mirror)
+        shutil.rmtree(old)
 
     def heads(self) -> dict[str, str]:
         """Every branch of the remote and its newest commit, as the remote says now; raises as `fetch`."""
@@ -177,14 +197,17 @@ class Repository:
 
     def _git(self, *arguments: str, folder: Path | None = None, say: Say = silent) -> str:
         environment = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
+        # where the mirror is damaged, git would take a repository around it for meant
+        environment |= {"GIT_CEILING_DIRECTORIES": str(self.cache)}
+        # by default an object may be empty after a power loss, which a fetch does not notice
+        configuration = {"core.fsync": "all"}
         if self.token:
             # Any user name will do beside a token, at GitHub as at Azure Repos.
             basic = base64.b64encode(f"slipway:{self.token}".encode()).decode()
-            environment |= {
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": f"http.{urljoin(self.url, '/')}.extraHeader",
-                "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-            }
+            configuration[f"http.{urljoin(self.url, '/')}.extraHeader"] = f"Authorization: Basic {basic}"
+        environment |= {"GIT_CONFIG_COUNT": str(len(configuration))}
+        for number, (key, value) in enumerate(configuration.items()):
+            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return run(
             Command(("git", *arguments), self.timeout, environment, folder or self.mirror), say, output=silent
         )

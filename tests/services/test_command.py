@@ -58,6 +58,28 @@ def test_a_time_out_ends_the_program_and_all_it_started(tmp_path: Path) -> None:
     assert _is_gone(int(pid_file.read_text()))
 
 
+def test_a_program_that_is_ended_may_put_things_in_order_before(tmp_path: Path) -> None:
+    lock = tmp_path / "main.lock"
+    lock.touch()
+    code = (
+        "import pathlib, signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path({str(lock)!r}).unlink()))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)"
+    )
+    with pytest.raises(CommandFailed, match="took longer than 2 s"):
+        run(python(code, timeout=2), silent)
+    assert not lock.exists()
+
+
+def test_a_program_that_does_not_want_to_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "GRACE", 0.1)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    with pytest.raises(CommandFailed, match="took longer than 2 s") as failure:
+        run(python(code, timeout=2), silent)
+    assert failure.value.status == -signal.SIGKILL
+
+
 def test_an_exception_in_the_caller_ends_the_program() -> None:
     pids: list[int] = []
 
@@ -87,7 +109,7 @@ def test_what_other_threads_run_can_be_ended_for_a_cancelled_run() -> None:
     while not failures:
         command.end_all()
         thread.join(0.05)
-    assert failures[0].status == -signal.SIGKILL
+    assert failures[0].status == -signal.SIGTERM
 
 
 def _is_gone(pid: int) -> bool:

@@ -1,7 +1,9 @@
 """Against real git repositories, and a real web server that wants credentials."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -86,6 +88,70 @@ def test_the_mirror_follows_new_commits_and_a_force_push(origin: Origin, reposit
     assert repository.resolve("main", "main").sha == third
     assert not repository.is_ancestor(second, "refs/heads/main")
     assert not repository.is_ancestor("", "refs/heads/main")
+
+
+def packed_refs_lock(mirror: Path) -> None:
+    (mirror / "packed-refs.lock").touch()
+
+
+def lock_of_main(mirror: Path) -> None:
+    (mirror / "refs" / "heads" / "main.lock").touch()
+
+
+def empty_ref(mirror: Path) -> None:
+    (mirror / "refs" / "heads" / "main").write_bytes(b"")
+
+
+def empty_head(mirror: Path) -> None:
+    (mirror / "HEAD").write_bytes(b"")
+
+
+def no_objects(mirror: Path) -> None:
+    shutil.rmtree(mirror / "objects")
+
+
+@pytest.mark.parametrize("harm", [lock_of_main, packed_refs_lock, empty_ref, empty_head, no_objects])
+def test_a_mirror_that_a_git_was_cut_off_in_is_made_anew(
+    origin: Origin, repository: Repository, harm: Callable[[Path], None]
+) -> None:
+    origin.commit("a", "1")
+    origin.git("branch", "old")
+    repository.fetch(silent)
+    harm(repository.mirror)
+    newest = origin.commit("a", "2")
+    origin.git("branch", "--delete", "--force", "old")
+    repository.fetch(silent)
+    assert repository.resolve("main", "main").sha == newest
+    repository.fetch(silent)
+    assert sorted(path.name for path in repository.cache.iterdir()) == [
+        repository.mirror.name,
+        f"{repository.mirror.name}.lock",
+    ]
+
+
+def test_a_repository_around_a_damaged_mirror_is_left_alone(origin: Origin, tmp_path: Path) -> None:
+    """As the checkout around its state folder."""
+    origin.commit("a", "1")
+    around = Origin(tmp_path / "around")
+    around.commit("a", "1")
+    around.git("branch", "ours")
+    repository = Repository(str(origin.folder), around.folder / "cache")
+    repository.fetch(silent)
+    empty_head(repository.mirror)
+    repository.fetch(silent)
+    assert around.git("branch", "--format=%(refname:short)").split() == ["main", "ours"]
+
+
+def test_a_mirror_stays_while_the_remote_is_away(origin: Origin, repository: Repository) -> None:
+    sha = origin.commit("a", "1")
+    repository.fetch(silent)
+    lock_of_main(repository.mirror)
+    moved = origin.folder.rename(origin.folder.with_name("moved"))
+    with pytest.raises(RefNotFound, match="no git repository at"):
+        repository.fetch(silent)
+    assert repository.resolve("main", "main").sha == sha
+    moved.rename(origin.folder)
+    repository.fetch(silent)
 
 
 def test_a_ref_that_does_not_exist_is_named(origin: Origin, repository: Repository) -> None:
