@@ -30,9 +30,19 @@ LATEST = "slipway-latest"
 BY_SCHEDULE = "auto-scheduled"
 """Tag that Prefect's scheduler gives its runs."""
 
+LEASE = 60
+"""Seconds for which a slot stays taken when its holder is killed, the least that Prefect takes; its server
+looks every 15 s for what has run out."""
+
 LOCK_TIMEOUT = 300
+"""Seconds to wait for a slot: longer than a lease, and than anybody who lives holds one."""
+
 ASK_FOR = 5
 """Seconds after which a slot is asked for anew: until then a cancelled process does not end."""
+
+LEFT_FREE = 2 * ASK_FOR
+"""Seconds between two turns of who takes a slot again and again: there is no queue, so whoever waits has to
+come upon a free one."""
 
 
 @contextmanager
@@ -51,7 +61,7 @@ def one_at_a_time(limit: str) -> Iterator[None]:
 
 def _took(limit: str, held: ExitStack) -> bool:
     try:
-        held.enter_context(concurrency(limit, timeout_seconds=ASK_FOR, strict=True))
+        held.enter_context(concurrency(limit, timeout_seconds=ASK_FOR, lease_duration=LEASE, strict=True))
     except AcquireConcurrencySlotTimeoutError:
         return False
     except ConcurrencySlotAcquisitionError as error:

@@ -1,6 +1,7 @@
 """Housekeeping: what nobody needs any more goes, and what was freed is told."""
 
 from contextlib import nullcontext
+from time import sleep
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -10,7 +11,7 @@ from flows import tasks
 from flows.core.errors import SlipwayError, combined
 from flows.core.housekeeping import Freed
 from flows.failures import failures_told
-from flows.flow_run import LATEST, one_at_a_time, reported_run
+from flows.flow_run import LATEST, LEFT_FREE, one_at_a_time, reported_run
 from flows.run import Run
 
 
@@ -62,7 +63,12 @@ def engine(run: Run, dry_run: bool) -> list[Freed]:
 
 
 def registry(run: Run, dry_run: bool) -> list[Freed]:
-    """Images in the registry; they go while nobody moves `latest` to one of them."""
-    stock = tasks.take_stock(run)
-    with nullcontext() if dry_run else one_at_a_time(LATEST):
-        return [tasks.sweep_registry(run, stock, dry_run=dry_run)]
+    """Images in the registry, some at a time; they go while nobody moves `latest` to one of them."""
+    freed, stock = Freed("tags in the registry", 0), tasks.take_stock(run)
+    while True:
+        with nullcontext() if dry_run else one_at_a_time(LATEST):
+            swept = tasks.sweep_registry(run, stock, dry_run=dry_run)
+        freed, stock = freed + swept.freed, swept.left
+        if not swept.more:
+            return [freed]
+        sleep(LEFT_FREE)

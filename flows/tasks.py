@@ -108,5 +108,5 @@ sweep_machine    = _task(housekeeping.sweep_machine, "sweep machine",           
 sweep_memories   = _task(housekeeping.sweep_passed_tests, "sweep memories", tries=2, timeout=30 * MINUTE)
 sweep_engine     = _task(housekeeping.sweep_engine, "sweep engine",      tries=2, timeout=30 * MINUTE)
 take_stock       = _task(housekeeping.take_stock,  "take stock",        tries=2, timeout=60 * MINUTE)
-sweep_registry   = _task(housekeeping.sweep_registry, "sweep registry",  tries=2, timeout=60 * MINUTE)
+sweep_registry   = _task(housekeeping.sweep_registry, "sweep registry",  tries=2, timeout=4 * MINUTE)
 # fmt: on

@@ -56,6 +56,10 @@ class Freed:
         freed = "" if self.size is None or not self.count else f", {self.size / 1e6:.1f} MB"
         return f"{self.count}{freed}"
 
+    def __add__(self, more: "Freed") -> "Freed":
+        sizes = (self.size, more.size)
+        return Freed(self.what, self.count + more.count, None if None in sizes else sum(filter(None, sizes)))
+
 
 def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, newest: int) -> list[Tagged]:
     """The tags whose manifests may be deleted: images built before that time, with what is attached to them.
@@ -74,6 +78,13 @@ def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, 
     going |= {f"{tag}{ATTACHED}" for tag in going}
     staying = {one.digest for one in tags if one.tag not in going}
     return [one for one in tags if one.digest not in staying]
+
+
+def first_images(going: Sequence[Tagged], most: int) -> list[Tagged]:
+    """Those that can go with the first `most` images: what several share goes with the last of them."""
+    later = set([one.tag for one in going if CAPSULE.fullmatch(one.tag)][most:])
+    needed = {one.digest for one in going if one.tag.removesuffix(ATTACHED) in later}
+    return [one for one in going if one.digest not in needed]
 
 
 def removable_names(

@@ -3,14 +3,14 @@
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from flows import old_runs
 from flows.core.errors import ImageNotFound, PermanentError, SlipwayError
-from flows.core.housekeeping import Freed, Named, Tagged, removable_manifests, removable_names
+from flows.core.housekeeping import Freed, Named, Tagged, first_images, removable_manifests, removable_names
 from flows.core.rollout import Object
 from flows.old_runs import Spared
 from flows.run import Run
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 LISTED = 20
 """Names that the log lists of what goes; of more, these."""
+
+IMAGES_AT_A_TIME = 20
+"""As many as a registry that is slow deletes while somebody waits to move `latest`."""
 
 
 def forget_runs(run: Run, *, dry_run: bool) -> Freed:
@@ -114,10 +117,20 @@ def sweep_engine(run: Run, *, dry_run: bool) -> Freed:
 
 @dataclass(frozen=True)
 class Stock:
-    """What the registry holds: every tag, and its manifest."""
+    """What the registry held: every tag, and its manifest; `gone`: the digests of what was deleted since."""
 
     tags: tuple[Tagged, ...]
     manifests: Mapping[str, Manifest]
+    gone: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What was removed of the registry, what is left, and whether more of that may go."""
+
+    freed: Freed
+    left: Stock
+    more: bool
 
 
 def take_stock(run: Run) -> Stock:
@@ -127,22 +140,26 @@ def take_stock(run: Run) -> Stock:
     return Stock(tuple(tags), manifests)
 
 
-def sweep_registry(run: Run, taken: Stock, *, dry_run: bool) -> Freed:
-    """The images in the registry that are old, and that nothing names; nobody may move `latest` meanwhile.
+def sweep_registry(run: Run, stock: Stock, *, dry_run: bool) -> Swept:
+    """Images in the registry that are old, and that nothing names; nobody may move `latest` meanwhile.
 
-    The size is that of layers which no manifest needs any more. Azure's registry gives them back by itself,
-    Debian's once its garbage is collected.
+    Not all at once, as others wait for that; a dry run counts all. The size is that of layers which no
+    manifest needs any more. Azure's registry gives them back by itself, Debian's once its garbage is
+    collected.
     """
-    wanted, stock = run.settings.housekeeping, taken.manifests
-    named = find_named(run) | _listed(stock.values())  # asked last: what was named since then stays
-    going = removable_manifests(taken.tags, named, _days_ago(wanted.images), wanted.keep)
+    wanted, manifests = run.settings.housekeeping, stock.manifests
+    named = find_named(run) | _listed(manifests.values())  # asked last: what was named since then stays
+    removable = removable_manifests(stock.tags, named, _days_ago(wanted.images), wanted.keep)
+    may_go = [one for one in removable if one.digest not in stock.gone]
+    going = may_go if dry_run else first_images(may_go, IMAGES_AT_A_TIME)
     _tell(run, [one.tag for one in going])
-    leaving = {one.digest for one in going}
-    needed = {blob for found in stock.values() if found.digest not in leaving for blob in found.blobs}
-    freed = {blob: size for one in going for blob, size in stock[one.tag].blobs.items() if blob not in needed}
-    for digest in () if dry_run else leaving:
+    left = replace(stock, gone=stock.gone | {one.digest for one in going})
+    needed = {blob for found in manifests.values() if found.digest not in left.gone for blob in found.blobs}
+    blobs = {blob: size for one in going for blob, size in manifests[one.tag].blobs.items()}
+    freed = sum(size for blob, size in blobs.items() if blob not in needed)
+    for digest in () if dry_run else left.gone - stock.gone:
         run.registry.delete(digest)
-    return Freed("tags in the registry", len(going), sum(freed.values()))
+    return Swept(Freed("tags in the registry", len(going), freed), left, 0 < len(going) < len(may_go))
 
 
 def _manifests(registry: Registry) -> dict[str, Manifest]:

@@ -9,6 +9,7 @@ from flows.core.housekeeping import (
     LocalImage,
     Named,
     Tagged,
+    first_images,
     removable_manifests,
     removable_names,
 )
@@ -70,6 +71,26 @@ def test_the_newest_images_stay_however_old() -> None:
     assert going(*tags, newest=3) == []
 
 
+@pytest.mark.parametrize(
+    ("why", "tags", "gone"),
+    [
+        ("its model goes along", [image(A), model(A), image(B), model(B)], [A, f"{A}.model"]),
+        (
+            "a model that a later one needs stays for now",
+            [image(A), model(A, "sha256:m"), image(B), model(B, "sha256:m")],
+            [A],
+        ),
+        (
+            "a model of images that have gone before does not wait for ever",
+            [model(A, "sha256:m"), model(B, "sha256:m"), model(C, "sha256:m")],
+            [f"{A}.model", f"{B}.model", f"{C}.model"],
+        ),
+    ],
+)
+def test_what_goes_can_go_an_image_at_a_time(why: str, tags: list[Tagged], gone: list[str]) -> None:
+    assert [one.tag for one in first_images(tags, 1)] == gone, why
+
+
 def local(*names: str, created: datetime = OLD, digests: tuple[str, ...] = ()) -> LocalImage:
     return LocalImage("sha256:id", names, digests, created)
 
@@ -97,3 +118,5 @@ def test_what_was_freed_reads_as_a_number_and_a_size() -> None:
     assert str(Freed("models", 2, 18_500_000)) == "2, 18.5 MB"
     assert str(Freed("flow runs", 7, None)) == "7"
     assert str(Freed("models", 0)) == "0"
+    assert Freed("models", 2, 1) + Freed("models", 1, 2) == Freed("models", 3, 3)
+    assert Freed("models", 2, None) + Freed("models", 1, 2) == Freed("models", 3, None)
