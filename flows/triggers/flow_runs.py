@@ -33,7 +33,8 @@ _creating = Lock()
 class FlowRun:
     """A run as Prefect knows it.
 
-    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says.
+    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says. `begun`
+    is how often it began to run.
     """
 
     id: str
@@ -44,6 +45,12 @@ class FlowRun:
     state_name: str = ""
     message: str = ""
     due: datetime | None = None
+    begun: int = 0
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it had ended and somebody wanted it again: nothing but a person begins a run twice."""
+        return self.begun > (0 if self.state in {"SCHEDULED", "PENDING"} else 1)
 
 
 class FlowRuns:
@@ -158,14 +165,26 @@ class FlowRuns:
         return bool(self._ask("POST", "/task_runs/filter", query).json())
 
     def cancel(self, run: FlowRun, reason: str, tag: str) -> None:
-        """End the run, tag it so, and let its name say why: the worker overwrites what the state says."""
-        told = {"tags": [*run.tags, tag], "name": f"{run.name}: {reason.rstrip('.')}"}
-        self._ask("PATCH", f"/flow_runs/{run.id}", told)
-        state = {"type": "CANCELLING", "name": "Cancelling", "message": reason}
-        # what has not begun goes straight to Cancelled, and would lose the message
-        if run.state == "SCHEDULED":
-            state |= {"type": "CANCELLED", "name": "Cancelled"}
-        self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
+        """End the run, tag it so, and let its name say why: the worker overwrites what the state says.
+
+        A run that has ended meanwhile stays as it is. The tag comes first: a run that is cancelled without it
+        was cancelled by a person.
+        """
+        path = f"/flow_runs/{run.id}"
+        self._ask("PATCH", path, {"tags": [*run.tags, tag]})
+        state = self._propose(run, {"type": "CANCELLING", "name": "Cancelling", "message": reason})
+        if state is None:
+            if self._ask("GET", path).json()["state"]["type"] != "CANCELLED":  # as another look may have done
+                self._ask("PATCH", path, {"tags": [*run.tags]})
+            return
+        if state == "CANCELLED":  # it had not begun, and Prefect gave it a state without the message
+            self._propose(run, {"type": "CANCELLED", "name": "Cancelled", "message": reason})
+        self._ask("PATCH", path, {"name": f"{run.name}: {reason.rstrip('.')}"})
+
+    def _propose(self, run: FlowRun, state: Mapping[str, str]) -> str | None:
+        """The type of the state that the run gets, which may be another; None where it keeps its own."""
+        answer = self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": dict(state)}).json()
+        return None if answer["status"] == "ABORT" else str(answer["state"]["type"])
 
     def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
         """The answer; asked for again where a kept connection was closed, as nothing here does harm twice."""
@@ -238,4 +257,5 @@ def _flow_run(found: dict[str, Any]) -> FlowRun:
         state_name=state["name"],
         message=state["message"] or "",
         due=datetime.fromisoformat(due) if due else None,
+        begun=found["run_count"],
     )

@@ -31,7 +31,7 @@ def start(runs: FlowRuns, deployment: str, wanted: Wanted, model: Sighting, agai
     """The run that builds the commit with that model; after a crash, up to `MAX_ATTEMPTS`, a new one.
 
     `again` asks for one more run although one has ended, once for each reason. Runs of the branch that are
-    under way for the commits before this one are cancelled, unless they push already. Here, and not in the
+    under way for the commits before this one are overtaken (see there). Here, and not in the
     CI run itself, since the older ones may hold the places that it waits for. Errors as of `FlowRuns`.
     """
     keys = [key(wanted, model.token, attempt, again) for attempt in range(1, MAX_ATTEMPTS + 1)]
@@ -75,8 +75,9 @@ def tags_of(wanted: Wanted, model: Sighting) -> tuple[str, ...]:
 
 
 def overtake(runs: FlowRuns, older: FlowRun, wanted: Wanted) -> None:
-    """Cancel a run under way in favour of a newer commit of its branch, unless its image is on the way."""
-    if not runs.has_pushed(older):
+    """Cancel a run under way in favour of a newer commit of its branch, unless its image is on the way, or a
+    person has retried it."""
+    if not older.is_retried and not runs.has_pushed(older):
         runs.cancel(older, f"Overtaken by {wanted.sha[:7]} on {wanted.branch}.", OVERTAKEN)
 
 

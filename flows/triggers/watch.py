@@ -79,10 +79,11 @@ class Watch:
         rules = rules_of(run)
         for branch in sorted(filter(rules.builds, heads)):
             wanted = Wanted(rules.repository, branch, heads[branch], self._before(branch, heads))
-            ensure = self._ensure_released if branch == rules.released_branch else self._ensure_other
+            released = branch == rules.released_branch
+            ensure = self._ensure_released if released else self._ensure_other
             ensure(run, runs, wanted, model)
             self._heads[branch] = wanted.sha
-            overtake_others(runs, under_way, wanted, model)
+            overtake_others(runs, under_way, wanted, model if released else None)
         if heads and rules.released_branch not in heads:
             raise SettingsError(
                 f"{run.repository.url} has no branch {rules.released_branch}.",
@@ -140,9 +141,12 @@ class Watch:
         return started.run
 
 
-def overtake_others(runs: FlowRuns, under_way: Sequence[FlowRun], wanted: Wanted, model: Sighting) -> None:
-    """Cancel those of the branch that are for another commit or model than is wanted now."""
-    now_wanted = {commit_tag(wanted.sha), model_tag(model.name, model.version)}
+def overtake_others(
+    runs: FlowRuns, under_way: Sequence[FlowRun], wanted: Wanted, model: Sighting | None
+) -> None:
+    """Cancel those of the branch that are for another commit than is wanted now, or another model, if that
+    counts for the branch."""
+    now_wanted = {commit_tag(wanted.sha)} | ({model_tag(model.name, model.version)} if model else set())
     for one in under_way:
         if branch_tag(wanted.branch) in one.tags and not now_wanted <= set(one.tags):
             overtake(runs, one, wanted)

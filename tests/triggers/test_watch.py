@@ -12,6 +12,7 @@ from flows.services.blob_store import BlobStore
 from flows.services.source import Repository
 from flows.triggers.flow_runs import PUSHING, FlowRuns
 from flows.triggers.receiver import application
+from flows.triggers.start import OVERTAKEN
 from tests.triggers.conftest import MODELS, NOWHERE, Sender, Team, deploy_without_a_worker
 
 
@@ -116,7 +117,9 @@ def test_a_run_for_an_older_commit_is_cancelled(team: Team) -> None:
     older = team.git("rev-parse", "HEAD")
     newer = team.commit()
     watch.look()
-    assert (team.only_run(older).state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
+    overtaken = team.only_run(older)
+    assert (overtaken.state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
+    assert overtaken.message == f"Overtaken by {newer[:7]} on main."
 
 
 def test_a_run_for_an_older_commit_is_let_go_on_once_it_pushes(team: Team) -> None:
@@ -182,6 +185,39 @@ def test_a_run_that_a_person_started_for_an_older_commit_is_left_alone(team: Tea
     (overtaken,) = states
     assert overtaken.startswith(f"{older[:7]} + {team.model} 1.0.0 on main: Overtaken by ")
     assert team.api.flow_run(by_hand.id).state == "SCHEDULED"
+
+
+def test_a_run_that_a_person_retries_for_an_older_commit_is_left_alone(team: Team) -> None:
+    older, watch = team.git("rev-parse", "HEAD"), team.watch()
+    watch.look()
+    for state in ("RUNNING", "FAILED", "SCHEDULED"):
+        team.set_state(team.only_run(older), state)
+    team.commit()
+    watch.look()
+    team.set_state(team.only_run(older), "RUNNING")
+    watch.look()
+    assert team.only_run(older).state == "RUNNING"
+
+
+def test_off_the_released_branch_a_new_model_cancels_no_run(team: Team) -> None:
+    sha, watch = team.commit("feature/a"), team.watch()
+    watch.look()
+    team.publish("1.1.0", "colours")
+    watch.look()
+    assert team.only_run(sha, "feature/a").state == "SCHEDULED"
+
+
+@pytest.mark.parametrize("state", ["SCHEDULED", "RUNNING"])
+def test_a_run_that_ended_before_it_could_be_cancelled_stays_as_it_is(team: Team, state: str) -> None:
+    sha = team.git("rev-parse", "HEAD")
+    team.watch().look()
+    team.set_state(team.only_run(sha), state)
+    seen = team.only_run(sha)
+    team.set_state(seen, "COMPLETED")
+    with FlowRuns() as runs:
+        runs.cancel(seen, "Overtaken by another.", OVERTAKEN)
+    found = team.only_run(sha)
+    assert (found.state, found.name, set(found.tags)) == ("COMPLETED", seen.name, set(seen.tags))
 
 
 def test_an_older_commit_that_is_wanted_again_is_built_again_and_once(team: Team) -> None:
