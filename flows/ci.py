@@ -118,13 +118,16 @@ def name_run(run: Run, inputs: Inputs) -> None:
 
 @contextmanager
 def verdict_kept(run: Run, facts: dict[str, object], branch: str) -> Iterator[None]:
-    """The branch's ledger gets this run's verdict; of a run that was cancelled there is none.
+    """The branch's ledger gets this run's verdict; there is none of a run that was cancelled, or whose commit
+    has not arrived.
 
     `branch` is what was asked for, which counts until the commit is known.
     """
     try:
         yield
     except SlipwayError as error:
+    except CommitNotThere:
+        raise
         report.publish_verdict(run, _branch(facts, branch), f"failed: {error.happened}", facts)
         raise
     report.publish_verdict(run, _branch(facts, branch), str(facts["outcome"]), facts)

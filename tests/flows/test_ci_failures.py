@@ -65,6 +65,7 @@ def test_a_commit_that_was_announced_and_has_not_arrived_is_left_to_the_triggers
     assert "has no commit aaaaaaaaaaaa yet" in run.message
     assert run.tasks()["resolve commit"] == ("FAILED", 4)
     assert_nothing_came_of(run, line)
+    assert "# main: failed" not in run.artifacts()
 
 
 def test_what_fails_before_there_is_a_commit_pins_no_model(line: Line) -> None:
