@@ -25,6 +25,7 @@ from flows.run import Run, containers_removed
 from flows.runs_list import show
 from flows.services.commit_status import State as Verdict
 from flows.stages.ci import WANTED, Inputs, listed, passed_over, tell_status
+from flows.stages.testing import Earlier
 
 P = ParamSpec("P")
 
@@ -125,9 +126,9 @@ def verdict_kept(run: Run, facts: dict[str, object], branch: str) -> Iterator[No
     """
     try:
         yield
-    except SlipwayError as error:
     except CommitNotThere:
         raise
+    except SlipwayError as error:
         report.publish_verdict(run, _branch(facts, branch), f"failed: {error.happened}", facts)
         raise
     report.publish_verdict(run, _branch(facts, branch), str(facts["outcome"]), facts)
@@ -175,18 +176,21 @@ def test(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> 
         results = passed.results
         facts |= {"tests": f"passed before, in {_named(passed.run)}: {results}"}
     else:
-        results = run_tests(run, inputs, table)
+        results = run_tests(run, inputs, table, earlier)
         facts |= {"tests": results}
         if earlier.answers:
             tasks.keep_tests(run, inputs, results)
     report.publish_tests(run, results, table)
 
 
-def run_tests(run: Run, inputs: Inputs, table: str) -> TestResults:
-    """The stage; a run that fails by it shows its table as well."""
+def run_tests(run: Run, inputs: Inputs, table: str, earlier: Earlier) -> TestResults:
+    """The stage; a run that fails by it shows its table as well, and leaves no earlier pass that it could not
+    look up."""
     try:
         return tasks.run_tests(run, inputs)
     except TestsFailed as failure:
+        if not earlier.answers:
+            tasks.forget_tests(run, inputs)
         if failure.results:
             report.publish_tests(run, failure.results, table)
         raise

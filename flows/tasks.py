@@ -59,6 +59,7 @@ compare_with_latest = _task(ci.compare_with_latest, "compare with latest", tries
 look_up_tests    = _task(testing.look_up_tests,     "look up tests",              timeout=2 * MINUTE)
 run_tests        = _task(ci.run_tests,              "run tests",         tries=2, timeout=60 * MINUTE)
 keep_tests       = _task(testing.keep_tests,        "keep tests",                 timeout=2 * MINUTE)
+forget_tests     = _task(testing.forget_tests,      "forget tests",               timeout=2 * MINUTE)
 fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4)
 build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
 try_out          = _task(ci.try_out,                "try out",                    timeout=10 * MINUTE)

@@ -38,3 +38,12 @@ def keep_tests(run: Run, inputs: Inputs, results: TestResults) -> None:
         run.passed_tests.keep(inputs.capsule, Passed(results, run.id, datetime.now(UTC)))
     except SlipwayError as error:
         run.say(f"That the tests passed is not kept: {error}")
+
+
+def forget_tests(run: Run, inputs: Inputs) -> None:
+    """Know no more that this capsule's tests passed before: they failed, and the storage was away when it was
+    asked. Where it still is, that they passed counts for the next run."""
+    try:
+        run.passed_tests.forget(inputs.capsule)
+    except SlipwayError as error:
+        run.say(f"Whether the tests passed before can't be forgotten; try again with `fresh`: {error}")

@@ -11,6 +11,11 @@ import pytest
 from deployments.local.prefect_api import FlowRun
 from flows import settings
 from flows.blocks import blob_store
+from flows.core.capsule import Capsule
+from flows.core.errors import StoreUnavailable
+from flows.services import test_stage
+from flows.services.passed_tests import PassedTests
+from flows.services.test_stage import TestRun
 from tests.flows.conftest import Line
 from tests.prefect_client import asking
 
@@ -66,3 +71,23 @@ def test_a_new_run_of_the_same_capsule_repeats_neither_tests_nor_download_unless
     unaware = line.ci()
     assert "run tests" in unaware.tasks()
     assert unaware.log().count("Whether the tests passed before is not known, nor kept if they pass now") == 1
+
+
+def test_an_earlier_pass_is_forgotten_by_a_failure_though_the_storage_was_away_at_first(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__READY_TIMEOUT", "1")
+    line.commit(app="never ready")
+    assert "run tests" in line.ci().tasks()
+    forget = PassedTests.forget
+
+    def away(tests: PassedTests, capsule: Capsule) -> None:
+        monkeypatch.setattr(PassedTests, "forget", forget)
+        raise StoreUnavailable("The store is away.")
+
+    with monkeypatch.context() as flaky:
+        flaky.setattr(test_stage, "run", lambda *_: TestRun(1, None, "expected a cat"))
+        monkeypatch.setattr(PassedTests, "forget", away)
+        failed = line.ci(fresh=True)
+    assert failed.tasks()["run tests"] == ("FAILED", 1)
+    assert "run tests" in line.ci().tasks()
