@@ -16,6 +16,7 @@ import httpx
 from prefect.settings import get_current_settings
 
 from flows.core.errors import PrefectUnavailable, SettingsError
+from flows.core.run_names import with_reason
 
 TIMEOUT = httpx.Timeout(10, connect=2)
 BUSY, PAUSE = 5.0, 0.02
@@ -179,7 +180,7 @@ class FlowRuns:
             return
         if state == "CANCELLED":  # it had not begun, and Prefect gave it a state without the message
             self._propose(run, {"type": "CANCELLED", "name": "Cancelled", "message": reason})
-        self._ask("PATCH", path, {"name": f"{run.name}: {reason.rstrip('.')}"})
+        self._ask("PATCH", path, {"name": with_reason(run.name, reason)})
 
     def _propose(self, run: FlowRun, state: Mapping[str, str]) -> str | None:
         """The type of the state that the run gets, which may be another; None where it keeps its own."""

@@ -183,7 +183,7 @@ def test_a_run_that_a_person_started_for_an_older_commit_is_left_alone(team: Tea
     states = {run.name: run.state for run in team.runs(older)}
     assert states.pop("by hand") == "SCHEDULED"
     (overtaken,) = states
-    assert overtaken.startswith(f"{older[:7]} + {team.model} 1.0.0 on main: Overtaken by ")
+    assert overtaken.startswith(f"{older[:7]} + {team.model} 1.0.0 on main — Overtaken by ")
     assert team.api.flow_run(by_hand.id).state == "SCHEDULED"
 
 
