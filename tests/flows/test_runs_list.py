@@ -49,6 +49,15 @@ def tiny(environment: str, fails: bool = False, release: int = 1, ends_as: str =
     return Completed(name=ends_as or None, message="It went well. All of it.")
 
 
+@flow(name="a-transfer")
+def transferring() -> None:
+    """Moves four megabytes in three steps that follow each other at once."""
+    with reported_run("a-transfer") as (run, _):
+        tell = run.progress("digits 1.0.0")
+        for done in (1, 2, 4):
+            tell(done * 10**6, 4 * 10**6)
+
+
 @pytest.fixture
 def api(prefect_server: PrefectApi) -> Iterator[httpx.Client]:
     """The server, to which flows in this process talk as well."""
@@ -89,6 +98,16 @@ def test_a_run_that_is_not_simply_done_says_why_in_its_name(api: httpx.Client) -
     run = ended(api, tiny("production", ends_as="Skipped", return_state=True))
     assert run["name"] == "production ← 4f2c9e1 — It went well"
     assert run["state_name"] == "Skipped"
+
+
+def test_a_transfer_shows_its_progress_to_the_end(
+    api: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = ended(api, transferring(return_state=True))
+    (shown,) = [one for one in artifacts(api, run) if one["type"] == "progress"]
+    assert (shown["description"], shown["data"]) == ("digits 1.0.0", 100)
+    told = [record.message for record in caplog.records if "of 4 MB" in record.message]
+    assert told == ["digits 1.0.0: 1 of 4 MB", "digits 1.0.0: 4 of 4 MB"]
 
 
 def test_a_ledger_is_the_history_of_one_key_without_repetitions(api: httpx.Client) -> None:

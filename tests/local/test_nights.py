@@ -12,6 +12,7 @@ from deployments.local.instance import Instance
 from deployments.local.polling import wait_until
 from deployments.local.prefect_api import POOL, TERMINAL, PrefectApi
 from deployments.local.prefect_server import SERVER, WORKER
+from flows.nightly_check import nightly_check
 from flows.triggers.flow_runs import FlowRuns
 from flows.triggers.not_begun import NotBegun
 from tests.nights import Night, a_night, ended
@@ -88,6 +89,27 @@ def test_a_night_that_nobody_ran_is_told_by_morning_with_what_why_whose_move_and
     assert payload["why"].startswith("no worker has taken it up")
     assert payload["move"].startswith("ops: look at worker and queues")
     assert payload["link"].endswith(run)
+
+
+def test_a_check_after_a_downtime_waits_for_the_run_that_catches_up(
+    night: Night, prefect_server: PrefectApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = night.made()
+    parameters = {"deployment": night.name}
+    with a_night(prefect_server, "nightly-check", 0.5, parameters=parameters) as check:
+        monkeypatch.setenv("SLIPWAY_SCHEDULE__NIGHTLY", night.cron)
+        monkeypatch.setenv("SLIPWAY_SCHEDULE__NIGHTLY_BY", check.cron)
+        (first,) = check.made()
+        name, message = ended(nightly_check, first)
+        assert (name, "is being caught up with (not begun" in message) == ("Postponed", True)
+        (later,) = [one for one in check.runs() if one["id"] != first and not one["auto_scheduled"]]
+        assert (later["state"]["type"], later["parameters"]) == ("SCHEDULED", parameters)
+        assert ended(quick_night, run)[0] == "Completed"
+        check.hurry(later["id"])
+        assert ended(nightly_check, later["id"]) == (
+            "Completed",
+            f"The night of {night.due:%Y-%m-%d}: released: staging runs abc.",
+        )
 
 
 def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_release(
