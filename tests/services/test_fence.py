@@ -111,13 +111,10 @@ def test_a_run_that_was_frozen_and_woken_again_lands_no_write(namespace: Namespa
             held.check()
 
 
-@pytest.mark.parametrize("what", ["write notes", "apply something new"])
-def test_a_new_holders_first_write_waits_until_the_server_has_heard_of_it(
-    namespace: Namespace, what: str
-) -> None:
+def test_a_new_holders_first_write_waits_until_the_server_has_heard_of_it(namespace: Namespace) -> None:
     for holder in (f"run-{number}" for number in range(20)):
         with lease.hold(namespace.account, holder, 0, silent) as held:
-            STALE_WRITES[what](namespace.account, held.fence)
+            Records(namespace.account).write_notes(Notes(), held.fence)
 
 
 def test_a_fence_that_somebody_else_holds_by_now_is_not_waited_for_long(taken_over: TakenOver) -> None:
