@@ -15,7 +15,6 @@ from flows.core.capsule import Capsule
 from flows.core.errors import StoreUnavailable
 from flows.services import test_stage
 from flows.services.passed_tests import PassedTests
-from flows.services.test_stage import TestRun
 from tests.flows.conftest import Line
 from tests.prefect_client import asking
 
@@ -86,7 +85,7 @@ def test_an_earlier_pass_is_forgotten_by_a_failure_though_the_storage_was_away_a
         raise StoreUnavailable("The store is away.")
 
     with monkeypatch.context() as flaky:
-        flaky.setattr(test_stage, "run", lambda *_: TestRun(1, None, "expected a cat"))
+        flaky.setattr(test_stage, "run", lambda *_: test_stage.TestRun(1, None, "expected a cat"))
         monkeypatch.setattr(PassedTests, "forget", away)
         failed = line.ci(fresh=True)
     assert failed.tasks()["run tests"] == ("FAILED", 1)
