@@ -66,7 +66,7 @@ def test_a_second_run_waits_and_is_told_once_for_whom_and_then_gives_up(namespac
             lease.hold(namespace.account, "run-2", 1.5, said.append),
         ):
             pytest.fail("it is held")
-        assert 1.5 <= time.monotonic() - began < 3
+        assert time.monotonic() - began >= 1.5
     assert raised.value.holder == "run-1"
     assert said == [f"Waiting for run run-1, which is at work on {namespace.account.namespace}."]
 
@@ -104,7 +104,7 @@ def test_a_killed_holder_is_followed_when_its_lease_has_expired_and_not_before(n
         run.process.kill()
         began = time.monotonic()
         with lease.hold(namespace.account, "run-2", 30, silent):
-            assert SHORT <= time.monotonic() - began < SHORT + 2
+            assert time.monotonic() - began >= SHORT
 
 
 def test_a_living_holder_keeps_it_for_many_times_its_duration(namespace: Namespace) -> None:
