@@ -124,7 +124,7 @@ def test_cancelled_during_the_push_nothing_of_the_image_is_in_the_registry(line:
         line.environment["SLIPWAY_REGISTRY__ADDRESS"] = f"localhost:{network.port}"
         run = start(line, "ci/commit")
         cancel_once_stalled(line, run, network)
-    assert "Pushed" not in line.platform.log(run)
+    assert "digest: sha256:" not in line.platform.log(run)  # docker's last word; small layers may be there
     assert line.image_tags() == []
     assert line.latest is None
 
