@@ -110,9 +110,6 @@ def _own_settings(instance: Instance) -> dict[str, str]:
 _NOT_INHERITED = ("PREFECT_", "PYTHONDONTWRITEBYTECODE", *variables.NAMES)
 """Other servers; what would have every flow run compile our modules again; and a person's own credentials."""
 
-NICE = ("nice", "-n", "10")
-"""For the worker and its runs: who announces a commit is answered before work on others goes on."""
-
 _WITHOUT_TELEMETRY = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -129,7 +126,6 @@ def _programs(instance: Instance) -> list[Program]:
         Program(
             WORKER,
             (
-                *NICE,
                 *prefect,
                 "worker",
                 "start",
