@@ -25,7 +25,11 @@ FOLDER = CHECKOUT / "deployments" / "kubernetes" / "cluster"
 
 
 def objects(namespace: str, credentials: Credentials) -> list[dict[str, Any]]:
-    """Everything but the Lease, the namespace first."""
+    """Everything but the Lease, the namespace first, and what the fence is made of behind the other policies.
+
+    The API server hears of policies in the order in which they were made: once it heeds the fence, which is
+    waited for, it heeds all.
+    """
     described = [
         described
         for text in _texts()
@@ -56,7 +60,8 @@ def login(credentials: Credentials) -> dict[str, Any]:
 
 
 def _texts() -> list[str]:
-    return [file.read_text() for file in sorted(FOLDER.glob("*.yaml"))]
+    files = sorted(FOLDER.glob("*.yaml"), key=lambda file: (file.stem == "fence", file.name))
+    return [file.read_text() for file in files]
 
 
 def _namespace(name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from flows.core.run_names import commit_tag, environment_tag, model_tag, release
 from flows.failures import failures_told
 from flows.flow_run import asked_by, reported_run, was_scheduled
 from flows.nightly import is_nightly, once_a_night
-from flows.releasing import keep_ledger, put_in_force, reconcile, turn
+from flows.releasing import UNRENEWED, keep_ledger, put_in_force, reconcile, turn
 from flows.run import Run
 from flows.runs_list import show
 from flows.settings import EVERY
@@ -183,7 +183,7 @@ def _recover_what_is_left(run: Run, facts: Facts, environment: str) -> None:
     if tasks.find_pending(run, environment) is None:
         return
     try:
-        with turn(run, environment, wait=0) as here:
+        with turn(run, environment, UNRENEWED) as here:
             _mend(run, facts, here, lambda _: True)
     except LockedByAnother as other:
         facts[f"{environment}: under way"] = other

@@ -19,6 +19,9 @@ from flows.services.records import Records
 from flows.stages import undoing
 from flows.stages.release import Turn, explain
 
+UNRENEWED = lease.DURATION + 1
+"""Seconds in which a holder that lives is seen to renew its Lease, and one that was killed is not."""
+
 RECOVER = "recover/on-demand"
 """The deployment that proves, and closes, what a cancelled run has put back."""
 

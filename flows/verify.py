@@ -11,7 +11,7 @@ from flows.core.record import Record
 from flows.core.run_names import environment_tag, verify_name
 from flows.failures import failures_told
 from flows.flow_run import reported_run
-from flows.releasing import keep_ledger, turn
+from flows.releasing import UNRENEWED, keep_ledger, turn
 from flows.run import Run
 from flows.runs_list import show
 from flows.settings import EVERY
@@ -49,7 +49,7 @@ def verify_one(run: Run, environment: str, seen: dict[str, str]) -> str:
     `seen` takes what is live, and names the run.
     """
     try:
-        with turn(run, environment, wait=0) as here:
+        with turn(run, environment, UNRENEWED) as here:
             history = tasks.observe(run, environment).history
             if (left := records.pending(history)) is not None:
                 return f"not now: {left} was left in the middle, which `recover` ends"
