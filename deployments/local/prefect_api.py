@@ -16,6 +16,9 @@ from flows.core.errors import PlatformFailed
 POOL = "slipway"
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
+TIMEOUT = 75.0
+"""Seconds for an answer: Prefect's server itself waits up to 60 s for SQLite's only writer."""
+
 BUSY_TIMEOUT, BUSY_PAUSE = 30, 0.3
 """Seconds: a server on SQLite answers 503 while others write, which passes."""
 
@@ -55,7 +58,7 @@ class PrefectApi:
     def __init__(self, url: str, sign_in: str | None, *, trust_env: bool = False) -> None:
         self.ui_url = url
         self.sign_in = sign_in
-        self._http = httpx.Client(base_url=f"{url}/api", auth=self.auth, timeout=30, trust_env=trust_env)
+        self._http = httpx.Client(base_url=f"{url}/api", auth=self.auth, timeout=TIMEOUT, trust_env=trust_env)
 
     @property
     def auth(self) -> httpx.BasicAuth | None:
