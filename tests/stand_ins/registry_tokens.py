@@ -4,14 +4,12 @@ The registry that believes its tokens is a real one; only the service that signs
 """
 
 import base64
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -19,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+from tests.stand_ins.json_server import JsonHandler, serving
 
 SERVICE = "registry"
 ISSUER = "a token service"
@@ -66,33 +66,18 @@ def token_service(username: str, password: str) -> Iterator[TokenService]:
     expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
     scopes: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.headers.get("Authorization") != expected:
-                self._answer(401, {})
+                self.answer(401, {})
                 return
             scope = parse_qs(urlsplit(self.path).query).get("scope", [""])[0]
             scopes.append(scope)
             now = int(time.time())
             times = {"iat": now, "nbf": now - 60, "exp": now + 300}
             claims = {"iss": ISSUER, "aud": SERVICE, "sub": username, "access": _access(scope), **times}
-            self._answer(200, {"access_token": jwt.encode(claims, key, "RS256", {"x5c": chain})})
+            self.answer(200, {"access_token": jwt.encode(claims, key, "RS256", {"x5c": chain})})
 
-        def _answer(self, status: int, content: dict[str, str]) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
     pem = certificate.public_bytes(serialization.Encoding.PEM)
-    try:
-        yield TokenService(f"http://127.0.0.1:{server.server_port}/oauth2/token", pem, scopes)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as address:
+        yield TokenService(f"{address}/oauth2/token", pem, scopes)
