@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 
-from flows.core.run_names import with_reason
+from flows.core.run_names import WHY, with_reason
 from flows.report import best_effort
 from flows.run import Run
 from flows.services.command import Say
@@ -32,9 +32,10 @@ def show_reason(state: State[Any], say: Say) -> None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or not isinstance(context.client, SyncPrefectClient):
         return
-    if state.name == "Completed" or not state.message:
+    reason = "" if state.name == "Completed" else state.message or ""
+    if not reason and WHY not in context.flow_run.name:  # as it is in that of a run that is tried once more
         return
     identity = context.flow_run.id
     with best_effort("Why it ended so", say):
         name = context.client.read_flow_run(identity).name
-        context.client.update_flow_run(identity, name=with_reason(name, state.message))
+        context.client.update_flow_run(identity, name=with_reason(name, reason))

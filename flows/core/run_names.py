@@ -72,9 +72,10 @@ def verify_name(contents: Mapping[str, str]) -> str:
 
 
 def with_reason(name: str, reason: str) -> str:
-    """The name, and the first sentence of why the run ended as it did, instead of one that is there."""
+    """The name, and the first sentence of why the run ended so, if any, instead of one that is there."""
     first, _, _ = " ".join(reason.split()).partition(". ")
-    return name.partition(WHY)[0] + WHY + shorten(first.rstrip("."), LONGEST_REASON, placeholder=" …")
+    told = shorten(first.rstrip("."), LONGEST_REASON, placeholder=" …")
+    return name.partition(WHY)[0] + (WHY + told if told else "")
 
 
 def _joined(contents: Mapping[str, str], between: str) -> str:

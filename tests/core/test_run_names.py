@@ -29,7 +29,9 @@ def test_why_a_run_ended_so_is_said_behind_its_name() -> None:
 
 
 def test_a_run_that_is_tried_once_more_says_how_it_ended_last() -> None:
-    assert with_reason(with_reason(ONE, "The disk is full."), "Skipped.") == f"{ONE} — Skipped"
+    failed = with_reason(ONE, "The disk is full.")
+    assert with_reason(failed, "Skipped.") == f"{ONE} — Skipped"
+    assert with_reason(failed, "") == ONE
 
 
 def test_a_long_reason_is_cut_between_two_words() -> None:

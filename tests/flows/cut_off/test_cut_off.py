@@ -19,6 +19,7 @@ from flows.holding import hold, resume
 from flows.rollback import rollback
 from flows.services import lease
 from flows.settings import CHECKOUT
+from flows.verify import verify
 from tests.flows.conftest import Ended, Line
 from tests.flows.cut_off.runs import (
     PATIENCE,
@@ -81,6 +82,13 @@ def test_a_release_that_is_finished_by_another_run_lifts_the_hold_as_its_own_wou
     assert in_staging.release(coming.digest, by="Ada").succeeded
     assert STAGING.verdicts()[0] == "good"
     assert STAGING.notes().hold is None
+
+
+def test_a_verification_sees_what_a_killed_run_left(in_staging: Line, live: str, coming: Pointer) -> None:
+    kill(in_staging, "during soak", coming.digest)
+    told = Ended(in_staging.platform, verify(environment="staging", return_state=True)).message
+    assert "was left in the middle, which `recover` ends" in told
+    assert recovered(in_staging).succeeded
 
 
 @pytest.mark.parametrize(
