@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import re
 import shutil
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -182,9 +181,11 @@ class Repository:
     def lay_out(self, sha: str, paths: tuple[str, ...], folder: Path) -> None:
         """Write the files at and below `paths` into `folder`, all with the commit's time."""
         archive = folder.parent / f"{folder.name}.tar"
-        self._git("archive", "--format=tar", f"--output={archive}", sha, "--", *paths)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="tar")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._git("-c", "tar.umask=0022", "archive", "--format=tar", f"--output={archive}", sha, "--", *paths)
+        # not Python's tarfile: Debian 12's Python 3.11.2 has no extraction filters yet
+        unpack = ("tar", "--extract", "--no-same-owner", "--preserve-permissions", f"--file={archive}")
+        run(Command((*unpack, f"--directory={folder}"), self.timeout), silent)
         archive.unlink()
 
     @contextmanager
