@@ -28,7 +28,7 @@ status: ## what runs, and what is live
 	@$(PLATFORM) status $(ARGS)
 
 why: ## why ENV=production runs what it runs, and why nothing newer
-	@$(READY) python -m flows.why $(ENV)
+	@$(READY) python -m flows.explain $(ENV)
 
 test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
@@ -82,5 +82,5 @@ lock: ## compile every *.in to its lock
 	$(COMPILE) deployments/local/requirements.in -o deployments/local/requirements.txt
 	$(COMPILE) tests/requirements.in -o tests/requirements.txt
 	$(COMPILE) tests/app/requirements.in -o tests/app/requirements.txt
-	$(COMPILE) deployments/local/kubernetes/toolchain.in -o deployments/local/kubernetes/toolchain.txt
-	$(COMPILE) deployments/local/containers/azurite/requirements.in -o deployments/local/containers/azurite/requirements.txt
+	$(COMPILE) deployments/local/cluster/kubernetes/toolchain.in -o deployments/local/cluster/kubernetes/toolchain.txt
+	$(COMPILE) deployments/local/docker/containers/azurite/requirements.in -o deployments/local/docker/containers/azurite/requirements.txt

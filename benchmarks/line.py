@@ -19,20 +19,22 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowR
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from deployments.local import bring_up, cluster_preparation, triggers
-from deployments.local.bring_up import BringUp
+from deployments.local import platform
+from deployments.local.cluster import preparation
 from deployments.local.instance import Instance
+from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.prefect_api import FlowRun, PrefectApi
-from deployments.local.prefect_server import flow_environment
+from deployments.local.prefect import triggers
+from deployments.local.prefect.api import FlowRun, PrefectApi
+from deployments.local.prefect.server import flow_environment
 from deployments.local.progress import Display, Steps
-from flows import settings as configuration
-from flows.blocks import blob_store, secret
-from flows.core.run_names import commit_tag
-from flows.services.model_check import describe
-from flows.services.model_store import ModelStore
-from flows.settings import CHECKOUT, load_as
-from tests.instance_apart import instance_apart
+from flows.config import load as configuration
+from flows.config.load import CHECKOUT, load_as
+from flows.core.trigger.run_labels import commit_tag
+from flows.credentials.prefect_blocks import blob_store, secret
+from flows.services.models.model_check import describe
+from flows.services.models.model_store import ModelStore
+from tests.support.instance_apart import instance_apart
 
 TEAM_APP = CHECKOUT / "tests" / "flows" / "team_app"
 MODEL = CHECKOUT / "tests" / "app" / "models" / "digits"
@@ -156,9 +158,9 @@ def whole_platform(instance: Instance) -> PrefectApi:
     """All of it, the cluster too: what that takes of the machine is a part of the answer."""
     settings = load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
     with Display(Console(soft_wrap=True, stderr=True)) as display, Steps(display) as steps:
-        client = steps.start("Checks", bring_up.prepare, instance, settings).result()
+        client = steps.start("Checks", platform.prepare, instance, settings).result()
         parts = BringUp(steps, client, instance, settings).everything()
     kubeconfig = parts.kubeconfig.result()
     if kubeconfig is not None:
-        cluster_preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
+        preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
     return parts.server.result()

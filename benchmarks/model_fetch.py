@@ -19,9 +19,9 @@ from pathlib import Path
 
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
-from flows.services import blob_providers
-from flows.services.blob_store import BlobStore
-from flows.services.transfer import receive, silent
+from flows.services.models import blob_providers
+from flows.services.models.blob_store import BlobStore
+from flows.services.models.transfer import receive, silent
 
 SIZE = 500 * 10**6
 

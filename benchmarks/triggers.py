@@ -24,8 +24,8 @@ from prefect.deployments import run_deployment
 
 from benchmarks.deliveries import BURST, SECONDS, Answer, Sender, sender
 from benchmarks.line import Line, awaited, line
-from deployments.local import triggers
-from flows.settings import CHECKOUT
+from deployments.local.prefect import triggers
+from flows.config.load import CHECKOUT
 
 COMMITS = 10
 FLOOR = "import prefect.engine, flows.ci"

@@ -10,22 +10,22 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import Completed
 
-from flows import report, tasks
-from flows.core.commit import Commit
+from flows.cli.local_ci import run_to_the_end
+from flows.core.build.commit import Commit
+from flows.core.build.image import Image
+from flows.core.build.latest import Keep, Move
+from flows.core.build.test_results import TestResults
 from flows.core.errors import CommitNotThere, SlipwayError, TestsFailed
-from flows.core.image import Image
-from flows.core.model import Model
-from flows.core.pointer import Keep, Move
-from flows.core.run_names import branch_tag, ci_name, commit_tag, model_tag
-from flows.core.test_results import TestResults
-from flows.failures import failures_told
-from flows.flow_run import LATEST, one_at_a_time, reported_run
-from flows.local_ci import run_to_the_end
-from flows.run import Run, containers_removed
-from flows.runs_list import show
-from flows.services.commit_status import State as Verdict
+from flows.core.model.model import Model
+from flows.core.trigger.run_labels import branch_tag, ci_name, commit_tag, model_tag
+from flows.runtime import artifacts, tasks
+from flows.runtime.flow_context import LATEST, one_at_a_time, reported_run
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
+from flows.services.git.commit_status import State as Verdict
 from flows.stages.ci import WANTED, Inputs, listed, passed_over, tell_status
-from flows.stages.testing import Earlier
+from flows.stages.context import Run, containers_removed
+from flows.stages.test_cache import Earlier
 
 P = ParamSpec("P")
 
@@ -129,9 +129,9 @@ def verdict_kept(run: Run, facts: dict[str, object], branch: str) -> Iterator[No
     except CommitNotThere:
         raise
     except SlipwayError as error:
-        report.publish_verdict(run, _branch(facts, branch), f"failed: {error.happened}", facts)
+        artifacts.publish_verdict(run, _branch(facts, branch), f"failed: {error.happened}", facts)
         raise
-    report.publish_verdict(run, _branch(facts, branch), str(facts["outcome"]), facts)
+    artifacts.publish_verdict(run, _branch(facts, branch), str(facts["outcome"]), facts)
 
 
 def _branch(facts: dict[str, object], asked_for: str) -> str:
@@ -144,7 +144,7 @@ def status_told(run: Run, commit: Commit) -> Iterator[None]:
     """Tell the commit's host that it is being built, and how that ended."""
 
     def tell(verdict: Verdict, description: str) -> None:
-        with report.best_effort("The commit's status", run.say):  # its token is in a block
+        with artifacts.best_effort("The commit's status", run.say):  # its token is in a block
             tell_status(run, commit, verdict, description, runtime.flow_run.ui_url or "")
 
     tell("pending", "Being tested and built")
@@ -180,7 +180,7 @@ def test(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> 
         facts |= {"tests": results}
         if earlier.answers:
             tasks.keep_tests(run, inputs, results)
-    report.publish_tests(run, results, table)
+    artifacts.publish_tests(run, results, table)
 
 
 def run_tests(run: Run, inputs: Inputs, table: str, earlier: Earlier) -> TestResults:
@@ -192,7 +192,7 @@ def run_tests(run: Run, inputs: Inputs, table: str, earlier: Earlier) -> TestRes
         if not earlier.answers:
             tasks.forget_tests(run, inputs)
         if failure.results:
-            report.publish_tests(run, failure.results, table)
+            artifacts.publish_tests(run, failure.results, table)
         raise
 
 

@@ -7,12 +7,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import tasks
+from flows.core.build.image_retention import Freed
 from flows.core.errors import SlipwayError, combined
-from flows.core.housekeeping import Freed
-from flows.failures import failures_told
-from flows.flow_run import LATEST, LEFT_FREE, one_at_a_time, reported_run
-from flows.run import Run
+from flows.runtime import tasks
+from flows.runtime.flow_context import LATEST, LEFT_FREE, one_at_a_time, reported_run
+from flows.runtime.flow_errors import failures_told
+from flows.stages.context import Run
 
 
 @flow(name="housekeeping", flow_run_name="what nobody needs any more")

@@ -12,13 +12,13 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Scheduled
 
 from flows.core.errors import NightlyMissing, SettingsError
-from flows.core.night import NIGHTLY_RELEASE, Nights
-from flows.core.night_outcome import NightlyDeployment, Outcome, judge, look_again
-from flows.core.night_table import row
-from flows.failures import failures_told
-from flows.flow_run import reported_run, this_run
-from flows.nightly import known_runs, nightly_run, publish_table
-from flows.report import link
+from flows.core.night.outcome import NightlyDeployment, Outcome, judge, look_again
+from flows.core.night.schedule import NIGHTLY_RELEASE, Nights
+from flows.core.night.table import row
+from flows.procedures.nightly import known_runs, nightly_run, publish_table
+from flows.runtime.artifacts import link
+from flows.runtime.flow_context import reported_run, this_run
+from flows.runtime.flow_errors import failures_told
 
 MISSING = "slipway.nightly.missing"
 """The event: its payload says what, why, whose `move`, and has a link."""

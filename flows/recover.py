@@ -4,12 +4,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import tasks
-from flows.core.run_names import environment_tag
-from flows.failures import failures_told
-from flows.flow_run import reported_run
-from flows.releasing import keep_ledger, reconcile, turn
-from flows.runs_list import show
+from flows.core.trigger.run_labels import environment_tag
+from flows.procedures.deploy import keep_ledger, reconcile, turn
+from flows.runtime import tasks
+from flows.runtime.flow_context import reported_run
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
 
 
 @flow(name="recover", flow_run_name="{environment}: recover")

@@ -9,10 +9,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import approval, tasks
-from flows.core import record as records
-from flows.core.change import describe
-from flows.core.difference import SAME, what_changed
+from flows.config.load import EVERY
+from flows.core.build.content import SAME, what_changed
 from flows.core.errors import (
     LockedByAnother,
     ReleaseRefused,
@@ -21,18 +19,20 @@ from flows.core.errors import (
     SourceUnavailable,
     combined,
 )
-from flows.core.record import Record
-from flows.core.release import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
-from flows.core.run_names import commit_tag, environment_tag, model_tag, release_name, to_tag
-from flows.failures import failures_told
-from flows.flow_run import asked_by, reported_run, was_scheduled
-from flows.nightly import is_nightly, once_a_night
-from flows.releasing import UNRENEWED, keep_ledger, put_in_force, reconcile, turn
-from flows.run import Run
-from flows.runs_list import show
-from flows.settings import EVERY
-from flows.stages.candidates import Plan
+from flows.core.release import record as records
+from flows.core.release.approval_summary import describe
+from flows.core.release.decision import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
+from flows.core.release.record import Record
+from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, release_name, to_tag
+from flows.procedures.deploy import UNRENEWED, keep_ledger, put_in_force, reconcile, turn
+from flows.procedures.nightly import is_nightly, once_a_night
+from flows.runtime import approval, tasks
+from flows.runtime.flow_context import asked_by, reported_run, was_scheduled
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
+from flows.stages.context import Run
 from flows.stages.release import Turn
+from flows.stages.resolve_image import Plan
 
 Facts = dict[str, object]
 

@@ -7,16 +7,23 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import tasks
-from flows.core import record as records
 from flows.core.errors import ReleaseRefused
-from flows.core.record import Record
-from flows.core.run_names import commit_tag, environment_tag, key_of_again, model_tag, release_name, to_tag
-from flows.failures import failures_told
-from flows.flow_run import asked_by, reported_run, this_run
-from flows.releasing import keep_ledger, put_in_force, reconcile, turn
-from flows.run import Run
-from flows.runs_list import show
+from flows.core.release import record as records
+from flows.core.release.record import Record
+from flows.core.trigger.run_labels import (
+    commit_tag,
+    environment_tag,
+    key_of_again,
+    model_tag,
+    release_name,
+    to_tag,
+)
+from flows.procedures.deploy import keep_ledger, put_in_force, reconcile, turn
+from flows.runtime import tasks
+from flows.runtime.flow_context import asked_by, reported_run, this_run
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
+from flows.stages.context import Run
 
 
 @flow(name="rollback", flow_run_name="{environment} ← back")

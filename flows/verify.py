@@ -4,17 +4,17 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import tasks
-from flows.core import record as records
+from flows.config.load import EVERY
 from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, combined
-from flows.core.record import Record
-from flows.core.run_names import environment_tag, verify_name
-from flows.failures import failures_told
-from flows.flow_run import reported_run
-from flows.releasing import UNRENEWED, keep_ledger, turn
-from flows.run import Run
-from flows.runs_list import show
-from flows.settings import EVERY
+from flows.core.release import record as records
+from flows.core.release.record import Record
+from flows.core.trigger.run_labels import environment_tag, verify_name
+from flows.procedures.deploy import UNRENEWED, keep_ledger, turn
+from flows.runtime import tasks
+from flows.runtime.flow_context import reported_run
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
+from flows.stages.context import Run
 from flows.stages.release import Turn
 
 

@@ -14,21 +14,21 @@ from typing import Protocol, TypeVar
 import pytest
 from rich.console import Console
 
-from deployments.local import bring_up as bringing_up
-from deployments.local import cluster_preparation
-from deployments.local.blob_store import BlobStoreAccess
-from deployments.local.bring_up import BringUp
+from deployments.local import platform as bringing_up
+from deployments.local.cluster import preparation
 from deployments.local.instance import Instance
+from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.prefect_api import PrefectApi
+from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Display, Steps
-from deployments.local.registry import RegistryAccess
-from flows.settings import CHECKOUT, load_as
-from tests.instance_apart import instance_apart
-from tests.platform_under_test import PlatformUnderTest
-from tests.prefect_client import asking
-from tests.released import Released, release_the_app
+from deployments.local.stores.blob_store import BlobStoreAccess
+from deployments.local.stores.registry import RegistryAccess
+from flows.config.load import CHECKOUT, load_as
 from tests.stand_ins.private_git import private_git
+from tests.support.instance_apart import instance_apart
+from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.prefect_client import asking
+from tests.support.released import Released, release_the_app
 
 Begun = TypeVar("Begun")
 
@@ -128,7 +128,7 @@ def platform(
         parts = bring_up(BringUp.everything)
     kubeconfig = parts.kubeconfig.result()
     assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
-    cluster_preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
+    preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
     pause_automations(prefect_server)
     return PlatformUnderTest(instance, prefect_server, kubeconfig, source)
 

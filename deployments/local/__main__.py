@@ -10,9 +10,9 @@ from rich.console import Console
 
 from deployments.local.instance import Instance
 from deployments.local.platform_file import WrittenSettings
-from flows import settings as configuration
+from flows.config import load as configuration
+from flows.config.load import CHECKOUT, Settings
 from flows.core.errors import SettingsError, SlipwayError
-from flows.settings import CHECKOUT, Settings
 
 SETTINGS_WRONG, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -28,7 +28,7 @@ def run() -> None:
 
     What is up already stays; what is built and released already is not built or released again.
     """
-    from deployments.local.running import run_everything  # noqa: PLC0415  # --help and wrong settings are quick
+    from deployments.local.commands.run import run_everything  # noqa: PLC0415  # --help and wrong settings are quick
 
     written = configuration.load_as(WrittenSettings)
     run_everything(_instance(written), written)
@@ -37,7 +37,7 @@ def run() -> None:
 @main.command()
 def build() -> None:
     """Build what the platform is made of: images, and Kubernetes. `run` does that too, when it is missing."""
-    from deployments.local.running import build_everything  # noqa: PLC0415  # as above
+    from deployments.local.commands.run import build_everything  # noqa: PLC0415  # as above
 
     written = configuration.load_as(WrittenSettings)
     build_everything(_instance(written), written)
@@ -46,7 +46,7 @@ def build() -> None:
 @main.command()
 def stop() -> None:
     """End the platform's processes and containers. Data, images and settings stay."""
-    from deployments.local.ending import stop_platform  # noqa: PLC0415  # as above
+    from deployments.local.commands.stop import stop_platform  # noqa: PLC0415  # as above
 
     stop_platform(_instance(configuration.load()), Console(highlight=False))
 
@@ -57,7 +57,7 @@ def clean() -> None:
 
     The compiled Kubernetes, which all checkouts of this machine share, stays.
     """
-    from deployments.local.ending import clean_platform  # noqa: PLC0415  # as above
+    from deployments.local.commands.stop import clean_platform  # noqa: PLC0415  # as above
 
     clean_platform(_instance(configuration.load()), Console(highlight=False))
 
@@ -66,7 +66,7 @@ def clean() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Addresses and what is live, for programs.")
 def status(as_json: bool) -> None:
     """Show what of the platform runs, and what is live where."""
-    from deployments.local import status as state  # noqa: PLC0415  # as above
+    from deployments.local.commands import status as state  # noqa: PLC0415  # as above
 
     settings = configuration.load()
     found = state.read(_instance(settings), settings)
@@ -82,7 +82,7 @@ def variables() -> None:
 
     Secrets, for a shell to read: eval "$(python -m deployments.local variables)"
     """
-    from deployments.local import credential_variables  # noqa: PLC0415  # as above
+    from deployments.local.commands import variables as credential_variables  # noqa: PLC0415  # as above
 
     for name, value in credential_variables.of(_instance(configuration.load())).items():
         click.echo(f"export {name}={shlex.quote(value)}")

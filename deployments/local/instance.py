@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.sections import Embedded
+from flows.config.schema import Embedded
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import Any
 import tomli_w
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from deployments.local import dns_server, edge
-from deployments.local.certificates import write_private
+from deployments.local.cluster.certificates import write_private
 from deployments.local.instance import Instance
-from deployments.local.prefect_server import client_settings
-from flows.settings import CHECKOUT, Settings, config_file
+from deployments.local.network import dns_server, edge
+from deployments.local.prefect.server import client_settings
+from flows.config.load import CHECKOUT, Settings, config_file
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 from docker.models.containers import Container as DockerContainer
 
-from deployments.local import docker_daemon
-from deployments.local.engine import connect
+from deployments.local.docker import daemon
+from deployments.local.docker.engine import connect
 from deployments.local.instance import Instance
 from deployments.local.processes import belonging_to, listening_ports
 from flows.core.errors import EngineUnavailable, PlatformFailed
@@ -42,7 +42,7 @@ def is_taken(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
 
 
 def _docker() -> Iterator[str]:
-    if obstacle := docker_daemon.obstacle():
+    if obstacle := daemon.obstacle():
         yield obstacle
 
 
@@ -87,7 +87,7 @@ def _listener(port: int) -> str:
 
 
 def _disk(cache: Path) -> Iterator[str]:
-    places = {"docker's data": docker_daemon.data_folder(), "the cache of built programs": cache}
+    places = {"docker's data": daemon.data_folder(), "the cache of built programs": cache}
     checked: set[int] = set()
     for purpose, folder in places.items():
         existing = next(path for path in (folder, *folder.parents) if path.exists())

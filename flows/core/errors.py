@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from flows.core.test_results import TestResults
+    from flows.core.build.test_results import TestResults
 
 
 Fault = Literal["image", "configuration", "infrastructure"]

@@ -1,4 +1,4 @@
 """The stages of the flows as plain functions: a run and values in, a value out.
 
-They know settings and services, not Prefect; `flows.tasks` gives each its name, retries and time-out.
+They know settings and services, not Prefect; `flows.runtime.tasks` gives each its name, retries and time-out.
 """

@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.core import pointer as pointers
-from flows.core import test_results
-from flows.core.capsule import Capsule, seal
-from flows.core.commit import Commit
-from flows.core.difference import Content, what_changed
+from flows.core.build import latest as pointers
+from flows.core.build import test_results
+from flows.core.build.capsule import Capsule, seal
+from flows.core.build.commit import Commit
+from flows.core.build.content import Content, what_changed
+from flows.core.build.image import Image, parse
+from flows.core.build.latest import Keep, Move, Pointer
+from flows.core.build.test_results import TestResults
 from flows.core.errors import SlipwayError
-from flows.core.image import Image, parse
-from flows.core.manifest import Manifest
-from flows.core.manifest import parse as parse_manifest
-from flows.core.model import Model
-from flows.core.pointer import Keep, Move, Pointer
-from flows.core.test_results import TestResults
-from flows.run import Run
-from flows.services import registry, test_stage, trial
-from flows.services.commit_status import State
-from flows.services.images import Build
-from flows.services.trial import Expected, Limits, Trial
+from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import parse as parse_manifest
+from flows.core.model.model import Model
+from flows.services.git.commit_status import State
+from flows.services.images import smoke_test, test_stage
+from flows.services.images.container_engine import Build
+from flows.services.images.smoke_test import Expected, Limits, Trial
+from flows.services.registry import client
+from flows.stages.context import Run
 
 LISTED = 20
 """Commits that are listed; of more, these and how many they are."""
@@ -123,7 +124,7 @@ def find_model(run: Run, version: str) -> Model:
 def seal_capsule(run: Run, commit: Commit, model: Model) -> Inputs:
     """Hash what would enter the image."""
     app = run.settings.app
-    base_image = registry.resolve_base(parse(app.base_image), run.registry)
+    base_image = client.resolve_base(parse(app.base_image), run.registry)
     files = run.repository.files(commit.sha, app.context)
     capsule = seal(
         files,
@@ -206,7 +207,7 @@ def try_out(run: Run, inputs: Inputs, image: str, model: Path) -> Trial:
     """Start the image, ask it, and stop it, before anybody else gets it."""
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
-    return trial.try_out(
+    return smoke_test.try_out(
         run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), run.say
     )
 

@@ -8,17 +8,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from flows import old_runs
+from flows.core.build.image_retention import (
+    Freed,
+    Named,
+    Tagged,
+    first_images,
+    removable_manifests,
+    removable_names,
+)
 from flows.core.errors import ImageNotFound, PermanentError, SlipwayError
-from flows.core.housekeeping import Freed, Named, Tagged, first_images, removable_manifests, removable_names
-from flows.core.rollout import Object
-from flows.old_runs import Spared
-from flows.run import Run
-from flows.services import disk, engine_stock, source
-from flows.services.cluster import Cluster
-from flows.services.model_cache import ModelCache
-from flows.services.records import Records
-from flows.services.registry import Manifest, Registry
+from flows.core.rollout.judge import Object
+from flows.services.git import repository
+from flows.services.images import docker_images
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.release_store import Records
+from flows.services.models.model_cache import ModelCache
+from flows.services.prefect import retention
+from flows.services.prefect.retention import Spared
+from flows.services.process import files
+from flows.services.registry.client import Manifest, Registry
+from flows.stages.context import Run
 
 T = TypeVar("T")
 
@@ -39,7 +48,7 @@ def forget_runs(run: Run, *, dry_run: bool) -> Freed:
     recorded = _of_each(run, "run", runs_recorded_in)
     spared = Spared(frozenset().union(*recorded), set(run.repository.heads().values()))
     before = _days_ago(run.settings.housekeeping.runs)
-    count = old_runs.forget(run.settings.watch.deployment, before, spared, dry_run=dry_run)
+    count = retention.forget(run.settings.watch.deployment, before, spared, dry_run=dry_run)
     return Freed("flow runs", count, None)
 
 
@@ -53,8 +62,8 @@ def sweep_machine(run: Run, *, dry_run: bool) -> list[Freed]:
     """Models, mirrors and reports on this machine that no run has used for long."""
     wanted = run.settings.housekeeping
     models = ModelCache(run.cache / "models").unused_since(_days_ago(wanted.cache))
-    mirrors = source.unused_mirrors(run.cache / "source", _days_ago(wanted.cache))
-    reports = disk.older_than(run.reports.parent.glob("*"), _days_ago(wanted.runs))
+    mirrors = repository.unused_mirrors(run.cache / "source", _days_ago(wanted.cache))
+    reports = files.older_than(run.reports.parent.glob("*"), _days_ago(wanted.runs))
     return [
         _remove_folders("models on this machine", models, dry_run=dry_run),
         _remove_folders("mirrors of repositories", mirrors, dry_run=dry_run),
@@ -101,7 +110,7 @@ def sweep_engine(run: Run, *, dry_run: bool) -> Freed:
     named = find_named(run)
     repository = run.registry.name
     names = removable_names(
-        engine_stock.images_of(run.engine, repository),
+        docker_images.images_of(run.engine, repository),
         repository,
         named,
         _days_ago(run.settings.housekeeping.images),
@@ -109,9 +118,9 @@ def sweep_engine(run: Run, *, dry_run: bool) -> Freed:
     _tell(run, names)
     if dry_run:
         return Freed("images on this machine", len(names), None)
-    before = engine_stock.layers_size(run.engine)
-    gone = [name for name in names if engine_stock.remove(run.engine, name)]
-    freed = before - engine_stock.layers_size(run.engine)  # a build beside this may have added more
+    before = docker_images.layers_size(run.engine)
+    gone = [name for name in names if docker_images.remove(run.engine, name)]
+    freed = before - docker_images.layers_size(run.engine)  # a build beside this may have added more
     return Freed("images on this machine", len(gone), max(freed, 0))
 
 
@@ -201,7 +210,7 @@ def _days_ago(days: float) -> datetime:
 
 
 def _remove_folders(what: str, folders: list[Path], *, dry_run: bool) -> Freed:
-    size = sum(disk.size_of(folder) for folder in folders)
+    size = sum(files.size_of(folder) for folder in folders)
     if not dry_run:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)

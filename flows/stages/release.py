@@ -4,20 +4,21 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from flows.core import record as records
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
-from flows.core.notes import Hold, Mark
-from flows.core.record import Record, Verdict
-from flows.core.release import Situation, Upstream, hold_lifted
-from flows.core.rollout import Done
-from flows.run import Run
-from flows.services import proof, rollout_watch, soak
-from flows.services.lease import Held
-from flows.services.proof import Latency, Proof
-from flows.services.records import Records
-from flows.services.soak import Soak
-from flows.services.tls import EXPIRES_SOON
-from flows.stages.candidates import Plan
+from flows.core.release import record as records
+from flows.core.release.decision import Situation, Upstream, hold_lifted
+from flows.core.release.environment_state import Hold, Mark
+from flows.core.release.record import Record, Verdict
+from flows.core.rollout.judge import Done
+from flows.services.kubernetes import rollout_watch
+from flows.services.kubernetes.lease import Held
+from flows.services.kubernetes.release_store import Records
+from flows.services.verification import soak, verification
+from flows.services.verification.soak import Soak
+from flows.services.verification.tls import EXPIRES_SOON
+from flows.services.verification.verification import Latency, Proof
+from flows.stages.context import Run
+from flows.stages.resolve_image import Plan
 
 ROUNDS = 3
 """How often the outgoing release is asked each of the model's examples, to compare its answer times."""
@@ -86,7 +87,9 @@ def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency
     """How quickly what is live answers its model's examples; None where nothing is."""
     if live is None or not _have_at_hand(run, live):
         return None
-    latency = proof.measure(run.edge(environment), run.model_manifest(live.image, live.capsule), ROUNDS)
+    latency = verification.measure(
+        run.edge(environment), run.model_manifest(live.image, live.capsule), ROUNDS
+    )
     run.say(f"The outgoing release answers an example in {latency}.")
     return latency
 
@@ -161,7 +164,7 @@ def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None)
     """Ask every replica its version and the model's examples, through the public URL."""
     wanted = run.settings.environment(here.environment)
     cluster = run.cluster(here.environment)
-    return proof.prove(
+    return verification.prove(
         run.edge(here.environment),
         lambda: rollout_watch.replicas(cluster),
         record.capsule,

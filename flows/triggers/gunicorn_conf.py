@@ -3,7 +3,7 @@
 import logging
 import os
 
-wsgi_app = "flows.triggers.receiver:application()"
+wsgi_app = "flows.triggers.webhooks:application()"
 workers = 1
 worker_class = "gthread"
 threads = 64  # deliveries wait for Prefect, not for this process; those of a burst for each other

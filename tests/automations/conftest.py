@@ -19,19 +19,19 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
-from deployments import automation_rules, automations
-from deployments.automation_rules import Target
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import POOL, PrefectApi
-from tests.prefect_client import asking, talking_to
+from deployments.local.prefect.api import POOL, PrefectApi
+from deployments.local.wait import wait_until
+from deployments.prefect import automation_rules, automations
+from deployments.prefect.automation_rules import Target
+from tests.support.prefect_client import asking, talking_to
 
 PATIENCE = 60
 """Seconds: for so long a busy server makes a writer wait."""
 DEPLOYED = {
     "ci/tiny": "tests.automations.tiny_flows.sleeps",
     "release/tiny": "tests.automations.tiny_flows.asks",
-    "again/on-crash": "flows.again.again",
-    "silence/on-demand": "flows.silence.silence",
+    "again/on-crash": "flows.restart_crashed.again",
+    "silence/on-demand": "flows.mark_lost.silence",
 }
 
 

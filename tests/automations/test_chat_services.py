@@ -15,7 +15,7 @@ from prefect.blocks.notifications import (
 from prefect.server.utilities.user_templates import render_user_template_sync
 from pydantic import SecretStr
 
-from deployments.automation_rules import AS_EVENT_SAYS, as_text
+from deployments.prefect.automation_rules import AS_EVENT_SAYS, as_text
 from tests.stand_ins.chat_services import ChatServices, chat_services
 
 EVENT = {

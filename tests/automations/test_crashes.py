@@ -9,9 +9,9 @@ from prefect.events import emit_event
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
-from deployments.local.polling import wait_until
-from deployments.local.prefect_server import WORKER
-from flows.again import again
+from deployments.local.prefect.server import WORKER
+from deployments.local.wait import wait_until
+from flows.restart_crashed import again
 from tests.automations.conftest import PATIENCE, Operations
 
 LOST_AFTER = 30

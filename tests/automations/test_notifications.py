@@ -9,9 +9,9 @@ from prefect.blocks.webhook import Webhook
 from prefect.events import emit_event
 from prefect.server.utilities.user_templates import render_user_template_sync
 
-from deployments.automation_rules import Message, Target, as_json
-from deployments.local.polling import wait_until
-from flows.core.run_names import AGAIN, TRIGGERED
+from deployments.local.wait import wait_until
+from deployments.prefect.automation_rules import Message, Target, as_json
+from flows.core.trigger.run_labels import AGAIN, TRIGGERED
 from tests.automations.conftest import PATIENCE, Operations, Receiver
 
 WHY = 'TestsFailed: 2 of 12 tests failed: "it" & <that>.\nMend them, and push.'

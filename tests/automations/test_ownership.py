@@ -9,7 +9,7 @@ from prefect.events import AutomationCore, EventTrigger, Posture
 from prefect.events.actions import DoNothing
 from prefect.events.schemas.automations import Automation
 
-from deployments import automations
+from deployments.prefect import automations
 from flows.core.errors import SettingsError
 from tests.automations.conftest import Operations
 

@@ -4,7 +4,7 @@ import time
 
 from prefect import flow
 
-from flows import approval
+from flows.runtime import approval
 
 
 @flow

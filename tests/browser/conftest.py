@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.released import Released
+from tests.support.released import Released
 
 SCREENSHOTS = "SLIPWAY_TEST_SCREENSHOTS"
 """The folder that screenshots are kept in; without it, none are."""

@@ -5,10 +5,10 @@ import base64
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from deployments.local import edge
+from deployments.local.network import edge
 from deployments.local.platform_file import WrittenSettings
 from tests.browser.conftest import Shot
-from tests.released import Released
+from tests.support.released import Released
 
 
 def test_the_page_classifies_a_photo(

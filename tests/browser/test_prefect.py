@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Locator, Page, Response, expect
 
-from deployments.local.polling import wait_until
+from deployments.local.wait import wait_until
 from tests.browser.conftest import Shot
-from tests.released import Released
+from tests.support.released import Released
 
 STAGES = {"run tests", "fetch model", "build image", "try out", "push image"}
 APPROVAL = {

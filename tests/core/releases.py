@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from flows.core.image import Image
-from flows.core.manifest import parse
-from flows.core.record import Record
-from flows.core.release import Candidate, Live
-from flows.settings import CHECKOUT
+from flows.config.load import CHECKOUT
+from flows.core.build.image import Image
+from flows.core.model.manifest import parse
+from flows.core.release.decision import Candidate, Live
+from flows.core.release.record import Record
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 MONDAY = datetime(2026, 2, 23, 12, 0, tzinfo=UTC)

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from rich.console import Console
 
-from deployments.local import summary
-from flows import settings
-from flows.settings import CHECKOUT
-from tests.platform_under_test import PlatformUnderTest
-from tests.released import Released
+from deployments.local.commands import summary
+from flows.config import load as configuration
+from flows.config.load import CHECKOUT
+from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.released import Released
 
 
 def test_the_app_that_users_reach_is_this_commit_with_this_model(
@@ -67,7 +67,7 @@ def test_the_summary_of_a_run_tells_where_things_are_and_how_to_sign_in(
         monkeypatch.setenv(name, value)
     told = io.StringIO()
     console = Console(file=told, soft_wrap=True)
-    summary.show(console, platform.instance, settings.load(), released.build, released.release)
+    summary.show(console, platform.instance, configuration.load(), released.build, released.release)
     file = platform.instance.state / "prefect-sign-in"
     assert f"{platform.api.ui_url} (to sign in, enter the line in {file})" in told.getvalue()
     assert file.read_text().strip() == platform.api.sign_in

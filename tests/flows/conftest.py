@@ -14,23 +14,23 @@ import httpx
 import pytest
 from prefect.client.schemas.objects import State
 
-from deployments.local.engine import connect
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
-from flows import settings
-from flows.blocks import blob_store, registry_credentials
+from deployments.local.docker.engine import connect
+from deployments.local.prefect.api import FlowRun
+from deployments.local.wait import wait_until
 from flows.ci import ci
-from flows.core.capsule import ATTACHED
-from flows.core.model import Model
-from flows.core.pointer import Pointer
+from flows.config import load as configuration
+from flows.core.build.capsule import ATTACHED
+from flows.core.build.latest import Pointer
+from flows.core.model.model import Model
+from flows.credentials.prefect_blocks import blob_store, registry_credentials
 from flows.release import release
-from flows.services.images import RUN_LABEL
-from flows.services.model_check import describe
-from flows.services.model_store import ModelStore
-from flows.services.registry import Registry
+from flows.services.images.container_engine import RUN_LABEL
+from flows.services.models.model_check import describe
+from flows.services.models.model_store import ModelStore
+from flows.services.registry.client import Registry
 from tests.flows.environments import manifests_with
-from tests.platform_under_test import PlatformUnderTest
-from tests.prefect_client import asking, talking_to
+from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.prefect_client import asking, talking_to
 
 TEAM_APP = Path(__file__).parent / "team_app"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -69,13 +69,13 @@ class Line:
     @property
     def models(self) -> ModelStore:
         """The store that the team publishes to."""
-        wanted = settings.load().model
+        wanted = configuration.load().model
         return ModelStore(blob_store(wanted), self.platform.instance.state / "test-models")
 
     @property
     def registry(self) -> Registry:
         """Where the team's images go."""
-        wanted = settings.load().registry
+        wanted = configuration.load().registry
         return Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
 
     def tags(self) -> list[str]:

@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from deployments.local.polling import wait_until
-from flows import settings
-from flows.core.notes import Notes
-from flows.core.record import Record
-from flows.run import cluster_of
-from flows.services.cluster import Cluster
-from flows.services.records import Records
-from flows.settings import CHECKOUT
-from tests.frozen import frozen
-from tests.platform_under_test import PlatformUnderTest
+from deployments.local.wait import wait_until
+from flows.config import load as configuration
+from flows.config.load import CHECKOUT
+from flows.core.release.environment_state import Notes
+from flows.core.release.record import Record
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.release_store import Records
+from flows.stages.context import cluster_of
+from tests.support.frozen import frozen
+from tests.support.platform_under_test import PlatformUnderTest
 
 MANIFESTS = CHECKOUT / "deployments" / "kubernetes"
 OURS = "deployments,services,poddisruptionbudgets,networkpolicies,configmaps,secrets"
@@ -37,7 +37,7 @@ class Place:
     @property
     def cluster(self) -> Cluster:
         """As an administrator."""
-        return cluster_of(settings.load(), self.name)
+        return cluster_of(configuration.load(), self.name)
 
     def kubectl(self, *arguments: str) -> str:
         """What kubectl says."""
@@ -105,7 +105,7 @@ class Place:
     @property
     def url(self) -> str:
         """The edge on loopback, for clients that don't ask the platform's DNS server."""
-        port = urlsplit(settings.load().environment(self.name).public_url).port
+        port = urlsplit(configuration.load().environment(self.name).public_url).port
         return f"http://127.0.0.1:{port}"
 
 

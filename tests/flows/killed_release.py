@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from flows.services import soak
-from flows.services.cluster import Cluster
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.verification import soak
 
 APPLY = Cluster.apply
 BACK = "back"

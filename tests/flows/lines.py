@@ -8,7 +8,7 @@ import pytest
 
 from tests.flows.conftest import Line, new_line
 from tests.flows.environments import Place
-from tests.platform_under_test import PlatformUnderTest
+from tests.support.platform_under_test import PlatformUnderTest
 
 
 @contextmanager

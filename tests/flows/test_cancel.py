@@ -13,13 +13,13 @@ from onnx import numpy_helper
 from prefect.concurrency.sync import concurrency
 from prefect_azure import AzureBlobStorageCredentials
 
-from deployments.local.engine import connect
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
-from flows import settings
-from flows.flow_run import LATEST
-from flows.services.images import RUN_LABEL
-from flows.services.model_check import describe
+from deployments.local.docker.engine import connect
+from deployments.local.prefect.api import FlowRun
+from deployments.local.wait import wait_until
+from flows.config import load as configuration
+from flows.runtime.flow_context import LATEST
+from flows.services.images.container_engine import RUN_LABEL
+from flows.services.models.model_check import describe
 from tests.flows.conftest import MODELS, Line
 from tests.stand_ins.unreliable_network import UnreliableLine, stalling_line
 
@@ -68,7 +68,7 @@ def cancel_and_see_it_gone(line: Line, run: FlowRun) -> None:
 
 def through(network: UnreliableLine, line: Line) -> None:
     """Let the line's runs reach the blob store through that network."""
-    direct = AzureBlobStorageCredentials.load(settings.load().model.credentials)
+    direct = AzureBlobStorageCredentials.load(configuration.load().model.credentials)
     assert isinstance(direct, AzureBlobStorageCredentials)
     assert direct.connection_string is not None
     port = line.platform.instance.ports.blob_store_port

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.flows.conftest import Line, new_line
-from tests.platform_under_test import PlatformUnderTest
+from tests.support.platform_under_test import PlatformUnderTest
 
 
 @pytest.fixture(scope="module")

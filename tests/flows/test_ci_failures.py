@@ -8,9 +8,9 @@ from prefect.blocks.core import Block
 from prefect_azure import AzureBlobStorageCredentials
 from prefect_docker import DockerRegistryCredentials
 
-from flows import settings
-from flows.blocks import blob_store
-from flows.services.model_store import ModelStore
+from flows.config import load as configuration
+from flows.credentials.prefect_blocks import blob_store
+from flows.services.models.model_store import ModelStore
 from tests.flows.conftest import Ended, Line
 from tests.stand_ins.unreliable_network import breaking_line
 
@@ -66,7 +66,7 @@ def test_a_commit_that_was_announced_and_has_not_arrived_is_left_to_the_triggers
 def test_what_fails_before_there_is_a_commit_pins_no_model(line: Line) -> None:
     line.publish("1.1.0", "colours")
     assert not line.ci("no-such-branch", model="1.0.0").succeeded
-    store = ModelStore(blob_store(settings.load().model), settings.state_folder() / "models")
+    store = ModelStore(blob_store(configuration.load().model), configuration.state_folder() / "models")
     assert store.pinned(line.model) is None
 
 
@@ -119,7 +119,7 @@ def test_a_store_without_a_model_says_how_to_publish_one(line: Line, monkeypatch
 
 
 def test_a_model_that_is_not_what_its_digest_promises_is_not_packed(line: Line) -> None:
-    store = blob_store(settings.load().model)
+    store = blob_store(configuration.load().model)
     path = f"{line.model}/1.0.0/model.onnx"
     content = store.read(path)
     assert content is not None
@@ -152,9 +152,11 @@ def test_a_registry_that_dies_in_the_middle_of_a_push_is_tried_again_and_latest_
     line.ci()
     before, tags = line.latest, line.image_tags()
     line.commit("Too late", ballast=random.randbytes(1 << 20).hex())
-    address = settings.load().registry.address
-    monkeypatch.setattr("flows.services.images.PUSH_TIMEOUT", 3)  # docker itself goes on trying for 50 s
-    monkeypatch.setattr("flows.tasks.push_image.retry_delay_seconds", [0.1, 0.1, 0.1])
+    address = configuration.load().registry.address
+    monkeypatch.setattr(
+        "flows.services.images.container_engine.PUSH_TIMEOUT", 3
+    )  # docker itself goes on trying for 50 s
+    monkeypatch.setattr("flows.runtime.tasks.push_image.retry_delay_seconds", [0.1, 0.1, 0.1])
     with breaking_line(int(address.rsplit(":", 1)[1]), up=500_000) as network:
         monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", f"localhost:{network.port}")
         run = line.ci()

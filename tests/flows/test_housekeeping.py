@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deployments.local.engine import connect
-from flows.flow_run import LATEST, one_at_a_time
+from deployments.local.docker.engine import connect
 from flows.housekeeping import housekeeping
+from flows.runtime.flow_context import LATEST, one_at_a_time
 from tests.flows.conftest import Ended, Line
 
 

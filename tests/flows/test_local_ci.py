@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from deployments.local import credential_variables
-from deployments.local.blob_store import BlobStoreAccess
-from deployments.local.engine import connect
+from deployments.local.commands import variables
+from deployments.local.docker.engine import connect
 from deployments.local.instance import Instance
-from deployments.local.polling import wait_until
-from deployments.local.registry import RegistryAccess
-from flows import settings, variables
-from flows.services.images import RUN_LABEL
-from flows.services.model_check import describe
-from flows.services.model_store import ModelStore
-from flows.services.registry import Registry
-from flows.settings import CHECKOUT
+from deployments.local.stores.blob_store import BlobStoreAccess
+from deployments.local.stores.registry import RegistryAccess
+from deployments.local.wait import wait_until
+from flows.config import load as configuration
+from flows.config.load import CHECKOUT
+from flows.credentials import environment as of_the_shell
+from flows.services.images.container_engine import RUN_LABEL
+from flows.services.models.model_check import describe
+from flows.services.models.model_store import ModelStore
+from flows.services.registry.client import Registry
 from tests.flows.conftest import MODELS, TEAM_APP
 
 NOBODY_LISTENS = "http://127.0.0.1:1/api"
@@ -62,8 +63,8 @@ class Developer:
 
     @property
     def registry(self) -> Registry:
-        wanted = settings.load().registry
-        login = variables.registry_credentials(wanted)
+        wanted = configuration.load().registry
+        login = of_the_shell.registry_credentials(wanted)
         return Registry(wanted.address, wanted.repository, login, wanted.insecure)
 
     def knows_no_prefect(self) -> bool:
@@ -83,7 +84,7 @@ def developer(
     repository = tmp_path / "team"
     shutil.copytree(TEAM_APP, repository)
     environment = {
-        **credential_variables.of(instance),
+        **variables.of(instance),
         "SLIPWAY_STATE": str(instance.state),
         "SLIPWAY_SOURCE__REPOSITORY": str(repository),
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in TEAM_APP.iterdir())),
@@ -97,7 +98,9 @@ def developer(
     found.commit()
     file = MODELS / "digits" / "model.onnx"
     described = describe(file, file.with_name("manifest.json"), name=name, version="1.0.0")
-    ModelStore(variables.blob_store(settings.load().model), tmp_path / "models").publish(file, described)
+    ModelStore(of_the_shell.blob_store(configuration.load().model), tmp_path / "models").publish(
+        file, described
+    )
     return found
 
 
@@ -131,7 +134,7 @@ def test_a_failure_is_one_line_and_exit_status_1(developer: Developer) -> None:
 def test_missing_credentials_are_wrong_settings_and_exit_with_2(
     developer: Developer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(variables.CONNECTION_STRING)
+    monkeypatch.delenv(of_the_shell.CONNECTION_STRING)
     status, _, errors = developer.ci()
     assert status == 2
     assert "Set SLIPWAY_MODEL_CONNECTION_STRING" in errors

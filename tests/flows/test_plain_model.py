@@ -7,8 +7,8 @@ import pytest
 
 from app.classifier import load
 from app.serve import create_app
-from flows import settings
-from flows.blocks import blob_store
+from flows.config import load as configuration
+from flows.credentials.prefect_blocks import blob_store
 from tests.app.picture_files import filled
 from tests.flows.conftest import MODELS, Line
 
@@ -31,7 +31,7 @@ def plain(line: Line, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"{line.model}-plain"
     monkeypatch.setenv("SLIPWAY_MODEL__NAME", name)
     path = f"{name}/trained-on-friday.onnx"
-    blob_store(settings.load().model).replace(path, (COLOURS / "model.onnx").read_bytes())
+    blob_store(configuration.load().model).replace(path, (COLOURS / "model.onnx").read_bytes())
     return path
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from deployments.local.prefect_api import FlowRun
-from flows import settings
-from flows.blocks import blob_store
-from flows.core.capsule import Capsule
+from deployments.local.prefect.api import FlowRun
+from flows.config import load as configuration
+from flows.core.build.capsule import Capsule
 from flows.core.errors import StoreUnavailable
-from flows.services import test_stage
-from flows.services.passed_tests import PassedTests
+from flows.credentials.prefect_blocks import blob_store
+from flows.services.images import test_stage
+from flows.services.images.test_cache import PassedTests
 from tests.flows.conftest import Line
-from tests.prefect_client import asking
+from tests.support.prefect_client import asking
 
 
 def retry(line: Line, run: FlowRun) -> FlowRun:
@@ -35,7 +35,7 @@ def stages(line: Line, run: FlowRun) -> Counter[str]:
 
 
 def test_a_run_that_failed_after_its_tests_is_retried_without_them(line: Line) -> None:
-    store, path = blob_store(settings.load().model), f"{line.model}/1.0.0/model.onnx"
+    store, path = blob_store(configuration.load().model), f"{line.model}/1.0.0/model.onnx"
     content = store.read(path)
     assert content
     store.replace(path, content[:-1] + b"!")

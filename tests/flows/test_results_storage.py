@@ -7,11 +7,11 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 from prefect_azure.blob_storage import AzureBlobStorageContainer
 
-from deployments.local.blob_store import RESULTS, BlobStoreAccess
-from deployments.local.prefect_api import PrefectApi
-from flows.blocks import results_storage
+from deployments.local.prefect.api import PrefectApi
+from deployments.local.stores.blob_store import RESULTS, BlobStoreAccess
 from flows.core.errors import SettingsError
-from tests.prefect_client import talking_to
+from flows.credentials.prefect_blocks import results_storage
+from tests.support.prefect_client import talking_to
 
 
 @pytest.fixture(autouse=True)

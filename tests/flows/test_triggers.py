@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
-from flows.core.run_names import branch_tag, commit_tag
-from flows.triggers.flow_runs import FlowRuns
-from flows.triggers.watch import Watch
+from deployments.local.prefect.api import FlowRun
+from deployments.local.wait import wait_until
+from flows.core.trigger.run_labels import branch_tag, commit_tag
+from flows.services.prefect.api import FlowRuns
+from flows.triggers.poller import Watch
 from tests.flows.conftest import Line
-from tests.prefect_client import asking
+from tests.support.prefect_client import asking
 
 PATIENCE = 60
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container as DockerContainer
 
-from deployments.local import cluster as embedded
-from deployments.local import credentials, engine, images, kubernetes_binary, registry
+from deployments.local.cluster import cluster as embedded
+from deployments.local.cluster import kubernetes_binary
+from deployments.local.docker import engine, images
 from deployments.local.instance import Instance
-from deployments.local.registry import RegistryAccess
-from flows.sections import Embedded
-from flows.settings import CHECKOUT
+from deployments.local.stores import credentials, registry
+from deployments.local.stores.registry import RegistryAccess
+from flows.config.load import CHECKOUT
+from flows.config.schema import Embedded
 
 BELOW_EPHEMERAL = range(20000, 32000)
 """Ports that no client of this machine takes by chance while a node is down."""

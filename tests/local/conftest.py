@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.local import engine, images, kubernetes_binary
+from deployments.local.cluster import kubernetes_binary
+from deployments.local.docker import engine, images
 from tests.local.cluster_under_test import Cluster, free_instance
 
 

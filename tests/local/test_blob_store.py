@@ -2,11 +2,11 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from deployments.local import blob_store as embedded
-from deployments.local.blob_store import BlobStoreAccess, holds_model
-from deployments.local.bring_up import BringUp
-from deployments.local.engine import connect, find_container
+from deployments.local.docker.engine import connect, find_container
 from deployments.local.instance import Instance
+from deployments.local.platform import BringUp
+from deployments.local.stores import blob_store as embedded
+from deployments.local.stores.blob_store import BlobStoreAccess, holds_model
 from tests.conftest import BringUpParts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import CHECKOUT
+from flows.config.load import CHECKOUT
 
 BOOTSTRAP = CHECKOUT / "deployments" / "local" / "bootstrap"
 HARMLESS = (

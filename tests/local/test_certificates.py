@@ -6,8 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from deployments.local import certificates
-from deployments.local.certificates import Authority, Subject, ensure_authority
+from deployments.local.cluster import certificates
+from deployments.local.cluster.certificates import Authority, Subject, ensure_authority
 
 SERVER = Subject("kube-apiserver", hosts=("127.0.0.1", "control-plane"))
 

@@ -7,13 +7,14 @@ from string import Template
 import httpx
 import pytest
 
-from deployments.local import cluster as embedded
-from deployments.local import engine, kubernetes_binary
-from deployments.local.cluster import NodeStatus
-from deployments.local.nodes import NODES
-from deployments.local.polling import wait_until
+from deployments.local.cluster import cluster as embedded
+from deployments.local.cluster import kubernetes_binary
+from deployments.local.cluster.cluster import NodeStatus
+from deployments.local.cluster.nodes import NODES
+from deployments.local.docker import engine
+from deployments.local.wait import wait_until
+from flows.config.load import EMBEDDED
 from flows.core.errors import PlatformFailed
-from flows.settings import EMBEDDED
 from tests.local.cluster_under_test import Cluster, free_instance
 
 pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes

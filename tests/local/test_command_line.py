@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.settings import CHECKOUT
+from flows.config.load import CHECKOUT
 
 
 def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -10,11 +10,11 @@ from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
 from pydantic import ValidationError
 
-from deployments.local.prefect_api import POOL
-from deployments.work_pool import QUEUES
-from flows.core.again import HEARTBEAT
-from flows.sections import Runs
-from flows.settings import CHECKOUT, load
+from deployments.local.prefect.api import POOL
+from deployments.prefect.work_pool import QUEUES
+from flows.config.load import CHECKOUT, load
+from flows.config.schema import Runs
+from flows.core.trigger.crash import HEARTBEAT
 
 FILE = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
 DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]

@@ -14,17 +14,19 @@ import httpx
 import pytest
 import yaml
 
-from deployments.local import cluster as embedded
-from deployments.local import dns_server, edge, engine, images, kubernetes_binary
-from deployments.local.engine import Container
+from deployments.local.cluster import cluster as embedded
+from deployments.local.cluster import kubernetes_binary
+from deployments.local.docker import engine, images
+from deployments.local.docker.engine import Container
+from deployments.local.network import dns_server, edge
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.polling import wait_until
-from flows.core.image import Image
-from flows.services import manifests
-from flows.services.manifests import Overlay
-from flows.settings import CHECKOUT, load_as
-from tests.load import Seen, load
+from deployments.local.wait import wait_until
+from flows.config.load import CHECKOUT, load_as
+from flows.core.build.image import Image
+from flows.services.kubernetes import manifests
+from flows.services.kubernetes.manifests import Overlay
 from tests.local.cluster_under_test import Cluster
+from tests.support.load import Seen, load
 
 pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
 

@@ -8,12 +8,12 @@ import docker
 import pytest
 from docker.models.containers import Container as DockerContainer
 
-from deployments.local import engine, images
-from deployments.local.engine import Container
+from deployments.local.docker import engine, images
+from deployments.local.docker.engine import Container
 from deployments.local.instance import Instance
+from flows.config.load import CHECKOUT
+from flows.config.schema import Embedded
 from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
-from flows.sections import Embedded
-from flows.settings import CHECKOUT
 
 UNTIL_TOLD_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 

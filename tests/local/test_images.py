@@ -3,7 +3,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from deployments.local import engine, images
+from deployments.local.docker import engine, images
 
 
 @pytest.fixture(scope="module")

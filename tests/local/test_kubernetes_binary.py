@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from docker.models.images import Image
 
-from deployments.local import engine, kubernetes_binary, pause_image
-from deployments.local.kubernetes_binary import MODULE, SOURCES
-from deployments.local.polling import wait_until
+from deployments.local.cluster import kubernetes_binary
+from deployments.local.cluster.kubernetes_binary import MODULE, SOURCES
+from deployments.local.docker import engine, pause_image
+from deployments.local.wait import wait_until
 
 pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles
 

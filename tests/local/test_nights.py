@@ -9,14 +9,14 @@ import pytest
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import POOL, TERMINAL, PrefectApi
-from deployments.local.prefect_server import SERVER, WORKER
+from deployments.local.prefect.api import POOL, TERMINAL, PrefectApi
+from deployments.local.prefect.server import SERVER, WORKER
+from deployments.local.wait import wait_until
 from flows.nightly_check import nightly_check
-from flows.triggers.flow_runs import FlowRuns
-from flows.triggers.not_begun import NotBegun
-from tests.nights import Night, a_night, ended
+from flows.services.prefect.api import FlowRuns
+from flows.triggers.stuck_pending import NotBegun
 from tests.stand_ins.quick_night import quick_night
+from tests.support.nights import Night, a_night, ended
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from deployments.local import kubernetes_binary
-from flows.core.image import Image
-from flows.services import manifests
-from flows.services.manifests import Overlay
-from flows.settings import CHECKOUT
+from deployments.local.cluster import kubernetes_binary
+from flows.config.load import CHECKOUT
+from flows.core.build.image import Image
+from flows.services.kubernetes import manifests
+from flows.services.kubernetes.manifests import Overlay
 
 pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
 

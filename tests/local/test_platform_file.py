@@ -8,9 +8,9 @@ import pytest
 from deployments.local import platform_file
 from deployments.local.instance import Instance
 from deployments.local.platform_file import WrittenSettings
+from flows.config.load import CHECKOUT, load, load_as
+from flows.config.schema import Embedded
 from flows.core.errors import SettingsError
-from flows.sections import Embedded
-from flows.settings import CHECKOUT, load, load_as
 
 Write = Callable[..., WrittenSettings]
 

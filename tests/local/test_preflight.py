@@ -6,10 +6,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.local import docker_daemon, preflight
+from deployments.local import preflight
+from deployments.local.docker import daemon
 from deployments.local.instance import Instance
+from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed
-from flows.sections import Embedded
 
 
 @pytest.fixture
@@ -65,5 +66,5 @@ def test_all_problems_are_told_at_once(
 
 
 def test_a_daemon_that_answers_is_no_obstacle() -> None:
-    assert docker_daemon.obstacle() is None
-    docker_daemon.ensure(print)
+    assert daemon.obstacle() is None
+    daemon.ensure(print)

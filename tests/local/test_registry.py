@@ -1,11 +1,11 @@
 import httpx
 
-from deployments.local import images
-from deployments.local import registry as embedded
-from deployments.local.bring_up import BringUp
-from deployments.local.engine import connect, find_container
+from deployments.local.docker import images
+from deployments.local.docker.engine import connect, find_container
 from deployments.local.instance import Instance
-from deployments.local.registry import RegistryAccess
+from deployments.local.platform import BringUp
+from deployments.local.stores import registry as embedded
+from deployments.local.stores.registry import RegistryAccess
 from tests.conftest import BringUpParts
 
 

@@ -14,11 +14,11 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from deployments.local import sample_model
-from deployments.local.sample_model import photos, weights
-from flows.core import manifest
-from flows.core.manifest import Manifest
-from flows.services import model_check
+from deployments.local.demo import sample_model
+from deployments.local.demo.sample_model import photos, weights
+from flows.core.model import manifest
+from flows.core.model.manifest import Manifest
+from flows.services.models import model_check
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +101,7 @@ def test_it_is_made_once(made: Path) -> None:
 
 
 def test_the_command_line_says_where_it_is(made: Path) -> None:
-    command = [sys.executable, "-m", "deployments.local.sample_model", "1.1.0", str(made)]
+    command = [sys.executable, "-m", "deployments.local.demo.sample_model", "1.1.0", str(made)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert printed.splitlines()[-1] == str(made / "1.1.0")
 

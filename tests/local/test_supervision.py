@@ -8,11 +8,11 @@ import pytest
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
-from deployments.local.polling import wait_until
 from deployments.local.processes import MARK, belonging_to
 from deployments.local.supervision import Program
+from deployments.local.wait import wait_until
+from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed
-from flows.sections import Embedded
 
 SLEEPER = Program(
     "sleeper", (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)")

@@ -12,15 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments import work_pool
 from deployments.local.instance import Instance
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import PrefectApi
+from deployments.local.prefect.api import PrefectApi
 from deployments.local.preflight import is_taken
 from deployments.local.processes import MARK, terminate
-from flows.flow_run import LATEST
-from flows.settings import CHECKOUT, load
-from tests.prefect_client import asking
+from deployments.local.wait import wait_until
+from deployments.prefect import work_pool
+from flows.config.load import CHECKOUT, load
+from flows.runtime.flow_context import LATEST
+from tests.support.prefect_client import asking
 
 SIGN_IN = "user:password"
 PATIENCE = 180
@@ -85,11 +85,11 @@ def elsewhere(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def test_one_command_makes_what_the_code_needs_and_repairs_it(elsewhere: Elsewhere) -> None:
-    told = elsewhere.run("deployments.work_pool")
+    told = elsewhere.run("deployments.prefect.work_pool")
     with asking(elsewhere.api) as http:
         http.patch("/work_pools/slipway/queues/ci", json={"concurrency_limit": 7}).raise_for_status()
         http.delete(f"/v2/concurrency_limits/{LATEST}").raise_for_status()
-        assert elsewhere.run("deployments.work_pool") == told
+        assert elsewhere.run("deployments.prefect.work_pool") == told
         assert elsewhere.api.queue_limits() == work_pool.QUEUES
         assert http.get(f"/v2/concurrency_limits/{LATEST}").raise_for_status().json()["limit"] == 1
         for name, value in work_pool.variables_of(load()).items():
@@ -98,18 +98,18 @@ def test_one_command_makes_what_the_code_needs_and_repairs_it(elsewhere: Elsewhe
 
 def test_it_names_the_blocks_that_are_missing_and_no_others(elsewhere: Elsewhere) -> None:
     missing = "There is no block secret/slipway-production yet, which slipway.toml names at [environments"
-    assert missing in elsewhere.run("deployments.work_pool")
+    assert missing in elsewhere.run("deployments.prefect.work_pool")
     save = "from prefect.blocks.system import Secret; Secret(value='s').save('slipway-production')"
     subprocess.run([sys.executable, "-c", save], cwd=CHECKOUT, env=elsewhere.shell, check=True)
-    told = elsewhere.run("deployments.work_pool")
+    told = elsewhere.run("deployments.prefect.work_pool")
     assert missing not in told
     assert "secret/slipway-staging" in told
 
 
 def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_path: Path) -> None:
-    elsewhere.run("deployments.work_pool")
+    elsewhere.run("deployments.prefect.work_pool")
     elsewhere.run("prefect", "--no-prompt", "deploy", "--all")
-    assert "Slipway: run crashed: made" in elsewhere.run("deployments.automations")
+    assert "Slipway: run crashed: made" in elsewhere.run("deployments.prefect.automations")
     some = elsewhere.api.start("release/on-demand", {})
     elsewhere.api.set_state(some, "COMPLETED", "as if it had run")
     asked = elsewhere.api.start("silence/on-demand", {"run": some.id, "seconds": 90})
@@ -124,7 +124,7 @@ def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_
 def test_a_server_that_is_away_is_named(elsewhere: Elsewhere) -> None:
     shell = elsewhere.shell | {"PREFECT_API_URL": "http://127.0.0.1:1/api"}
     ended = subprocess.run(
-        [sys.executable, "-m", "deployments.work_pool"],
+        [sys.executable, "-m", "deployments.prefect.work_pool"],
         cwd=CHECKOUT,
         env=shell,
         capture_output=True,

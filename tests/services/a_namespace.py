@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from deployments import bootstrap
-from deployments.local import kubernetes_binary
-from flows.services import kubeconfig
-from flows.services.cluster import Cluster
-from flows.services.registry import Credentials
-from flows.settings import EMBEDDED
+from deployments.cluster import bootstrap
+from deployments.local.cluster import kubernetes_binary
+from flows.config.load import EMBEDDED
+from flows.services.kubernetes import kubeconfig
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.registry.client import Credentials
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from deployments.local.certificates import Authority, ensure_authority
+from deployments.local.cluster.certificates import Authority, ensure_authority
 
 
 def served(folder: Path, name: str, *, ends: datetime) -> ssl.SSLContext:

@@ -13,14 +13,14 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from moto.server import ThreadedMotoServer
 
-from deployments.local import images as platform_images
-from deployments.local.blob_store import BlobStoreAccess
-from deployments.local.engine import connect
-from deployments.local.registry import RegistryAccess
-from flows.services import blob_providers
-from flows.services.blob_store import BlobStore
-from flows.services.images import Build, Engine
-from flows.services.registry import Credentials
+from deployments.local.docker import images as platform_images
+from deployments.local.docker.engine import connect
+from deployments.local.stores.blob_store import BlobStoreAccess
+from deployments.local.stores.registry import RegistryAccess
+from flows.services.images.container_engine import Build, Engine
+from flows.services.models import blob_providers
+from flows.services.models.blob_store import BlobStore
+from flows.services.registry.client import Credentials
 from tests.services.a_namespace import Namespace, prepared_namespace
 
 TESTS = Path(__file__).parent.parent

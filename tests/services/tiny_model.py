@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
 
-from flows.core.manifest import Manifest
-from flows.services import model_check
+from flows.core.model.manifest import Manifest
+from flows.services.models import model_check
 
 AUTHOR: dict[str, Any] = {
     "schema": 1,

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from flows.services.cluster import Cluster
-from flows.services.kubernetes_api import FENCE_POLICY
+from flows.services.kubernetes.api import FENCE_POLICY
+from flows.services.kubernetes.cluster import Cluster
 from tests.stand_ins.json_server import JsonHandler, serving
 
 REFUSAL = (

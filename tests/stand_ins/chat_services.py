@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from deployments.local.certificates import ensure_authority
+from deployments.local.cluster.certificates import ensure_authority
 from tests.services.certificates import served
 
 DAY = timedelta(days=1)

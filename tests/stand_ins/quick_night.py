@@ -5,9 +5,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.core.errors import ReleaseUndone
-from flows.failures import failures_told
-from flows.flow_run import reported_run
-from flows.nightly import once_a_night
+from flows.procedures.nightly import once_a_night
+from flows.runtime.flow_context import reported_run
+from flows.runtime.flow_errors import failures_told
 
 
 @flow(name="quick-night")

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployments.local.polling import wait_until
+from deployments.local.wait import wait_until
+from flows.config.load import CHECKOUT
 from flows.core.errors import FenceLost
-from flows.core.notes import Hold, Notes
-from flows.services import lease
-from flows.services.cluster import Cluster
-from flows.services.records import Records
-from flows.settings import CHECKOUT
+from flows.core.release.environment_state import Hold, Notes
+from flows.services.kubernetes import lease
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.release_store import Records
 
 LOST = 3
 """Its exit status when the server let in no more of what it wrote."""

@@ -16,25 +16,25 @@ from prefect.blocks.system import Secret
 from prefect_azure import AzureBlobStorageCredentials
 from prefect_docker import DockerRegistryCredentials
 
-from deployments.local.blob_store import BlobStoreAccess
 from deployments.local.instance import Instance
-from deployments.local.prefect_api import PrefectApi
-from deployments.local.prefect_server import flow_environment
-from deployments.local.registry import RegistryAccess
-from flows import settings
-from flows.blocks import blob_store as blob_store_of
-from flows.blocks import registry_credentials
-from flows.core.capsule import ATTACHED
-from flows.core.model import Model
-from flows.core.pointer import Pointer
-from flows.core.run_names import branch_tag, commit_tag
-from flows.services.model_check import describe
-from flows.services.model_store import ModelStore
-from flows.services.registry import Registry
-from flows.triggers.flow_runs import FlowRun, FlowRuns
-from flows.triggers.receiver import application
-from flows.triggers.watch import Watch
-from tests.prefect_client import asking, talking_to
+from deployments.local.prefect.api import PrefectApi
+from deployments.local.prefect.server import flow_environment
+from deployments.local.stores.blob_store import BlobStoreAccess
+from deployments.local.stores.registry import RegistryAccess
+from flows.config import load as configuration
+from flows.core.build.capsule import ATTACHED
+from flows.core.build.latest import Pointer
+from flows.core.model.model import Model
+from flows.core.trigger.run_labels import branch_tag, commit_tag
+from flows.credentials.prefect_blocks import blob_store as blob_store_of
+from flows.credentials.prefect_blocks import registry_credentials
+from flows.services.models.model_check import describe
+from flows.services.models.model_store import ModelStore
+from flows.services.prefect.api import FlowRun, FlowRuns
+from flows.services.registry.client import Registry
+from flows.triggers.poller import Watch
+from flows.triggers.webhooks import application
+from tests.support.prefect_client import asking, talking_to
 
 DELIVERIES = Path(__file__).parent.parent / "deliveries"
 MODELS = Path(__file__).parent.parent / "app" / "models"
@@ -69,7 +69,7 @@ class Team:
 
     @property
     def models(self) -> ModelStore:
-        return ModelStore(blob_store_of(settings.load().model), settings.state_folder() / "models")
+        return ModelStore(blob_store_of(configuration.load().model), configuration.state_folder() / "models")
 
     def publish(self, version: str, name: str = "digits") -> Model:
         file = MODELS / name / "model.onnx"
@@ -78,7 +78,7 @@ class Team:
 
     def is_built(self, sha: str, model: Model, run: str = "a run") -> None:
         """Let `latest` name an image of that commit and model."""
-        wanted = settings.load().registry
+        wanted = configuration.load().registry
         registry = Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
         registry.attach("built", b"{}")
         digest = registry.manifest(f"built{ATTACHED}").digest

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 
 import httpx
 
-from deployments.local.polling import wait_until
-from flows.settings import CHECKOUT
+from deployments.local.wait import wait_until
+from flows.config.load import CHECKOUT
 from tests.triggers.conftest import Team, github_push, signed
 
 PATIENCE = 30

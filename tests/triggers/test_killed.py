@@ -3,7 +3,7 @@
 import sys
 from threading import Thread
 
-from deployments.local.polling import wait_until
+from deployments.local.wait import wait_until
 from tests.stand_ins.unreliable_network import stalling_line
 from tests.triggers.conftest import Team
 from tests.triggers.processes import PATIENCE, deliver, deliver_into_the_void, kill, process, receiver
@@ -42,7 +42,7 @@ def test_killed_after_it_created_the_run_the_delivery_that_comes_again_finds_it(
 
 
 def test_a_watch_that_is_killed_finds_what_came_meanwhile_once_it_is_back(team: Team) -> None:
-    watch = [sys.executable, "-m", "flows.triggers.watch"]
+    watch = [sys.executable, "-m", "flows.triggers.poller"]
     first = team.git("rev-parse", "HEAD")
     with process(team, watch, {}):
         wait_until(lambda: bool(team.runs(first)), PATIENCE, "The watch starts nothing")
@@ -55,7 +55,7 @@ def test_a_watch_that_is_killed_finds_what_came_meanwhile_once_it_is_back(team: 
 
 
 def test_a_watch_ends_at_once_when_it_is_told_to(team: Team) -> None:
-    with process(team, [sys.executable, "-m", "flows.triggers.watch"], {}) as running:
+    with process(team, [sys.executable, "-m", "flows.triggers.poller"], {}) as running:
         first = team.git("rev-parse", "HEAD")
         wait_until(lambda: bool(team.runs(first)), PATIENCE, "The watch starts nothing")
         running.terminate()

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.core.pointer import Pointer
+from flows.core.build.latest import Pointer
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import STAGING
 from tests.flows.environments import behaving, manifests_with
 from tests.flows.lines import built_line
-from tests.platform_under_test import PlatformUnderTest
+from tests.support.platform_under_test import PlatformUnderTest
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import psutil
 
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
+from deployments.local.prefect.api import FlowRun
+from deployments.local.wait import wait_until
 from flows.recover import recover
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
-from flows.core.pointer import Pointer
-from flows.core.run_names import key_of_again
-from flows.holding import hold, resume
+from deployments.local.prefect.api import FlowRun
+from deployments.local.wait import wait_until
+from flows.config.load import CHECKOUT
+from flows.core.build.latest import Pointer
+from flows.core.trigger.run_labels import key_of_again
+from flows.hold import hold, resume
 from flows.rollback import rollback
-from flows.services import lease
-from flows.settings import CHECKOUT
+from flows.services.kubernetes import lease
 from flows.verify import verify
 from tests.flows.conftest import Ended, Line
 from tests.flows.cut_off.runs import (
@@ -204,7 +204,7 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
     for stage in ("watch_rollout", "write_undoing"):
-        monkeypatch.setattr(f"flows.tasks.{stage}.retries", 0)
+        monkeypatch.setattr(f"flows.runtime.tasks.{stage}.retries", 0)
     known, ended = len(STAGING.pods()), threading.Event()
 
     def freeze_during_the_rollout() -> None:

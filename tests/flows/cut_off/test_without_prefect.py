@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from deployments.local import supervision
-from deployments.local.polling import wait_until
-from deployments.local.prefect_server import SERVER, WORKER
-from flows.core.pointer import Pointer
+from deployments.local.prefect.server import SERVER, WORKER
+from deployments.local.wait import wait_until
+from flows.core.build.latest import Pointer
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import (
     PATIENCE,

@@ -5,20 +5,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.local.polling import wait_until
-from deployments.local.prefect_api import FlowRun
-from flows.core.pointer import Pointer
-from flows.holding import hold, resume
+from deployments.local.prefect.api import FlowRun
+from deployments.local.wait import wait_until
+from flows.core.build.latest import Pointer
+from flows.explain.__main__ import answer as answer_why
+from flows.hold import hold, resume
 from flows.release import release
 from flows.rollback import rollback
 from flows.verify import verify
-from flows.why import answer as answer_why
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
 from tests.flows.lines import built_line
-from tests.nights import a_night, ended
-from tests.platform_under_test import PlatformUnderTest
-from tests.prefect_client import asking
+from tests.support.nights import a_night, ended
+from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.prefect_client import asking
 
 STAGING, PRODUCTION = Place("staging"), Place("production")
 APPROVAL = "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL"

@@ -6,12 +6,12 @@ import pytest
 import yaml
 from prefect.blocks.system import Secret
 
-from flows import settings
+from flows.config import load as configuration
 from tests.flows.conftest import Line
 from tests.flows.environments import Place
 from tests.flows.lines import built_line
-from tests.platform_under_test import PlatformUnderTest
-from tests.prefect_client import asking
+from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.prefect_client import asking
 
 STAGING = Place("staging")
 
@@ -66,7 +66,7 @@ def test_a_cluster_that_is_away_is_tried_again(built: Line, monkeypatch: pytest.
     away["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     Secret(value=yaml.safe_dump(away)).save("nobody-there", overwrite=True)
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nobody-there")
-    monkeypatch.setattr("flows.tasks.observe.retry_delay_seconds", [0.1, 0.1, 0.1])
+    monkeypatch.setattr("flows.runtime.tasks.observe.retry_delay_seconds", [0.1, 0.1, 0.1])
     run = built.release()
     assert "could not be reached" in run.message
     assert run.tasks()["observe"] == ("FAILED", 4)
@@ -78,11 +78,11 @@ def test_a_missing_namespace_names_the_command_that_creates_it(
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__NAMESPACE", "nowhere")
     run = built.release()
     assert "may not see the namespace 'nowhere'" in run.message
-    assert "python -m deployments.bootstrap" in run.message
+    assert "python -m deployments.cluster.bootstrap" in run.message
     assert run.tasks()["observe"] == ("FAILED", 1)
 
 
 def test_an_environment_that_slipway_toml_does_not_name_lists_those_it_does(built: Line) -> None:
     run = built.release(environment="paradise")
     assert "no environment 'paradise'" in run.message
-    assert ", ".join(settings.load().environments) in run.message
+    assert ", ".join(configuration.load().environments) in run.message

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from deployments.local.engine import connect
-from deployments.local.polling import wait_until
-from flows.core.pointer import Pointer
+from deployments.local.docker.engine import connect
+from deployments.local.wait import wait_until
+from flows.core.build.latest import Pointer
 from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, manifests_with, without_api_server
 from tests.flows.lines import built_line
-from tests.platform_under_test import PlatformUnderTest
+from tests.support.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
 PATIENCE = 60

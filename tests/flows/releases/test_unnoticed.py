@@ -9,8 +9,8 @@ from flows.rollback import rollback
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import QUICK_END, Place, behaving, manifests_with
 from tests.flows.lines import built_line
-from tests.load import load
-from tests.platform_under_test import PlatformUnderTest
+from tests.support.load import load
+from tests.support.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
 PATIENT_END = {**QUICK_END, "value": 5}

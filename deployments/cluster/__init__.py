@@ -1,0 +1,1 @@
+"""What a cluster needs once, made by its administrator."""

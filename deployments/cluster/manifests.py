@@ -1,0 +1,79 @@
+"""What an administrator creates in a cluster for one environment; most of it is in `kubernetes/cluster`."""
+
+import base64
+import hashlib
+import json
+import time
+from string import Template
+from typing import Any
+
+import yaml
+
+from flows.config.load import CHECKOUT
+from flows.services.kubernetes import lease
+from flows.services.kubernetes.cluster import ANNOTATION
+from flows.services.registry.client import Credentials
+
+ACCOUNT = "slipway-release"
+PULL_SECRET = "slipway-registry"
+"""The name that the Deployment's `imagePullSecrets` has."""
+
+PREPARED = f"{ANNOTATION}prepared"
+"""On the namespace: which edition of all this was created for it."""
+
+FOLDER = CHECKOUT / "deployments" / "kubernetes" / "cluster"
+
+
+def objects(namespace: str, credentials: Credentials) -> list[dict[str, Any]]:
+    """Everything but the Lease, the namespace first, and what the fence is made of behind the other policies.
+
+    The API server hears of policies in the order in which they were made: once it heeds the fence, which is
+    waited for, it heeds all.
+    """
+    described = [
+        described
+        for text in _texts()
+        for described in yaml.safe_load_all(Template(text).substitute(namespace=namespace))
+    ]
+    return [_namespace(namespace), *described, _pull_secret(namespace, credentials)]
+
+
+def edition() -> str:
+    """Changes when what is created does."""
+    return hashlib.sha256(json.dumps(_texts()).encode()).hexdigest()[:16]
+
+
+def new_lease() -> dict[str, Any]:
+    """Held by nobody. One that replaces a deleted one has to count on from beyond where that got."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": lease.NAME},
+        "spec": {"leaseTransitions": int(time.time() // 60)},
+    }
+
+
+def login(credentials: Credentials) -> dict[str, Any]:
+    """What the pull secret holds, as docker's config.json has it."""
+    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
+    return {"auths": {credentials.address: {"auth": pair}}}
+
+
+def _texts() -> list[str]:
+    files = sorted(FOLDER.glob("*.yaml"), key=lambda file: (file.stem == "fence", file.name))
+    return [file.read_text() for file in files]
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    metadata = {"name": name, "annotations": {PREPARED: edition()}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def _pull_secret(namespace: str, credentials: Credentials) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": PULL_SECRET, "namespace": namespace},
+        "stringData": {".dockerconfigjson": json.dumps(login(credentials))},
+    }

@@ -1,0 +1,1 @@
+"""The embedded Kubernetes cluster: two nodes in containers."""

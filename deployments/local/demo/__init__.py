@@ -1,0 +1,1 @@
+"""The sample model, and the first release of the application."""

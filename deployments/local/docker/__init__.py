@@ -1,0 +1,1 @@
+"""The docker daemon, and the images and containers of the platform."""

@@ -1,0 +1,1 @@
+"""The load balancer and the DNS server."""

@@ -1,0 +1,152 @@
+"""The whole platform, brought up or repaired: what depends on what, all else side by side."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from deployments.local import platform_file, preflight
+from deployments.local.cluster import cluster, kubernetes_binary
+from deployments.local.commands.cleanup import remove_abandoned_tests
+from deployments.local.docker import daemon, images
+from deployments.local.docker.engine import connect, ensure_network
+from deployments.local.instance import Instance
+from deployments.local.network import dns_server, edge
+from deployments.local.platform_file import WrittenSettings
+from deployments.local.prefect import automations, blocks, deployments, server, triggers
+from deployments.local.prefect.api import PrefectApi
+from deployments.local.progress import Say, Steps
+from deployments.local.stores import blob_store, registry
+from deployments.local.stores.blob_store import BlobStoreAccess
+from deployments.local.stores.registry import RegistryAccess
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The platform's parts, each as soon as it is there; `kubeconfig` and `registry` None if not its own."""
+
+    server: Future[PrefectApi]
+    registry: Future[RegistryAccess | None]
+    store: Future[BlobStoreAccess]
+    kubeconfig: Future[Path | None]
+    ready_for_runs: Future[None]
+    """Flows can run: their blocks, deployments and settings are there; what they release to may not be."""
+
+
+@dataclass(frozen=True)
+class BringUp:
+    """Begins with parts of one platform; a part can be had alone."""
+
+    steps: Steps
+    client: docker.DockerClient
+    instance: Instance
+    settings: WrittenSettings
+
+    def everything(self) -> Parts:
+        """Begin with all, and tell what will be there when."""
+        server, registry_access, store = self.server(), self.registry(), self.store()
+        blocks_saved = self.steps.start("Prefect blocks", self._save_blocks, server, registry_access, store)
+        registered = self.steps.start(
+            "Prefect deployments", deployments.ensure, self.instance, self.settings, server
+        )
+        ready = self.steps.start("prefect.toml", self._connect, blocks_saved, registered)
+        self.steps.start("Receiver of webhooks", self._receive, blocks_saved, registered)
+        self.steps.start("Prefect automations", self._automate, blocks_saved, registered)
+        return Parts(server, registry_access, store, self.cluster(), ready)
+
+    def ingredients(self) -> None:
+        """Begin with what is built once per machine."""
+        for role in (images.NODE, images.REGISTRY, images.AZURITE, images.EDGE, images.DNS):
+            self._image(role)
+        self._kubernetes()
+
+    def server(self) -> Future[PrefectApi]:
+        """Prefect's server, and a worker."""
+        return self.steps.start("Prefect server and worker", server.up, self.instance)
+
+    def store(self) -> Future[BlobStoreAccess]:
+        """The blob store, with the container for models."""
+        image = self._image("azurite")
+        container = self.settings.model.container
+        return self.steps.start("Blob store", blob_store.up, self.client, self.instance, image, container)
+
+    def registry(self) -> Future[RegistryAccess | None]:
+        """The registry with the base image in it, if images go there."""
+        if not platform_file.wants_registry(self.settings):
+            return _nothing()
+        image, base = self._image("registry"), self._image("base")
+        access = self.steps.start("Registry", registry.up, self.client, self.instance, image)
+        return self.steps.start("Base image in the registry", self._offer_base, base, access)
+
+    def cluster(self) -> Future[Path | None]:
+        """The cluster and what makes it reachable by name, if an environment lives on it."""
+        if not self.settings.wants_embedded_cluster:
+            return _nothing()
+        binary, image = self._kubernetes(), self._image("node")
+        nodes = self.steps.start("Kubernetes cluster", cluster.up, self.client, self.instance, binary, image)
+        names = self.steps.start("DNS server", dns_server.up, self.client, self.instance, self._image("dns"))
+        return self.steps.start("Edge", self._up_edge, self._image("edge"), binary, nodes, names)
+
+    def _kubernetes(self) -> Future[Path]:
+        return self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
+
+    def _image(self, role: str) -> Future[str]:
+        return self.steps.start(f"Image: {role}", images.ensure, self.client, role)
+
+    def _offer_base(self, base: str, access: RegistryAccess, say: Say) -> RegistryAccess:
+        reference = registry.push_base(self.client, base, access, say)
+        platform_file.add_registry(self.instance, self.settings, access.address, reference)
+        return access
+
+    def _up_edge(self, image: str, binary: Path, kubeconfig: Path, _names: str, say: Say) -> Path:
+        edge.up(self.client, self.instance, image, self.settings, say)
+        platform_file.add_cluster(self.instance, self.settings, kubeconfig, kubernetes_binary.kubectl(binary))
+        return kubeconfig
+
+    def _save_blocks(
+        self, api: PrefectApi, access: RegistryAccess | None, store: BlobStoreAccess, say: Say
+    ) -> None:
+        blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
+
+    def _receive(self, _blocks: None, flows_changed: bool, _say: Say) -> None:
+        triggers.receive(self.instance, anew=flows_changed)
+
+    def _automate(self, _blocks: None, _registered: bool, say: Say) -> None:
+        automations.ensure(self.instance, say)
+
+    def _connect(self, _blocks: None, _registered: bool, _say: Say) -> None:
+        platform_file.write_command_line(self.instance)
+
+
+def _nothing() -> Future[Any]:
+    """The result of a part that this platform has not."""
+    nothing: Future[Any] = Future()
+    nothing.set_result(None)
+    return nothing
+
+
+def prepare(instance: Instance, settings: WrittenSettings, say: Say) -> docker.DockerClient:
+    """The docker daemon, once nothing stands in the way of the platform any more."""
+    client = prepare_to_build(instance, _ports(settings), say)
+    remove_abandoned_tests(client)
+    platform_file.forget_stale(instance, settings)
+    ensure_network(client, instance)
+    return client
+
+
+def prepare_to_build(instance: Instance, ports: list[str], say: Say) -> docker.DockerClient:
+    """The docker daemon, once there is room, and those ports of [embedded] are free."""
+    preflight.check(instance, ports, kubernetes_binary.cache_folder())
+    daemon.ensure(say)
+    return connect()
+
+
+def _ports(settings: WrittenSettings) -> list[str]:
+    ports = ["prefect_port", "blob_store_port", "hooks_port"]
+    if platform_file.wants_registry(settings):
+        ports.append("registry_port")
+    if settings.wants_embedded_cluster:
+        ports += ["kubernetes_port", "dns_port", *(edge.port_setting(name) for name in edge.served(settings))]
+    return ports

@@ -1,0 +1,44 @@
+"""The deployments of prefect.yaml, made known to the server when something about them changed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from deployments.local.instance import Instance
+from deployments.local.prefect import subprocesses
+from deployments.local.prefect.api import PrefectApi
+from deployments.local.progress import Say
+from deployments.prefect import work_pool
+from flows.config.load import Settings
+
+
+def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) -> bool:
+    """Whether anything had to be registered. `PlatformFailed` tells what Prefect says against prefect.yaml.
+
+    What was registered is remembered with the ids that the server gave: a new database, or a deployment
+    deleted in the UI, makes it happen again.
+    """
+    variables = work_pool.variables_of(settings)
+    memory = instance.state / "registered.json"
+    fingerprint = _fingerprint(instance.checkout, variables)
+    if memory.exists() and json.loads(memory.read_text()) == [fingerprint, api.deployment_ids()]:
+        return False
+    say("prefect deploy --all")
+    for name, value in variables.items():
+        api.ensure_variable(name, value)
+    subprocesses.run(
+        instance,
+        *("prefect", "--no-prompt", "deploy", "--all"),
+        failed="prefect.yaml can't be deployed",
+        remedy="Mend it, then run this again.",
+    )
+    memory.write_text(json.dumps([fingerprint, api.deployment_ids()]))
+    return True
+
+
+def _fingerprint(checkout: Path, variables: dict[str, str]) -> str:
+    """Changes with whatever a deployment is made from: signatures and docstrings of flows included."""
+    content = hashlib.sha256(repr(sorted(variables.items())).encode())
+    for file in (checkout / "prefect.yaml", *sorted((checkout / "flows").rglob("*.py"))):
+        content.update(file.read_bytes())
+    return content.hexdigest()

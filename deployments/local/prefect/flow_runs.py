@@ -1,0 +1,73 @@
+"""Flow runs as ops would start them: through the server, followed line by line to their end."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from deployments.local.prefect.api import FlowRun, LogLine, PrefectApi
+from deployments.local.progress import Say
+from flows.core.errors import SlipwayError
+
+POLL_INTERVAL = 0.2
+PICK_UP_TIMEOUT = 90
+"""Seconds within which a worker takes a run on; it looks every second, and starts within ten."""
+
+LAST_WORDS_TIMEOUT = 5
+"""Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
+
+
+ENDED = "Finished in state"
+ENGINE_TALK = (
+    ENDED,
+    "Beginning flow run",
+    "Encountered exception during execution",
+    "Engine execution exited",
+)
+
+
+class RunFailed(SlipwayError):
+    """A flow run ended otherwise than well."""
+
+
+def run(api: PrefectApi, deployment: str, parameters: dict[str, Any], say: Say) -> FlowRun:
+    """The run, completed; `RunFailed` gives its reason and where to read more."""
+    started = api.start(deployment, parameters)
+    ended = follow(api, started, say)
+    if ended.state != "COMPLETED":
+        raise RunFailed(
+            f"{deployment} ended as {ended.state_name}: {ended.message}", f"Read on at {api.run_url(ended)}"
+        )
+    return ended
+
+
+def follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
+    """The run when it is over, however it ended; what its stages say is passed on meanwhile."""
+    shown = 0
+    deadline = time.monotonic() + PICK_UP_TIMEOUT
+    ended_at = None
+    while True:
+        current = api.flow_run(started.id)
+        lines = api.log_lines(started, skip=shown)
+        for line in filter(_tells_something, lines):
+            say(line.message)
+        shown += len(lines)
+        if current.state in {"SCHEDULED", "PENDING"} and time.monotonic() > deadline:
+            raise RunFailed(
+                f"No worker has taken up {current.name} after {PICK_UP_TIMEOUT} s.",
+                f"Look at the work queues at {api.ui_url}/work-pools, and run this again.",
+            )
+        if current.is_over:
+            ended_at = ended_at or time.monotonic()
+            if _said_all(lines) or time.monotonic() - ended_at > LAST_WORDS_TIMEOUT:
+                return current
+        time.sleep(POLL_INTERVAL)
+
+
+def _said_all(lines: Sequence[LogLine]) -> bool:
+    """Prefect's engine closes a flow run's log with its final state."""
+    return any(line.message.startswith(ENDED) and not line.of_task for line in lines)
+
+
+def _tells_something(line: LogLine) -> bool:
+    """What the stages say, without what Prefect says of itself."""
+    return line.logger != "prefect.flow_runs.worker" and not line.message.startswith(ENGINE_TALK)

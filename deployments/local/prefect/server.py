@@ -1,0 +1,166 @@
+"""Prefect's server and the worker that executes flow runs, supervised and tuned for short trigger times."""
+
+import os
+import sys
+from typing import Any
+
+from deployments.local import supervision
+from deployments.local.instance import Instance
+from deployments.local.prefect import auth
+from deployments.local.prefect.api import PrefectApi
+from deployments.local.progress import Say
+from deployments.local.supervision import Program
+from deployments.local.wait import wait_until
+from deployments.prefect import work_pool
+from flows.core.trigger.crash import is_lost
+from flows.credentials import environment
+
+SERVER = "prefect-server"
+WORKER = "prefect-worker"
+RECEIVER = "receiver"
+WATCH = "watch"
+
+STOPPED = "Stopped"
+"""What a run is called that a person ended with the platform: a crash of which nothing is to follow."""
+
+START_TIMEOUT = 180
+"""Seconds until a fresh server has made its database, on a busy machine."""
+
+
+def up(instance: Instance, say: Say) -> PrefectApi:
+    """The server with its work pool and a worker; `PlatformFailed` names the log to read."""
+    supervision.ensure(instance, _programs(instance), flow_environment(instance))
+    supervision.start(instance, SERVER)
+    api = client(instance)
+    _await_health(instance, api, say)
+    work_pool.ensure(api, instance.checkout)
+    if not supervision.is_up(instance, WORKER):
+        give_up_orphans(api)  # before a new worker takes any: those would look the same
+    supervision.start(instance, WORKER)
+    return api
+
+
+def down(instance: Instance) -> None:
+    """End worker, flow runs and server; what was running is marked as crashed."""
+    supervision.stop(instance, WORKER)
+    with client(instance) as api:
+        if api.is_healthy():
+            give_up_orphans(api, STOPPED)
+    supervision.end(instance)
+
+
+def client(instance: Instance) -> PrefectApi:
+    """A client of the server, whether it is up or not."""
+    return PrefectApi(f"http://127.0.0.1:{instance.ports.prefect_port}", auth.read(instance))
+
+
+def give_up_orphans(api: PrefectApi, name: str | None = None) -> None:
+    """Mark runs whose worker is gone as crashed: else they would hold their queue's places for ever.
+
+    They are started anew by the automation that does so after a crash, unless they get another `name`.
+    """
+    message = "The platform was stopped while this run was under way."
+    for run in api.flow_runs("PENDING", "RUNNING", "PAUSED", "CANCELLING"):
+        if run.state == "CANCELLING":
+            api.set_state(run, "CANCELLED", message)
+        elif run.state == "PENDING" or is_lost(run.state, run.state_name):
+            api.set_state(run, "CRASHED", message, name)
+
+
+def client_settings(instance: Instance) -> dict[str, Any]:
+    """What Prefect's command line and flow runs need to find this server; the keys of prefect.toml."""
+    home = instance.state / "prefect"
+    return {
+        "home": str(home),
+        "profiles_path": str(home / "profiles.toml"),
+        "api": {
+            "url": f"http://127.0.0.1:{instance.ports.prefect_port}/api",
+            "auth_string": auth.ensure(instance),
+        },
+    }
+
+
+def flow_environment(instance: Instance) -> dict[str, str]:
+    """The variables of server, worker and flow runs: this shell's, but for other servers and credentials."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
+    settings = client_settings(instance)
+    return (
+        inherited
+        | _own_settings(instance)
+        | {
+            "PREFECT_HOME": settings["home"],
+            "PREFECT_PROFILES_PATH": settings["profiles_path"],
+            "PREFECT_API_URL": settings["api"]["url"],
+            "PREFECT_API_AUTH_STRING": settings["api"]["auth_string"],
+            "PREFECT_SERVER_API_AUTH_STRING": settings["api"]["auth_string"],
+            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            **_WITHOUT_TELEMETRY,
+        }
+    )
+
+
+def _own_settings(instance: Instance) -> dict[str, str]:
+    """What makes flows.config.load in another process speak of this platform."""
+    embedded = {f"SLIPWAY_EMBEDDED__{k.upper()}": str(v) for k, v in instance.ports.model_dump().items()}
+    return embedded | {"SLIPWAY_STATE": str(instance.state)}
+
+
+_NOT_INHERITED = ("PREFECT_", "PYTHONDONTWRITEBYTECODE", *environment.NAMES)
+"""Other servers; what would have every flow run compile our modules again; and a person's own credentials."""
+
+_WITHOUT_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+}
+
+
+def _programs(instance: Instance) -> list[Program]:
+    prefect = (sys.executable, "-m", "prefect")
+    address = ("--host", "127.0.0.1", "--port", str(instance.ports.prefect_port))
+    queues = [part for queue in work_pool.QUEUES for part in ("--work-queue", queue)]
+    return [
+        Program(SERVER, (*prefect, "server", "start", *address)),
+        Program(
+            WORKER,
+            (
+                *prefect,
+                "worker",
+                "start",
+                "--pool",
+                "slipway",
+                "--type",
+                "process",
+                "--name",
+                "slipway",
+                *queues,
+            ),
+        ),
+        Program(RECEIVER, _receiver(instance.ports.hooks_port)),
+        Program(WATCH, (sys.executable, "-m", "flows.triggers.poller")),
+    ]
+
+
+def _receiver(port: int) -> tuple[str, ...]:
+    gunicorn = (sys.executable, "-m", "gunicorn", "--config", "python:flows.triggers.gunicorn_conf")
+    return (*gunicorn, "--bind", f"127.0.0.1:{port}")
+
+
+def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:
+    if not _answers(instance, api):
+        is_new = not (instance.state / "prefect" / "prefect.db").exists()
+        say("starting" + (", and making its database, which takes about 20 s" if is_new else ""))
+    wait_until(
+        lambda: _answers(instance, api),
+        START_TIMEOUT,
+        f"The Prefect server at {api.ui_url} does not answer",
+        f"Read {supervision.log_file(instance, SERVER)}, then run this again.",
+    )
+
+
+def _answers(instance: Instance, api: PrefectApi) -> bool:
+    """Whether the server on the port is healthy, and ours: another's would be fooled by our requests."""
+    return supervision.listens(instance, SERVER, instance.ports.prefect_port) and api.is_healthy()

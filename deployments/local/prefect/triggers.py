@@ -1,0 +1,48 @@
+"""The receiver of webhooks and the watch, supervised beside Prefect's server and worker."""
+
+import httpx
+
+from deployments.local import supervision
+from deployments.local.instance import Instance
+from deployments.local.prefect.server import RECEIVER, WATCH
+from deployments.local.wait import wait_until
+
+START_TIMEOUT = 60
+"""Seconds until the receiver answers, on a busy machine."""
+
+
+def hooks_url(instance: Instance) -> str:
+    """Where deliveries go: /hooks/github and /hooks/azure-devops below it."""
+    return f"http://127.0.0.1:{instance.ports.hooks_port}"
+
+
+def receive(instance: Instance, *, anew: bool) -> None:
+    """Have the receiver answer, `anew` if its code may have changed; `PlatformFailed` names its log."""
+    if anew:
+        supervision.stop(instance, RECEIVER)
+    supervision.start(instance, RECEIVER)
+    wait_until(
+        lambda: _answers(instance),
+        START_TIMEOUT,
+        f"The receiver at {hooks_url(instance)} does not answer",
+        f"Read {supervision.log_file(instance, RECEIVER)}, then run this again.",
+    )
+
+
+def watch(instance: Instance) -> None:
+    """Have the watch look for what is missing."""
+    supervision.start(instance, WATCH)
+
+
+def rest(instance: Instance) -> None:
+    """Have the watch start nothing for a while."""
+    supervision.stop(instance, WATCH)
+
+
+def _answers(instance: Instance) -> bool:
+    if not supervision.listens(instance, RECEIVER, instance.ports.hooks_port):
+        return False
+    try:
+        return httpx.get(f"{hooks_url(instance)}/healthz", timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False

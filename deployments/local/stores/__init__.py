@@ -1,0 +1,1 @@
+"""The registry, the blob store and their credentials."""

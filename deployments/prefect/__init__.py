@@ -1,0 +1,1 @@
+"""What a Prefect server needs: work pool, queues, limits, variables, automations."""

@@ -1,0 +1,1 @@
+"""The settings: slipway.toml and SLIPWAY_* variables."""

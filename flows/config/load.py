@@ -1,0 +1,220 @@
+"""slipway.toml, what the embedded platform adds, and SLIPWAY_* variables, as one frozen `Settings`.
+
+Later sources win: slipway.toml (SLIPWAY_CONFIG names another file), then `platform.toml` in the state folder
+(SLIPWAY_STATE, `.slipway` by default), then the environment (`SLIPWAY_REGISTRY__ADDRESS=...`). Secrets are in
+none of them: the `credentials` keys name Prefect blocks.
+"""
+
+import os
+import tomllib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar, get_args
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from flows.config.schema import (
+    App,
+    DnsLabel,
+    Embedded,
+    Engine,
+    Environment,
+    Hooks,
+    Housekeeping,
+    ModelSettings,
+    Notifications,
+    Registry,
+    Results,
+    Runs,
+    Schedule,
+    Source,
+    Watch,
+)
+from flows.core.errors import SettingsError
+from flows.core.night.schedule import Nights, date_without_night
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+EMBEDDED = "embedded"
+"""The kubeconfig context that stands for the cluster of the embedded platform."""
+
+EVERY = "every"
+"""Asked for in place of one environment: each in turn, as the night does."""
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a time zone such as Europe/Berlin or UTC")
+    return name
+
+
+class Settings(BaseSettings):
+    """Everything the flows and the platform need to know, once."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="SLIPWAY_", env_nested_delimiter="__"
+    )
+
+    timezone: Annotated[str, AfterValidator(_time_zone)]
+    source: Source
+    app: App
+    model: ModelSettings
+    registry: Registry
+    engine: Engine
+    results: Results = Results()
+    schedule: Schedule = Schedule()
+    hooks: Hooks = Hooks()
+    watch: Watch = Watch()
+    runs: Runs = Runs()
+    notifications: Notifications = Notifications()
+    housekeeping: Housekeeping = Housekeeping()
+    environments: dict[DnsLabel, Environment] = Field(min_length=1)
+    embedded: Embedded = Embedded()
+    kubectl: str = "kubectl"
+    """The program; the embedded platform names its own."""
+
+    @model_validator(mode="after")
+    def _promotes_in_order(self) -> Self:
+        earlier: list[str] = []
+        for name, wanted in self.environments.items():
+            if name == EVERY:
+                raise ValueError(f"an environment can't be called {EVERY!r}, which stands for all of them")
+            if wanted.promotes_from is not None and wanted.promotes_from not in earlier:
+                raise ValueError(
+                    f"environments.{name}.promotes_from is {wanted.promotes_from!r}; "
+                    f"it must be one above it: {', '.join(earlier) or 'there is none, so leave it out'}"
+                )
+            earlier.append(name)
+        return self
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name; `SettingsError` lists those there are."""
+        if name not in self.environments:
+            known = ", ".join(self.environments)
+            raise SettingsError(
+                f"There is no environment {name!r} in {config_file()}.",
+                f"It names: {known}. Choose one of them, or add [environments.{name}].",
+            )
+        return self.environments[name]
+
+    @model_validator(mode="after")
+    def _a_night_a_date(self) -> Self:
+        cron = self.schedule.nightly
+        date = date_without_night(cron, ZoneInfo(self.timezone), datetime.now(UTC).date())
+        if date is not None:
+            raise ValueError(
+                f"schedule.nightly is {cron!r}, a time that {self.timezone} leaves out on {date}: the run "
+                "would fall on the date before, which then has two; choose a later hour"
+            )
+        return self
+
+    @property
+    def nights(self) -> Nights:
+        """When the nightly release is due."""
+        return Nights(self.schedule.nightly, ZoneInfo(self.timezone), timedelta(hours=self.schedule.catch_up))
+
+    @property
+    def wants_embedded_cluster(self) -> bool:
+        """Whether any environment lives on the platform's own cluster."""
+        return any(environment.context == EMBEDDED for environment in self.environments.values())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables over platform.toml over slipway.toml; the rest of pydantic's sources stay out."""
+        return (
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, platform_file()),
+            TomlConfigSettingsSource(settings_cls, config_file()),
+        )
+
+
+def config_file() -> Path:
+    """slipway.toml of this checkout, or the file that SLIPWAY_CONFIG names."""
+    return Path(os.environ.get("SLIPWAY_CONFIG", CHECKOUT / "slipway.toml")).absolute()
+
+
+def state_folder() -> Path:
+    """What a machine keeps between runs and git ignores: SLIPWAY_STATE, or `.slipway` in the checkout."""
+    return Path(os.environ.get("SLIPWAY_STATE", CHECKOUT / ".slipway")).absolute()
+
+
+def platform_file() -> Path:
+    """What the embedded platform adds to slipway.toml while it is set up; there may be none."""
+    return state_folder() / "platform.toml"
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load() -> Settings:
+    """The settings in force; `SettingsError` names the file, each wrong key and what is allowed."""
+    return load_as(Settings)
+
+
+def load_as(kind: type[S]) -> S:
+    """As `load`, for a subclass with other sources."""
+    try:
+        return kind()
+    except ValidationError as error:
+        complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
+        raise SettingsError(f"{_origin()}: {complaints}.", "Nothing was started.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{_origin()} is not valid TOML: {error}.", "Nothing was started.") from None
+
+
+def _origin() -> str:
+    top_level = {f"SLIPWAY_{field.upper()}" for field in Settings.model_fields}
+    variables = sorted(
+        name for name in os.environ if name in top_level or (name.startswith("SLIPWAY_") and "__" in name)
+    )
+    return str(config_file()) + (f" (with {', '.join(variables)})" if variables else "")
+
+
+def _complaint(detail: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"unknown key {path!r}; allowed here: {', '.join(_siblings(detail['loc']))}"
+        case "missing":
+            return f"key {path!r} is missing"
+        case "too_short" if path == "environments":
+            return "no environment is named; add at least one table [environments.<name>]"
+        case "value_error" if path == "source.repository":
+            return (
+                f"key {path!r} {detail['msg'].removeprefix('Value error, ')}"  # without the value: a secret
+            )
+        case "value_error" if not path:
+            return str(detail["msg"]).removeprefix("Value error, ")
+        case _:
+            return f"key {path!r} is {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    """The keys allowed in the table that holds the last part of `location`."""
+    table: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if part not in table.model_fields:
+            continue  # the name of an environment, not a key
+        kind = table.model_fields[part].annotation
+        choices = [kind, *get_args(kind)]
+        table = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(table.model_fields)

@@ -1,0 +1,1 @@
+"""What goes into an image, and which image is the latest."""

@@ -1,0 +1,1 @@
+"""Why an environment runs what it runs, in sentences."""

@@ -1,0 +1,249 @@
+"""manifest.json, which tells the app how to serve the model beside it: parsed, checked, written.
+
+A data scientist writes it without name, version, digest, size and created; publishing fills those in.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from flows.core.errors import ModelRejected
+from flows.core.model.model import Model
+
+FILLED_IN = ("name", "version", "digest", "size", "created")
+"""The keys that an author leaves out; what stands there is replaced."""
+
+_VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._]{0,62}$"
+LATEST = "latest.json"
+"""The pointer's name, beside the versions."""
+
+_exact = ConfigDict(extra="forbid", strict=True)
+
+
+def _base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"must be base64: {error}") from None
+    return text
+
+
+Channels = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+PositiveChannels = Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(min_length=1)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
+
+
+@dataclass(frozen=True, config=_exact)
+class Preprocessing:
+    """How a picture becomes the model's input: scaled to `shorter_side` (None: straight to crop x crop), its
+    centre cropped, then (value - mean) / std with values 0 to 255, as float32."""
+
+    mode: Literal["RGB", "L"]
+    shorter_side: Side | None
+    crop: Side
+    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"]
+    mean: Channels
+    std: PositiveChannels
+    layout: Literal["NCHW", "NHWC", "flat"]
+
+    @property
+    def channels(self) -> int:
+        """Of one picture."""
+        return len(self.mode)
+
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one picture, without the batch."""
+        match self.layout:
+            case "NCHW":
+                return (self.channels, self.crop, self.crop)
+            case "NHWC":
+                return (self.crop, self.crop, self.channels)
+            case "flat":
+                return (self.channels * self.crop * self.crop,)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        for key, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in {1, self.channels}:
+                raise ValueError(
+                    f"{key} has {len(values)} values; mode {self.mode!r} takes 1 or {self.channels}"
+                )
+        if self.shorter_side is not None and self.shorter_side < self.crop:
+            raise ValueError(f"shorter_side {self.shorter_side} is less than crop {self.crop}")
+        return self
+
+
+@dataclass(frozen=True, config=_exact)
+class Example:
+    """A picture (base64 of an image file) and its right answer: up to three labels with their percent, best
+    first, each right within `tolerance` percentage points."""
+
+    name: str
+    input: Annotated[str, Field(min_length=1), AfterValidator(_base64)]
+    expected: Annotated[tuple[tuple[str, Percent], ...], Field(min_length=1, max_length=3)]
+    tolerance: Annotated[FiniteFloat, Field(gt=0, lt=100)]
+
+    def disagreement(self, answer: Sequence[tuple[str, float]]) -> str | None:
+        """How an answer (label, percent; best first) differs beyond the tolerance; None when it does not.
+
+        Two labels that are close may change places, and so one may drop out: a label that only one side names
+        scored at most what the other's last one did, and at most what is left to 100 percent.
+        """
+        expected, given = dict(self.expected), dict(reversed(answer))
+        for label in (*expected, *(label for label in given if label not in expected)):
+            wanted = expected.get(label, min(given.get(label, 0.0), _most_of_the_rest(self.expected)))
+            seen = given.get(label, min(wanted, _most_of_the_rest(answer)))
+            if abs(wanted - seen) > self.tolerance:
+                return (
+                    f"{self.name}: {label!r} is {_told(given, label)}, expected {_told(expected, label)} "
+                    f"+/- {self.tolerance:g}; answered {_listed(answer)}"
+                )
+        return None
+
+
+def _most_of_the_rest(scores: Sequence[tuple[str, float]]) -> float:
+    """The most, in percent, that a label can have which is not among these best ones."""
+    return max(0.0, min(scores[-1][1], 100 - sum(percent for _, percent in scores))) if scores else 0.0
+
+
+def _told(scores: Mapping[str, float], label: str) -> str:
+    return f"{scores[label]:.1f} %" if label in scores else "not among the best"
+
+
+def _listed(scores: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{label!r} {percent:.1f} %" for label, percent in scores) or "nothing"
+
+
+@dataclass(frozen=True, config=_exact)
+class Manifest:
+    """One version of a model as the app serves it: `input` and `output` name tensors of the ONNX graph,
+    `labels` stand in the order of the output, `digest` and `size` (bytes) are the model file's."""
+
+    schema: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    version: Annotated[str, Field(pattern=_VERSION)]
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=0)]
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    description: str
+    input: Annotated[str, Field(min_length=1)]
+    output: Annotated[str, Field(min_length=1)]
+    activation: Literal["softmax", "none"]
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    preprocessing: Preprocessing
+    examples: tuple[Example, ...]
+
+    @property
+    def model(self) -> Model:
+        """The value that stands for this version everywhere else."""
+        return Model(self.name, self.version, self.digest, self.manifest_digest, self.size)
+
+    @property
+    def manifest_digest(self) -> str:
+        """Of `to_bytes()`."""
+        return f"sha256:{hashlib.sha256(self.to_bytes()).hexdigest()}"
+
+    def to_bytes(self) -> bytes:
+        """The file's content; equal manifests give equal bytes, so that their digests are equal."""
+        return f"{json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, indent=1)}\n".encode()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if not is_version(self.version):
+            raise ValueError(f"version {LATEST!r} is the pointer's name")
+        for example in self.examples:
+            unknown = [label for label, _ in example.expected if label not in self.labels]
+            if unknown:
+                raise ValueError(
+                    f"example {example.name!r} expects {unknown[0]!r}, which is not among the labels"
+                )
+        return self
+
+
+_manifests = TypeAdapter(Manifest)
+
+
+def parse(content: bytes, *, source: str) -> Manifest:
+    """A complete manifest; `ModelRejected` names `source`, each missing or wrong key and what is allowed."""
+    return _checked(_json_object(content, source), source)
+
+
+def complete(
+    author: bytes, *, source: str, name: str, version: str, digest: str, size: int, created: str
+) -> Manifest:
+    """An author's manifest with the keys of `FILLED_IN`; `ModelRejected` as from `parse`."""
+    facts = {"name": name, "version": version, "digest": digest, "size": size, "created": created}
+    return _checked(_json_object(author, source) | facts, source)
+
+
+def promised_digest(author: bytes) -> str | None:
+    """The model digest that an author's manifest happens to state, as one copied from a store does."""
+    found = _json_object(author, "the manifest").get("digest")
+    return None if found is None else str(found)
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` can be a version: one segment of a path, of letters, digits, dots, dashes."""
+    return re.fullmatch(_VERSION, text) is not None and text != LATEST
+
+
+def _json_object(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ModelRejected(f"{source} is not valid JSON: {error}.", "Correct the manifest.") from None
+    if not isinstance(found, dict):
+        raise ModelRejected(
+            f"{source} must hold a JSON object.", "See an existing manifest.json for its keys."
+        )
+    return found
+
+
+def _checked(found: dict[str, Any], source: str) -> Manifest:
+    try:
+        return _manifests.validate_json(json.dumps(found))
+    except ValidationError as error:
+        complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
+        raise ModelRejected(f"{source}: {complaints}.", "Correct the manifest and publish again.") from None
+
+
+def _complaint(detail: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "missing":
+            return f"key {path!r} is missing"
+        case "unexpected_keyword_argument":
+            return f"unknown key {path!r} (allowed: {', '.join(_allowed(detail['loc']))})"
+        case "value_error" if not path or isinstance(detail["input"], dict):
+            return str(detail["ctx"]["error"])
+        case _:
+            rule = detail["msg"].removeprefix("Value error, ")
+            return f"key {path!r} is {_shortened(detail['input'])}: {rule}"
+
+
+def _allowed(location: tuple[str | int, ...]) -> list[str]:
+    """The keys of the table that holds the last part of `location`."""
+    table = {"preprocessing": Preprocessing, "examples": Example}.get(str(location[0]), Manifest)
+    return [key.name for key in fields(table)]
+
+
+def _shortened(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Which run releases a night, and what became of it."""

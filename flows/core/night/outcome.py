@@ -1,0 +1,142 @@
+"""What became of a night, for whoever has to be told by morning."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flows.core.night.schedule import NIGHTLY_RELEASE, NightlyRun, NightlyRuns, Skip
+
+PREFECT_SAYS = r"^Flow run encountered an exception: \w+: "
+"""Before what an error says itself."""
+
+LATE = timedelta(minutes=1)
+"""More than a check takes to begin: one that comes later was held up, and the night with it."""
+
+START_BY_HAND = f"start {NIGHTLY_RELEASE} by hand if it is not to wait for the next night"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a night went: a word, the reason, and whose move it is; `settled` where nobody has to be told.
+
+    `run` is the id of the run that it is told of; None: there is none.
+    """
+
+    word: str
+    why: str
+    move: str = ""
+    settled: bool = True
+    run: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.why.rstrip('.')}" if self.why else self.word
+
+
+@dataclass(frozen=True)
+class NightlyDeployment:
+    """What the server says of the nightly deployment: `paused`, and since when it is there."""
+
+    paused: bool
+    since: datetime
+
+
+def outcome_of(run: NightlyRun) -> Outcome:
+    """What a run's state says."""
+    why = re.sub(PREFECT_SAYS, "", run.message)
+    match run.state:
+        case "COMPLETED":
+            words = {"Completed": "released", "Skipped": "skipped"}
+            return Outcome(words.get(run.state_name, "not approved"), why, run=run.id)
+        case "PAUSED":
+            return Outcome("waiting for approval", "the form is on the run's page", run=run.id)
+        case "FAILED":
+            return _open(run, "failed", why, f"ops: read why on the run's page, and {START_BY_HAND}")
+        case "CRASHED":
+            return _open(run, "crashed", why, f"ops: {START_BY_HAND}")
+        case "CANCELLED" | "CANCELLING":
+            return _open(run, "cancelled", why, f"whoever cancelled it: {START_BY_HAND}")
+        case "RUNNING":
+            return _open(run, "still running", "it has not ended yet", "ops: see on its page where it stands")
+        case _:
+            why = "no worker has taken it up, or its work queue is full"
+            return _open(run, "not begun", why, "ops: look at worker and queues at Work Pools")
+
+
+def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> Outcome:
+    """The outcome of the last night that was due before `moment`; a run by hand since then counts too.
+
+    A run that is about to skip itself is told as skipped: after a downtime it may be asked about before it
+    has said so.
+    """
+    nights = runs.nights
+    due = nights.last_due(moment)
+    found = [run for run in latest_first(runs) if _belongs(runs, run, due)]
+    if found:
+        told = [(run, foretold(runs, run)) for run in found]
+        return max(told, key=lambda one: weight(one[1].word, one[0].by_clock))[1]
+    if deployed.paused:
+        return Outcome("skipped", "the schedule of the nightly release is paused")
+    if deployed.since > due:
+        return Outcome("skipped", f"the nightly release was registered only at {nights.time(deployed.since)}")
+    return Outcome(
+        "no run",
+        f"the scheduler made none for {nights.time(due)}: the server was down, or the schedule changed",
+        f"ops: is the schedule of {NIGHTLY_RELEASE} in force? Then {START_BY_HAND}",
+        settled=False,
+    )
+
+
+def look_again(runs: NightlyRuns, outcome: Outcome, moment: datetime) -> datetime | None:
+    """When the check that was due at `moment` is to be made again; None: what it found counts.
+
+    After a downtime a check begins together with the run that catches up with its night, or before one that
+    crashed is started anew. That run gets as long as the schedule gives one in time, and no longer.
+    """
+    run = next((one for one in runs.runs if one.id == outcome.run), None)
+    if run is None or runs.now - moment < LATE:
+        return None
+    if outcome.word in {"not begun", "still running"}:
+        began = runs.began(run)
+    elif run.state_name == "Crashed" and not run.again:
+        began = runs.now
+    else:
+        return None
+    due = runs.nights.last_due(moment)
+    until = began + (moment - due)
+    return None if runs.nights.is_too_late(due, began) or until <= runs.now else until
+
+
+def _open(run: NightlyRun, word: str, why: str, move: str) -> Outcome:
+    return Outcome(word, why, move, settled=False, run=run.id)
+
+
+def latest_first(runs: NightlyRuns) -> list[NightlyRun]:
+    """Runs that were due, or began before they were, as when the clock went back."""
+    begun = [run for run in runs.runs if run.due <= runs.now or run.started is not None]
+    return sorted(begun, key=lambda run: run.due, reverse=True)
+
+
+def _belongs(runs: NightlyRuns, run: NightlyRun, due: datetime) -> bool:
+    """Whether the run is of the night that was due then, or was started by hand since."""
+    return runs.night_of(run) == runs.nights.date(due) if run.by_clock else run.due >= due
+
+
+def foretold(runs: NightlyRuns, run: NightlyRun) -> Outcome:
+    """What a run's state says, and of one that is about to skip itself that it was skipped."""
+    if run.by_clock and run.state in {"SCHEDULED", "PENDING", "RUNNING"}:
+        decision = runs.decide(run)
+        if isinstance(decision, Skip):
+            return Outcome("skipped", decision.reason, run=run.id)
+    return outcome_of(run)
+
+
+def weight(word: str, by_clock: bool = True) -> int:
+    """A release, or what became of it; the night's run that is at work or to come; a skip; then the rest.
+
+    A run that hangs may be why another skipped. One that a person started outweighs nothing before its end.
+    """
+    if word in {"still running", "not begun"}:
+        return 2 if by_clock else 0
+    if word in {"crashed", "cancelled"}:
+        return 0
+    return 1 if word == "skipped" else 3

@@ -1,0 +1,1 @@
+"""Releases: their records, and whether one may start."""

@@ -1,0 +1,177 @@
+"""A release's record: what was released, why, by whom, and what became of it.
+
+Kept in the cluster, as one Secret per release; the cluster says what is live, Prefect how it came about.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from flows.core.build.image import Image
+
+KEPT = 10
+"""Records of an environment that are kept, beside the live one and the last good one."""
+
+Verdict = Literal["pending", "good", "bad", "undone", "superseded"]
+"""pending: under way, or cut off. good: live and proven. superseded: was good, a later one is. bad: the image
+failed. undone: taken back for another reason."""
+
+Object = Mapping[str, Any]
+Identity = tuple[str, str, str]
+"""apiVersion's group, kind and name of an object; its namespace is the environment's."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One release of one environment.
+
+    `committed` is the commit's time and `model_created` the model's. `objects` are the manifests as rendered,
+    `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
+    never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
+    `takes_back` is a rollback's: what was live before it is undone by it, not superseded.
+    `lifts_hold` is the time of the hold that ends once this release is good.
+    `doubt` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
+    """
+
+    number: int
+    image: Image
+    capsule: str
+    commit: str
+    committed: datetime
+    model: str
+    model_version: str
+    model_digest: str
+    model_created: datetime
+    manifests: str
+    objects: tuple[Object, ...]
+    run: str
+    asked_by: str
+    asked_for: str
+    started: datetime
+    verdict: Verdict = "pending"
+    reason: str = ""
+    undoing: str = ""
+    fault: str = ""
+    takes_back: bool = False
+    lifts_hold: datetime | None = None
+    doubt: str = ""
+    good_since: datetime | None = None
+    ended: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"release {self.number} ({self.content})"
+
+    @property
+    def content(self) -> str:
+        """Commit and model, as a person names them."""
+        return f"{self.commit[:7]} + {self.model} {self.model_version}"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is live, was proven, and is not in doubt."""
+        return self.verdict == "good" and not self.doubt
+
+    @property
+    def was_good(self) -> bool:
+        """Whether it may be rolled back to: proven once, and not in doubt since."""
+        return self.verdict in {"good", "superseded"} and not self.doubt
+
+    def baked(self, now: datetime) -> float:
+        """Minutes for which it was good in its environment."""
+        if self.good_since is None:
+            return 0
+        return ((self.ended or now) - self.good_since).total_seconds() / 60
+
+    def closed(self, verdict: Verdict, reason: str, now: datetime) -> "Record":
+        """The same with its verdict."""
+        if verdict == "good":
+            return replace(self, verdict=verdict, reason=reason, good_since=now, undoing="", ended=None)
+        return replace(self, verdict=verdict, reason=reason, ended=now)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the Secret keeps them."""
+        times = {key: value.isoformat() for key, value in asdict(self).items() if isinstance(value, datetime)}
+        return {**asdict(self), **times, "objects": list(self.objects)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Record":
+        """The record of such values."""
+        times = ("committed", "model_created", "started", "lifts_hold", "good_since", "ended")
+        parsed = {key: datetime.fromisoformat(content[key]) for key in times if content.get(key)}
+        image = Image(**content["image"])
+        return cls(**{**content, **parsed, "image": image, "objects": tuple(content["objects"])})
+
+
+def identity(item: Object) -> Identity:
+    """What an object is found by in its namespace."""
+    return item["apiVersion"].rpartition("/")[0], item["kind"], item["metadata"]["name"]
+
+
+def added(by: Record, over: Record | None) -> tuple[Object, ...]:
+    """The objects of one release that another one has not: what undoing deletes."""
+    kept = {identity(item) for item in over.objects} if over else set()
+    return tuple(item for item in by.objects if identity(item) not in kept)
+
+
+def newest_first(history: Iterable[Record]) -> list[Record]:
+    """By number, the highest first."""
+    return sorted(history, key=lambda record: record.number, reverse=True)
+
+
+def next_number(history: Iterable[Record]) -> int:
+    """Of a release that is about to be recorded."""
+    return max((record.number for record in history), default=0) + 1
+
+
+def pending(history: Iterable[Record]) -> Record | None:
+    """The release that is under way, or was cut off."""
+    return next((r for r in newest_first(history) if r.verdict == "pending"), None)
+
+
+def live(history: Iterable[Record]) -> Record | None:
+    """The release that is in force: the newest with the verdict good, in doubt or not."""
+    return next((r for r in newest_first(history) if r.verdict == "good"), None)
+
+
+def previous_good(history: Iterable[Record]) -> Record | None:
+    """What a rollback goes back to: the newest that was good before the live one, with other content."""
+    current = live(history)
+    return next(
+        (
+            r
+            for r in newest_first(history)
+            if r.was_good and (current is None or (r.number < current.number and not _same(r, current)))
+        ),
+        None,
+    )
+
+
+def promotable(history: Iterable[Record], bake: float, now: datetime) -> Record | None:
+    """The newest release that is or was good there for at least `bake` minutes, and was not taken back."""
+    known = newest_first(history)
+    fit = (r for r in known if r.was_good and not is_taken_back(r, known))
+    return next((r for r in fit if r.baked(now) >= bake), None)
+
+
+def is_taken_back(record: Record, history: Iterable[Record]) -> bool:
+    """Whether a rollback is in force instead, which did not get to close this record."""
+    current = live(history)
+    return (
+        record.verdict == "good"
+        and current is not None
+        and current.takes_back
+        and record.number < current.number
+    )
+
+
+def expired(history: Sequence[Record]) -> list[Record]:
+    """Records that may go: beyond the ten newest, but never the live, the last good or a pending one."""
+    ordered = newest_first(history)
+    good = next((r for r in ordered if r.was_good), None)
+    needed = {r.number for r in (live(ordered), previous_good(ordered), pending(ordered), good) if r}
+    return [record for record in ordered[KEPT:] if record.number not in needed]
+
+
+def _same(one: Record, other: Record) -> bool:
+    return (one.image.digest, one.manifests) == (other.image.digest, other.manifests)

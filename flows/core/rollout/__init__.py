@@ -1,0 +1,1 @@
+"""How a rollout stands, by one snapshot of the cluster."""

@@ -1,0 +1,75 @@
+"""Whether a run that crashed is started anew, and else whose move it is."""
+
+from dataclasses import dataclass
+
+from flows.core.trigger.run_labels import AGAIN, TRIGGERED
+from flows.core.trigger.trigger import MAX_ATTEMPTS
+
+OPERATIONS = "Operations'"
+
+HEARTBEAT = 30
+"""Seconds between two signs of life, which prefect.yaml asks every run for: the least that Prefect takes."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that may have crashed; `states` are the types of all that it went through, in order.
+
+    `attempt` is which of a trigger's tries it was, counted from 1.
+    """
+
+    deployment: str | None
+    tags: frozenset[str]
+    states: tuple[str, ...]
+    attempt: int = 1
+
+    @property
+    def crashed(self) -> bool:
+        """Whether that is how it stands."""
+        return bool(self.states) and self.states[-1] == "CRASHED"
+
+
+@dataclass(frozen=True)
+class Restart:
+    """It is started anew; `move` says whose move it is."""
+
+    move: str
+
+
+@dataclass(frozen=True)
+class Leave:
+    """It stays as it ended, for this reason; `move` says whose move it is."""
+
+    reason: str
+    move: str
+
+
+def is_lost(state: str, name: str) -> bool:
+    """Whether a run that is silent has lost its process, by its state's type and name.
+
+    One that waits for an answer in its process goes on with its signs of life. A suspended one owes none,
+    though its last may come after it was suspended.
+    """
+    return state in {"RUNNING", "CANCELLING"} or (state == "PAUSED" and name != "Suspended")
+
+
+def decide(run: Ended) -> Restart | Leave:
+    """Once. The watch starts its own anew: it counts attempts, and knows whether they are wanted still."""
+    if not run.crashed:
+        return Leave("it has not crashed, or somebody has seen to it already", "Nobody's.")
+    if "CANCELLING" in run.states:
+        return Leave("it was being cancelled", "Nobody's: it was being cancelled.")
+    if run.deployment is None:
+        return Leave("it is of no deployment", "Whoever started it: it is of no deployment.")
+    if AGAIN in run.tags:
+        return _give_up("it was the second try already")
+    if TRIGGERED not in run.tags:
+        return Restart("Nobody's yet: it is started anew.")
+    if run.attempt >= MAX_ATTEMPTS:
+        return _give_up(f"it was the last of {MAX_ATTEMPTS} tries")
+    told = "the watch starts it anew, if it is still wanted"
+    return Leave(told, f"Nobody's yet: {told}.")
+
+
+def _give_up(reason: str) -> Leave:
+    return Leave(reason, f"{OPERATIONS}: {reason}. Mend what its page tells, and start it by hand.")

@@ -1,0 +1,1 @@
+"""Where credentials come from: Prefect blocks, or a person's shell."""

@@ -1,0 +1,26 @@
+"""Where a run's credentials come from: Prefect's blocks, or the variables of whoever runs it by hand."""
+
+from typing import Protocol
+
+from flows.config.schema import Engine, ModelSettings, Registry, Source
+from flows.services.models.blob_store import BlobStore
+from flows.services.registry.client import Credentials
+
+
+class CredentialSource(Protocol):
+    """What gives credentials; `prefect_blocks` and `environment` do. `SettingsError`: it is missing."""
+
+    def source_token(self, source: Source) -> str | None:
+        """A token for the repository; None: as git on this machine gets in."""
+
+    def status_token(self, source: Source) -> str | None:
+        """A token that may tell the repository's host how a commit's run goes; None: nobody is told."""
+
+    def registry_credentials(self, registry: Registry) -> Credentials | None:
+        """User name and password; None: the registry lets everybody in."""
+
+    def engine_url(self, engine: Engine) -> str | None:
+        """Where the container engine listens; None: as the environment says."""
+
+    def blob_store(self, model: ModelSettings) -> BlobStore:
+        """The container of models."""

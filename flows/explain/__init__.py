@@ -1,0 +1,1 @@
+"""`make why`: why an environment runs what it runs."""

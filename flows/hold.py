@@ -1,0 +1,56 @@
+"""Hold and resume: whether an environment takes releases by itself."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.core.trigger.run_labels import environment_tag
+from flows.procedures.deploy import turn
+from flows.runtime import tasks
+from flows.runtime.flow_context import asked_by, reported_run
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
+from flows.stages.context import Run
+
+
+@flow(name="hold", flow_run_name="{environment}: hold")
+@failures_told
+def hold(environment: str, reason: str, by: str = "") -> State[None]:
+    """Keep what is live: the nightly release skips the environment, and says why.
+
+    Args:
+        environment: one of those in slipway.toml.
+        reason: why; the nightly release will tell it.
+        by: who asks, as Prefect does not know.
+    """
+    with reported_run("hold") as (run, facts):
+        facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
+        with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+            name_run(run, environment, "hold")
+            tasks.hold(run, here, asked_by(by), reason)
+        return Completed(message=f"{environment} is held: {reason}.")
+
+
+@flow(name="resume", flow_run_name="{environment}: resume")
+@failures_told
+def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
+    """Lift a hold: the next nightly release takes the environment along again.
+
+    Args:
+        environment: one of those in slipway.toml.
+        reason: why, for whoever reads it later.
+        by: who asks, as Prefect does not know.
+    """
+    with reported_run("resume") as (run, facts):
+        facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
+        with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+            name_run(run, environment, "resume")
+            lifted = tasks.lift_hold(run, here, f"{asked_by(by)}: {reason or 'resume'}")
+        message = f"{environment} is no longer held." if lifted else f"{environment} was not held."
+        return Completed(message=message)
+
+
+def name_run(run: Run, environment: str, what: str) -> None:
+    """For the list of runs: where, and what is live there."""
+    live = tasks.last_good(run, environment)
+    show(run, f"{environment}: {what}" + (f" {live.content}" if live else ""), environment_tag(environment))

@@ -1,0 +1,43 @@
+"""Silence: a run that shows no sign of life any more has crashed, unless it owes none."""
+
+from uuid import UUID
+
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.states import Cancelled, Completed, Crashed
+
+from flows.core.trigger.crash import is_lost
+
+
+@flow(name="silence", flow_run_name="silent: {name}")
+def silence(run: UUID, seconds: float, name: str = "") -> State[None]:
+    """Mark a run as crashed that was silent for so long, if it should have had a process all the while.
+
+    Args:
+        run: its id.
+        seconds: how long nothing was heard of it.
+        name: what it is called, for whoever reads the list of runs.
+    """
+    with get_client(sync_client=True) as client:
+        silent = client.read_flow_run(run)
+        state = silent.state
+        if state is None or not is_lost(state.type.value, state.name or ""):
+            told = state.name if state else "without a state"
+            return Completed(name="Skipped", message=f"{silent.name} is {told}, and owes no sign of life.")
+        return give_up(client, silent, seconds)
+
+
+def give_up(client: SyncPrefectClient, silent: FlowRun, seconds: float) -> State[None]:
+    """Mark the run as crashed, as cancelled where somebody wanted that; what this run ends with.
+
+    The server lets no run that is over crash, so one that has ended since it was read stays as it is.
+    """
+    why = f"No sign of life for {seconds:.0f} s: its process or its machine is gone."
+    is_cancelling = silent.state_type == StateType.CANCELLING
+    state: State[None] = Cancelled(message=why) if is_cancelling else Crashed(message=why)
+    answer = client.set_flow_run_state(silent.id, state)
+    if answer.status != SetStateStatus.ACCEPT:
+        return Completed(name="Skipped", message=f"{silent.name} has ended by itself meanwhile.")
+    return Completed(message=f"{silent.name} has {'ended' if is_cancelling else 'crashed'}: {why}")

@@ -1,0 +1,1 @@
+"""Sequences of tasks that several flows share."""

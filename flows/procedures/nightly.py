@@ -1,0 +1,114 @@
+"""What makes a run the release of a night, once; and how the table of nights comes to the server."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Completed
+
+from flows.core.errors import SlipwayError
+from flows.core.night.schedule import Go, NightlyRun, NightlyRuns, Nights
+from flows.core.night.table import NIGHTS_KEPT, Row, bounded, table
+from flows.core.trigger.run_labels import AGAIN
+from flows.runtime import artifacts
+from flows.runtime.flow_context import started_by_clock, this_run, was_scheduled
+from flows.stages.context import Run
+
+NIGHTLY = "nightly"
+"""The tag of the deployment whose scheduled runs are nights."""
+
+TABLE = "The table of nights"
+
+RUNS_READ = 200
+"""The newest so many: more than there are nights in the table, with all that people start by hand."""
+
+
+def is_nightly() -> bool:
+    """Whether the clock started this run as the release of a night."""
+    run = this_run()
+    return run is not None and was_scheduled() and NIGHTLY in run.tags and run.deployment_id is not None
+
+
+def once_a_night(run: Run, release: Callable[[], State[None]], recover: Callable[[], None]) -> State[None]:
+    """What `release` ends with, if that of the night is this run's; else a state Skipped that says why.
+
+    Either way the table has it. `recover` mends what a crashed run left, where it is too late for more.
+    """
+    this = this_run()
+    assert this is not None
+    deployment = UUID(str(this.deployment_id))
+    runs = known_runs(deployment, run.settings.nights)
+    own = next((one for one in runs.runs if one.id == str(this.id)), nightly_run(this))
+    decision = runs.decide(own)
+    try:
+        if isinstance(decision, Go):
+            state = release()
+        else:
+            if own.again:
+                recover()
+            state = Completed(name="Skipped", message=f"No release: {decision.reason}.")
+    except SlipwayError as error:
+        failed = replace(own, state="FAILED", state_name="Failed", message=str(error))
+        _publish_end(run, deployment, failed)
+        raise
+    ended = replace(own, state=state.type.value, state_name=state.name or "", message=state.message or "")
+    _publish_end(run, deployment, ended)
+    return state
+
+
+def known_runs(deployment: UUID, nights: Nights) -> NightlyRuns:
+    """The runs of a deployment since somewhat more nights ago than the table has."""
+    now = datetime.now(UTC)
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=now - timedelta(days=NIGHTS_KEPT + 5)),
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=RUNS_READ
+        )
+    return NightlyRuns([nightly_run(one) for one in found], nights, now)
+
+
+def nightly_run(found: FlowRun) -> NightlyRun:
+    """A run as the decision sees it."""
+    due = _plain(found.expected_start_time) or _plain(found.created)
+    assert due is not None
+    return NightlyRun(
+        id=str(found.id),
+        due=due,
+        started=_plain(found.start_time),
+        state=found.state_type.value if found.state_type else "SCHEDULED",
+        state_name=found.state_name or "",
+        message=(found.state.message if found.state else None) or "",
+        by_clock=started_by_clock(found),
+        again=AGAIN in found.tags,
+    )
+
+
+def publish_table(run: Run, runs: NightlyRuns, *further: Row) -> None:
+    """The table as the runs say, over the one before; `further` rows are of nights without a run."""
+    with artifacts.best_effort(TABLE, run.say):
+        artifacts.publish_nights(bounded([*table(artifacts.nights(), runs, artifacts.link), *further]))
+
+
+def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
+    """The table with this run as it is about to end."""
+    with artifacts.best_effort(TABLE, run.say):
+        runs = known_runs(deployment, run.settings.nights)
+        others = [one for one in runs.runs if one.id != own.id]
+        publish_table(run, replace(runs, runs=[*others, own]))
+
+
+def _plain(moment: datetime | None) -> datetime | None:
+    """Without what Prefect's own type of it does otherwise."""
+    return None if moment is None else datetime.fromtimestamp(moment.timestamp(), UTC)

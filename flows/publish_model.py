@@ -1,0 +1,33 @@
+"""Publishing a trained model: the data scientists' own pace, and no code commit."""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.core.trigger.run_labels import model_tag
+from flows.runtime import tasks
+from flows.runtime.flow_context import reported_run
+from flows.runtime.flow_errors import failures_told
+from flows.runtime.run_labels import show
+
+
+@flow(name="publish-model", flow_run_name="publish {name} {version}")
+@failures_told
+def publish_model(file: Path, name: str, version: str) -> State[None]:
+    """Check a model, and publish it to the store; the next CI run packs it.
+
+    Args:
+        file: the ONNX file, with manifest.json beside it, or the folder of both, on the worker's machine.
+        name: of the model, as [model] name in slipway.toml says.
+        version: a new one; a published version never changes.
+    """
+    with reported_run("publish-model") as (run, facts):
+        show(run, f"publish {name} {version}", model_tag(name, version))
+        described = tasks.describe_model(run, file, name, version)
+        facts |= {"model": described.model, "digest": described.digest, "bytes": described.size}
+        tasks.validate_model(run, file, described)
+        published = tasks.upload_model(run, file, described)
+        facts["outcome"] = published
+        return Completed(message=f"{published}.")

@@ -1,0 +1,75 @@
+"""Again: a run that crashed is started anew, once; and Prefect's event feed hears of it."""
+
+from uuid import UUID
+
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.events import emit_event
+from prefect.states import Completed
+from prefect.utilities.urls import url_for
+
+from flows.core.trigger.crash import Ended, Leave, Restart, decide
+from flows.core.trigger.run_labels import AGAIN, given_tags, key_of_again
+from flows.core.trigger.trigger import attempt_of
+
+CRASHED = "slipway.run.crashed"
+"""Emitted when a run has crashed: what, why, whose move, and a link, for an automation to tell people."""
+
+
+@flow(name="again", flow_run_name="again: {name}")
+def again(run: UUID, name: str = "") -> State[None]:
+    """Start the same deployment with the parameters of a run that crashed, unless that was a second try.
+
+    Prefect makes one run of it, however often this is asked.
+
+    Args:
+        run: the id of the run that crashed.
+        name: what it is called, for whoever reads the list of runs.
+    """
+    with get_client(sync_client=True) as client:
+        crashed = client.read_flow_run(run)
+        found = ended(client, crashed)
+        decision = decide(found)
+        if isinstance(decision, Restart):
+            link = url_for(start(client, crashed))
+    if found.crashed:
+        announce(crashed, decision.move)
+    if isinstance(decision, Leave):
+        return Completed(name="Skipped", message=f"{crashed.name} is not started anew: {decision.reason}.")
+    return Completed(message=f"{crashed.name} crashed, and is started anew: {link}")
+
+
+def ended(client: SyncPrefectClient, run: FlowRun) -> Ended:
+    """What the decision is made on."""
+    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    deployment = str(run.deployment_id) if run.deployment_id else None
+    types = tuple(state.type.value for state in states)
+    return Ended(deployment, frozenset(run.tags), types, attempt_of(run.idempotency_key or ""))
+
+
+def announce(crashed: FlowRun, move: str) -> None:
+    """Tell the event feed, and say whose move it is."""
+    emit_event(
+        CRASHED,
+        resource={"prefect.resource.id": f"slipway.run.{crashed.id}", "prefect.resource.name": crashed.name},
+        payload={
+            "what": f"Crashed: {crashed.name}",
+            "why": (crashed.state.message if crashed.state else None) or "nothing is known of why",
+            "move": move,
+            "link": url_for(crashed),
+        },
+    )
+
+
+def start(client: SyncPrefectClient, crashed: FlowRun) -> FlowRun:
+    """The new run: what the old one was asked, where it was asked it, and with the tags it was given."""
+    assert crashed.deployment_id is not None, "a run of no deployment is left alone"
+    return client.create_flow_run_from_deployment(
+        crashed.deployment_id,
+        parameters=crashed.parameters,
+        tags=[*given_tags(crashed.tags), AGAIN],
+        idempotency_key=key_of_again(str(crashed.id)),
+        work_queue_name=crashed.work_queue_name,
+        job_variables=crashed.job_variables,
+    )

@@ -1,0 +1,1 @@
+"""What works only inside a Prefect flow run."""

@@ -1,0 +1,117 @@
+"""What a person finds on a run's page in the Prefect UI, and in its ledgers: markdown and tables, of values.
+
+A ledger is an artifact under one key, and its versions are its history. No run fails by an artifact: that the
+server is away, or busy, or refuses it, is said in the log.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import httpx
+from prefect.artifacts import Artifact as PublishedArtifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import Artifact
+from prefect.exceptions import PrefectException
+from prefect.utilities.urls import url_for
+
+from flows.core.build.test_results import Case, TestResults
+from flows.core.errors import SlipwayError
+from flows.core.release import history_page
+from flows.core.release.history_page import cell
+from flows.core.release.record import Record
+from flows.services.process.command import Say
+from flows.stages.context import Run, Stage
+
+
+@contextmanager
+def best_effort(what: str, say: Say) -> Iterator[None]:
+    """What goes wrong with the server is said in the log, and no more; our own mistakes still end the run."""
+    try:
+        yield
+    except (PrefectException, httpx.HTTPError) as error:
+        say(f"{what} was not written, which nothing depends on: {error or type(error).__name__}")
+
+
+def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], story: str = "") -> str:
+    """What went in, what came out and how long each stage took; `story` explains a failure."""
+    rows = [f"| {name} | {cell(value)} |" for name, value in facts.items()]
+    stages = [
+        f"| {stage.name} | {stage.seconds:.1f} s | {'' if stage.outcome == 'done' else '**failed**'} |"
+        for stage in journal
+    ]
+    parts = [f"# {title}", "| | |\n|---|---|\n" + "\n".join(rows)]
+    if story:
+        parts.append(f"## Why\n\n```\n{story}\n```")
+    parts.append("## Stages\n\n| stage | took | |\n|---|---|---|\n" + "\n".join(stages))
+    return "\n\n".join(parts)
+
+
+def publish(run: Run, key: str, facts: Mapping[str, object]) -> None:
+    """The run's closing artifact."""
+    _write(run, key, markdown(f"{key}: done", facts, run.journal))
+
+
+def publish_failure(run: Run, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:
+    """The closing artifact of a run that failed: what happened, and all that explains it."""
+    _write(run, key, markdown(str(error), facts, run.journal, error.details), error.happened)
+
+
+def publish_tests(run: Run, results: TestResults, key: str) -> None:
+    """Totals, every failed test with its message, and the ten slowest."""
+    rows = [
+        {"test": "total", "result": str(results), "seconds": f"{sum(c.seconds for c in results.cases):.1f}"}
+    ]
+    rows += [_row(case, case.failure) for case in results.failed]
+    rows += [_row(case, "one of the slowest") for case in results.slowest if not case.failure]
+    with best_effort(f"The table {key}", run.say):
+        create_table_artifact(rows, key=key, description=f"Tests: {results}")
+
+
+def publish_verdict(run: Run, branch: str, verdict: str, facts: Mapping[str, object]) -> None:
+    """The ledger of a branch: how its newest run of ci ended; nothing for a commit that is on no branch."""
+    if branch:
+        page = history_page.verdict(branch, verdict, facts, link(run.id))
+        _write(run, history_page.branch_key(branch), page.text, page.headline)
+
+
+def publish_live(run: Run, environment: str, history: Sequence[Record]) -> None:
+    """The ledger of an environment: what is live now, and what was before; not where it says so."""
+    key = history_page.environment_key(environment)
+    page = history_page.live(environment, history, link, ZoneInfo(run.settings.timezone))
+    with best_effort(f"The artifact {key}", run.say):
+        if (newest := _newest(key)) is None or newest.data != page.text:
+            create_markdown_artifact(page.text, key=key, description=page.headline)
+
+
+def publish_nights(rows: Sequence[Mapping[str, str]]) -> None:
+    """The table of nights, in place of the one before."""
+    create_table_artifact(
+        [dict(row) for row in rows], key=history_page.NIGHTS, description="What became of each night"
+    )
+
+
+def nights() -> list[Mapping[str, str]]:
+    """The table of nights as it is; empty before the first."""
+    before = _newest(history_page.NIGHTS)
+    return json.loads(str(before.data)) if before and before.data else []
+
+
+def link(run: str) -> str:
+    """Where a person sees the flow run of that id."""
+    return url_for("flow-run", obj_id=run) or ""
+
+
+def _newest(key: str) -> Artifact | None:
+    return cast(Artifact | None, PublishedArtifact.get(key))
+
+
+def _write(run: Run, key: str, text: str, description: str | None = None) -> None:
+    with best_effort(f"The artifact {key}", run.say):
+        create_markdown_artifact(text, key=key, description=description)
+
+
+def _row(case: Case, result: str) -> dict[str, str]:
+    return {"test": case.name, "result": result, "seconds": f"{case.seconds:.2f}"}

@@ -1,0 +1,52 @@
+"""How an error of ours is told by the flow that it ends: in its own words and one line, in log and state."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from flows.core.errors import SlipwayError
+from flows.runtime.run_labels import show_reason
+
+P = ParamSpec("P")
+
+
+class OneLine(logging.Filter):
+    """Leaves the traceback out where the error says itself what happened and whose move it is."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes; those of our own errors get shorter."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, SlipwayError):
+            record.msg, record.args, record.exc_info = f"{type(error).__name__}: {error}", None, None
+        return True
+
+
+for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.engine"):
+    logging.getLogger(_name).addFilter(OneLine())
+
+
+def failures_told(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
+    """The flow, whose `Failed` state says what the error says and nothing else, as does the list of runs.
+
+    Prefect would put "Flow run encountered an exception" and the error's type before it.
+    """
+
+    def ended(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        try:
+            return body(*args, **kwargs)
+        except SlipwayError as error:
+            get_run_logger().error(f"{type(error).__name__}: {error}")  # it explains itself
+            return Failed(message=" ".join(str(error).split()), data=error)
+
+    @wraps(body)
+    def flow(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        state = ended(*args, **kwargs)
+        show_reason(state, get_run_logger().info)
+        return state
+
+    return flow

@@ -1,0 +1,1 @@
+"""Git repositories, and commit statuses at their hosts."""

@@ -1,0 +1,138 @@
+"""How a commit's run goes, told to the host of its repository, which shows it beside the commit.
+
+GitHub: REST, "Create a commit status". Azure Repos: REST 7.1, "Statuses - Create".
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from flows.core.errors import CredentialsRefused, SettingsError, StatusNotTaken
+from flows.core.trigger.trigger import identify
+
+State = Literal["pending", "success", "failure"]
+
+TIMEOUT = 5
+"""Seconds: a host that is slow to take the news is not waited for."""
+
+NAME = "slipway"
+DESCRIPTION_LIMIT = 140
+"""Characters, at GitHub; Azure Repos takes more."""
+
+
+class CommitStatus(Protocol):
+    """A host that shows statuses."""
+
+    def tell(self, sha: str, state: State, description: str, link: str) -> None:
+        """Show that beside the commit, with a link to the run.
+
+        `StatusNotTaken` or `CredentialsRefused` where the host does not take it.
+        """
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """A repository (owner/name); `api` is https://api.github.com, or that of an Enterprise server."""
+
+    api: str
+    repository: str
+    token: str = field(repr=False)
+
+    def tell(self, sha: str, state: State, description: str, link: str) -> None:
+        """As `CommitStatus` says."""
+        _post(
+            f"{self.api}/repos/{self.repository}/statuses/{sha}",
+            {"state": state, "target_url": link, "description": _short(description), "context": NAME},
+            {"Authorization": f"Bearer {self.token}", "Accept": "application/vnd.github+json"},
+        )
+
+
+@dataclass(frozen=True)
+class AzureRepos:
+    """A repository by its name; `api` is https://dev.azure.com/<organization>/<project>."""
+
+    api: str
+    repository: str
+    token: str = field(repr=False)
+
+    def tell(self, sha: str, state: State, description: str, link: str) -> None:
+        """As `CommitStatus` says."""
+        states = {"pending": "pending", "success": "succeeded", "failure": "failed"}
+        _post(
+            f"{self.api}/_apis/git/repositories/{self.repository}/commits/{sha}/statuses?api-version=7.1",
+            {
+                "state": states[state],
+                "targetUrl": link,
+                "description": _short(description),
+                "context": {"name": "ci", "genre": NAME},
+            },
+            {"Authorization": f"Basic {b64encode(f':{self.token}'.encode()).decode()}"},
+        )
+
+
+def host(repository: str, provider: str | None, api: str | None, token: str) -> CommitStatus | None:
+    """Who is told about commits of the repository at that URL; None where nobody is.
+
+    `provider` is github, azure-repos or none, `api` its interface's address; None: as the URL's host says.
+    `SettingsError` where the URL does not tell what the provider needs to know.
+    """
+    name, _, path = identify(repository).partition("/")
+    provider = provider or _provider_of(name)
+    if provider == "github":
+        if path.count("/") != 1:
+            raise _unclear(repository, "https://github.com/<owner>/<name>")
+        own = "https://api.github.com" if name == "github.com" else f"https://{name}/api/v3"
+        return GitHub((api or own).rstrip("/"), path, token)
+    if provider == "azure-repos":
+        project, found, repo = path.partition("/_git/")
+        if not found:
+            raise _unclear(repository, "https://dev.azure.com/<organization>/<project>/_git/<name>")
+        return AzureRepos((api or f"https://{name}/{project}").rstrip("/"), repo, token)
+    return None
+
+
+def _provider_of(host: str) -> str:
+    if host == "github.com":
+        return "github"
+    return "azure-repos" if host == "dev.azure.com" or host.endswith(".visualstudio.com") else "none"
+
+
+def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -> None:
+    where = urlsplit(url).hostname
+    try:
+        answer = httpx.post(url, json=content, headers=headers, timeout=TIMEOUT)
+    except httpx.InvalidURL as error:
+        raise SettingsError(
+            f"The commit's status can't be told at {url!r}: {error}.",
+            "Correct [source] repository or status_api.",
+        ) from None
+    except UnicodeEncodeError:  # httpx, of a header
+        raise CredentialsRefused(
+            f"The token for the commit's status at {where} holds a character that none has.",
+            "Put it into its Secret block anew: [source] status_credentials.",
+        ) from None
+    except httpx.TransportError as error:
+        raise StatusNotTaken(f"{where} can't be told the commit's status: {type(error).__name__}.") from None
+    if answer.status_code in {401, 403, 404}:  # 404: a private repository that the token may not see
+        raise CredentialsRefused(
+            f"{where} refuses to be told the commit's status ({answer.status_code}).",
+            "Name a Secret block with a token that may write statuses: [source] status_credentials.",
+        )
+    if not answer.is_success:
+        raise StatusNotTaken(f"{where} does not take the commit's status ({answer.status_code}).")
+
+
+def _short(description: str) -> str:
+    text = " ".join(description.split())
+    return text if len(text) <= DESCRIPTION_LIMIT else f"{text[: DESCRIPTION_LIMIT - 1]}…"
+
+
+def _unclear(repository: str, expected: str) -> SettingsError:
+    return SettingsError(
+        f"[source] repository is {repository}, and commit statuses need {expected}.",
+        'Correct it, or tell nobody: status = "none" under [source].',
+    )

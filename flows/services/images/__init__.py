@@ -1,0 +1,1 @@
+"""The docker engine: builds, tests, smoke tests, pushes."""

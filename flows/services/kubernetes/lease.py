@@ -1,0 +1,217 @@
+"""One release of an environment at a time: a Kubernetes Lease in its namespace is the lock.
+
+As client-go's leader election has it: taken over only when it was seen unchanged for its whole duration, by
+the taker's own clock, so that clocks of different machines are never compared. Each acquisition raises the
+Lease's `leaseTransitions`; holder and number are the fence that every write carries (services/cluster.py).
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from flows.core.errors import (
+    ChangedMeanwhile,
+    ClusterNotPrepared,
+    ClusterUnavailable,
+    FenceLost,
+    LockedByAnother,
+    SlipwayError,
+)
+from flows.services.kubernetes.api import LEASE, not_prepared
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.process.command import Say
+
+NAME = LEASE
+DURATION = 15
+"""Seconds for which a holder that is not heard of still has it."""
+
+POLL = 0.5
+AGAIN = 1
+"""Seconds between two tries of what did not reach the server."""
+
+PATIENCE = 20
+"""Seconds for which a server that is away is asked again, also by a run that waits for no other holder."""
+
+
+@dataclass
+class Held:
+    """A Lease that this run holds, renewed in the background; `fence` is what its writes carry."""
+
+    cluster: Cluster
+    holder: str
+    _lease: dict[str, Any]
+    _duration: int
+    _renewed: float = field(default_factory=time.monotonic)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _lost: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def fence(self) -> str:
+        """`<holder>/<transitions>`, the same from acquisition to release."""
+        return f"{self.holder}/{self._transitions}"
+
+    @property
+    def _transitions(self) -> int:
+        return int(self._lease["spec"]["leaseTransitions"])
+
+    def check(self) -> None:
+        """`FenceLost` where somebody has taken over; asks the server where the last renewal is too old."""
+        if time.monotonic() - self._renewed > self._duration:
+            self._renew()
+        if self._lost.is_set():
+            raise FenceLost(
+                f"Another run has taken over {self.cluster.namespace}, or its Lease was deleted.",
+                "Nothing needs to be done; the other run goes on from where this one stopped.",
+            )
+
+    def keep(self) -> None:
+        """Renew until it is released or lost; a server that is away changes nothing about who holds it."""
+        pause = self._duration / 3
+        while not self._lost.is_set() and not self._over.wait(pause):
+            pause = self._duration / 3 if self._renew() else min(AGAIN, pause)
+
+    def release(self, say: Say) -> None:
+        """Let the next one have it at once."""
+        self._over.set()
+        with self._turn:
+            try:
+                self._write({"holderIdentity": None, "renewTime": _now()})
+            except SlipwayError as error:
+                say(f"The Lease could not be released and expires in {self._duration} s: {error}")
+
+    def _renew(self) -> bool:
+        """Whether the server knows that we are there."""
+        with self._turn:
+            if self._over.is_set() or self._lost.is_set():
+                return True
+            try:
+                self._write({"renewTime": _now()})
+            except SlipwayError:
+                return False
+            self._renewed = time.monotonic()
+            return True
+
+    def _write(self, changes: dict[str, Any]) -> None:
+        """Put the changes into the Lease as long as it is ours, whoever else has touched it."""
+        lease = self._lease
+        try:
+            while _is_held(lease, self.holder, self._transitions):
+                try:
+                    self._lease = _replace(self.cluster, lease, changes, self._duration / 3)
+                except ChangedMeanwhile:
+                    lease = _read(self.cluster)
+                else:
+                    return
+        except ClusterNotPrepared:
+            pass  # somebody deleted it, and the fence with it
+        self._lost.set()
+
+
+@contextmanager
+def hold(cluster: Cluster, holder: str, wait: float, say: Say, *, duration: int = DURATION) -> Iterator[Held]:
+    """The namespace's Lease, held for as long as the context lasts; released however that ends.
+
+    Waits up to `wait` seconds for another holder, saying for whom, and raises `LockedByAnother` then.
+    `ClusterNotPrepared` where there is no Lease, `ClusterUnavailable` where the server stays away.
+    `duration` is in whole seconds.
+    """
+    held = Held(cluster, holder, _acquire(cluster, holder, wait, say, duration), duration)
+    keeper = threading.Thread(target=held.keep, name=f"lease-{cluster.namespace}", daemon=True)
+    keeper.start()
+    try:
+        yield held
+    finally:
+        held.release(say)
+
+
+def _acquire(cluster: Cluster, holder: str, wait: float, say: Say, duration: int) -> dict[str, Any]:
+    """The Lease as taken; where the answer to that was lost, it is found to be ours and taken again."""
+    deadline = time.monotonic() + wait
+    patience = time.monotonic() + max(wait, PATIENCE)
+    seen: tuple[object, ...] = ()
+    since = 0.0
+    told = ""
+    away = False
+    while True:
+        try:
+            lease = _read(cluster)
+            spec = lease["spec"]
+            other = spec.get("holderIdentity", "")
+            now = time.monotonic()
+            if (state := (other, spec.get("leaseTransitions"), spec.get("renewTime"))) != seen:
+                seen, since = state, now
+            if other in ("", holder) or now - since >= spec.get("leaseDurationSeconds", DURATION):
+                if (taken := _take(cluster, lease, holder, duration)) is not None:
+                    return taken
+                continue
+        except ClusterUnavailable as error:
+            if time.monotonic() >= patience:
+                raise
+            if not away:
+                say(f"The Lease of {cluster.namespace} is asked for again: {error.happened}")
+            away, seen = True, ()  # its holder could not renew it meanwhile either
+            time.sleep(AGAIN)
+            continue
+        away = False
+        if now >= deadline:
+            raise LockedByAnother(
+                f"Run {other} is at work on {cluster.namespace}; this one waited for {wait:.0f} s.",
+                "Start it again when that run is over.",
+                holder=other,
+            )
+        if other != told:
+            say(f"Waiting for run {other}, which is at work on {cluster.namespace}.")
+            told = other
+        time.sleep(min(POLL, max(deadline - now, 0.01)))
+
+
+def _take(cluster: Cluster, lease: dict[str, Any], holder: str, duration: int) -> dict[str, Any] | None:
+    """The Lease as taken, or None where another one was quicker."""
+    now = _now()
+    changes = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": duration,
+        "leaseTransitions": lease["spec"].get("leaseTransitions", 0) + 1,
+        "acquireTime": now,
+        "renewTime": now,
+    }
+    try:
+        return _replace(cluster, lease, changes, duration)
+    except ChangedMeanwhile:
+        return None
+
+
+def _is_held(lease: dict[str, Any], holder: str, transitions: int) -> bool:
+    spec = lease["spec"]
+    return (spec.get("holderIdentity"), spec.get("leaseTransitions")) == (holder, transitions)
+
+
+def _read(cluster: Cluster) -> dict[str, Any]:
+    lease = cluster.api.get(_path(cluster))
+    if lease is None:
+        raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {NAME!r}.")
+    return lease
+
+
+def _replace(
+    cluster: Cluster, lease: dict[str, Any], changes: dict[str, Any], timeout: float
+) -> dict[str, Any]:
+    spec = {key: value for key, value in {**lease["spec"], **changes}.items() if value is not None}
+    written = cluster.api.replace(_path(cluster), {**lease, "spec": spec}, (timeout, timeout))
+    if written is None:
+        raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {NAME!r}.")
+    return written
+
+
+def _path(cluster: Cluster) -> str:
+    return cluster.path("apis/coordination.k8s.io/v1", "leases", NAME)
+
+
+def _now() -> str:
+    """RFC 3339 with all six digits, which a Lease must have even where they are zeros."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,99 @@
+"""The Kubernetes objects of one release: an overlay generated over the team's own, rendered by kustomize."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from flows.core.build.image import Image
+from flows.core.errors import CommandFailed, ManifestsRejected
+from flows.services.process.command import NOT_INSTALLED, Command, run, silent
+
+PLACEHOLDER = "app"
+"""The image name in the team's manifests that stands for the image of the release."""
+
+RENDER_TIMEOUT = 30
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Which of the team's overlays in `folder` (deployments/kubernetes), and what a release puts into it."""
+
+    folder: Path
+    name: str
+    namespace: str
+    deployment: str
+    replicas: int
+
+    def kustomization(self, image: Image, copy: str) -> dict[str, Any]:
+        """The generated kustomization.yaml, over the copy of the team's folder beside it."""
+        return {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [f"{copy}/overlays/{self.name}"],
+            "namespace": self.namespace,
+            "images": [{"name": PLACEHOLDER, "newName": image.repository, "digest": image.digest}],
+            "replicas": [{"name": self.deployment, "count": self.replicas}],
+        }
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """Rendered objects; `hash` covers what they ask for, without the annotations that tell why."""
+
+    objects: tuple[dict[str, Any], ...]
+    hash: str
+
+    def annotated(self, deployment: str, annotations: Mapping[str, str]) -> "Manifests":
+        """The same with these annotations on the Deployment itself, which restarts nothing."""
+        marked = tuple(_marked(o, annotations) if _is(o, deployment) else o for o in self.objects)
+        return Manifests(marked, self.hash)
+
+
+def render(overlay: Overlay, image: Image, kubectl: str) -> Manifests:
+    """The objects of this release; `ManifestsRejected` where they don't render or don't hold the image."""
+    if not (overlay.folder / "overlays" / overlay.name).is_dir():
+        known = ", ".join(sorted(path.name for path in (overlay.folder / "overlays").iterdir()))
+        raise ManifestsRejected(
+            f"There is no overlay {overlay.name!r} in {overlay.folder}/overlays.", f"There are: {known}."
+        )
+    with TemporaryDirectory(prefix="slipway-overlay-") as name:
+        folder = Path(name)
+        shutil.copytree(overlay.folder, folder / "kubernetes")
+        generated = overlay.kustomization(image, "kubernetes")
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(generated, sort_keys=False))
+        text = _kustomize(kubectl, folder)
+    objects = tuple(o for o in yaml.safe_load_all(text) if o)
+    if not any(_is(o, overlay.deployment) and str(image) in json.dumps(o) for o in objects):
+        raise ManifestsRejected(
+            f"Overlay {overlay.name!r} has no Deployment {overlay.deployment!r} with image {PLACEHOLDER!r}.",
+            f"Name it as [app] name in slipway.toml does, and its container's image {PLACEHOLDER!r}.",
+        )
+    return Manifests(objects, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest())
+
+
+def _kustomize(kubectl: str, folder: Path) -> str:
+    try:
+        return run(Command((kubectl, "kustomize", str(folder)), RENDER_TIMEOUT), silent)
+    except CommandFailed as failure:
+        if failure.status == NOT_INSTALLED:
+            raise
+        raise ManifestsRejected("The manifests don't render:", failure.details) from None
+
+
+def _is(candidate: Mapping[str, Any], deployment: str) -> bool:
+    return bool(candidate["kind"] == "Deployment" and candidate["metadata"]["name"] == deployment)
+
+
+def _marked(deployment: dict[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
+    metadata = deployment["metadata"]
+    return {
+        **deployment,
+        "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **annotations}},
+    }

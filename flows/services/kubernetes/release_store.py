@@ -1,0 +1,119 @@
+"""What an environment keeps of its releases, in its cluster: one Secret per release, and its notes."""
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flows.core.errors import PermanentError, RecordTaken
+from flows.core.release.environment_state import Notes
+from flows.core.release.record import Record, expired, newest_first
+from flows.services.kubernetes.cluster import ANNOTATION, Cluster, fenced
+from flows.services.process.command import silent
+
+TYPE = "slipway.dev/release.v1"
+KEY = "release"
+NOTES = "slipway-environment"
+APP = "app.kubernetes.io/name"
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records and notes of one app in one namespace; what writes takes the Lease's fence."""
+
+    cluster: Cluster
+
+    def history(self) -> list[Record]:
+        """Every record, the newest first; `PermanentError` names one that can't be read."""
+        query = (
+            f"?fieldSelector=type%3D{TYPE.replace('/', '%2F')}&labelSelector={APP}={self.cluster.deployment}"
+        )
+        found = self.cluster.api.get(self.cluster.path("api/v1", "secrets") + query)
+        return newest_first(_unpacked(secret) for secret in found["items"]) if found else []
+
+    def write(self, record: Record, fence: str) -> Record:
+        """Create the record, or change the one that there is of this release.
+
+        `RecordTaken` where the number belongs to another release, `ChangedMeanwhile` where somebody else
+        was quicker.
+        """
+        return self.cluster.let_in(fence, lambda: self._write(record, fence))
+
+    def prune(self, fence: str) -> None:
+        """Delete the records that may go."""
+        gone = [
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": _name(record.number)}}
+            for record in expired(self.history())
+        ]
+        self.cluster.delete(gone, fence, silent)
+
+    def notes(self) -> Notes:
+        """The environment's hold and marks; empty where nothing was noted yet."""
+        found = self.cluster.api.get(self.cluster.path("api/v1", "configmaps", NOTES))
+        return Notes.from_json(json.loads(found["data"]["notes"])) if found else Notes()
+
+    def write_notes(self, notes: Notes, fence: str) -> None:
+        """Keep these notes in place of those before."""
+        path = self.cluster.path("api/v1", "configmaps", NOTES)
+        content = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": fenced({"name": NOTES, "labels": {APP: self.cluster.deployment}}, fence),
+            "data": {"notes": json.dumps(notes.to_json())},
+        }
+
+        def put() -> None:
+            if self.cluster.api.replace(path, content) is None:
+                self.cluster.api.create(self.cluster.path("api/v1", "configmaps"), content)
+
+        self.cluster.let_in(fence, put)
+
+    def _write(self, record: Record, fence: str) -> Record:
+        name = _name(record.number)
+        path = self.cluster.path("api/v1", "secrets", name)
+        found = self.cluster.api.get(path)
+        content = self._packed(record, fence)
+        if found is None:
+            self.cluster.api.create(self.cluster.path("api/v1", "secrets"), content)
+            return record
+        other = _unpacked(found)
+        if other.run != record.run:  # a retry after a lost answer finds its own
+            raise RecordTaken(
+                f"Number {record.number} in {self.cluster.namespace} is that of {other.content}, "
+                f"which run {other.run} released.",
+                "Start the release again: it takes the next number.",
+            )
+        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        self.cluster.api.replace(path, {**content, "metadata": {**content["metadata"], **version}})
+        return record
+
+    def _packed(self, record: Record, fence: str) -> dict[str, Any]:
+        labels = {
+            APP: self.cluster.deployment,
+            f"{ANNOTATION}number": str(record.number),
+            f"{ANNOTATION}verdict": record.verdict,
+        }
+        content = gzip.compress(json.dumps(record.to_json()).encode(), mtime=0)
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": TYPE,
+            "metadata": fenced({"name": _name(record.number), "labels": labels}, fence),
+            "data": {KEY: base64.b64encode(content).decode()},
+        }
+
+
+def _unpacked(secret: dict[str, Any]) -> Record:
+    try:
+        content = gzip.decompress(base64.b64decode(secret["data"][KEY]))
+        return Record.from_json(json.loads(content))
+    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+        raise PermanentError(
+            f"The Secret {secret['metadata']['name']} can't be read as a release's record: {error!r}.",
+            "A newer Slipway may have written it; otherwise delete it.",
+        ) from None
+
+
+def _name(number: int) -> str:
+    return f"slipway-release-{number}"

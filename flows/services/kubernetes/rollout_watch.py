@@ -1,0 +1,158 @@
+"""Watching a rollout to its end, and telling a person why it failed."""
+
+import json
+import time
+from collections.abc import Callable
+
+from flows.core.errors import ClusterUnavailable, RolloutFailed
+from flows.core.rollout.judge import Done, Failed, Object, Progressing, Snapshot, judge, new_pods
+from flows.core.rollout.snapshot import events_about, is_ready, new_replica_sets
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.process.command import LAST_LINES, Say
+
+POLL = 0.3
+QUOTED_LINES = 3
+QUOTED_CHARACTERS = 300
+AWAY = "the API server does not answer; still waiting"
+REMEDY = {
+    "image": "Correct the application or its image, and release the next one.",
+    "configuration": "Correct the manifests, or what they refer to in the cluster, and release again.",
+    "infrastructure": "Look at the cluster's nodes and network, then release again.",
+}
+
+
+def nobody_minds() -> None:
+    """An `alive` that never objects."""
+
+
+def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] = nobody_minds) -> Done:
+    """Wait until the rollout is done; `RolloutFailed` explains, before `timeout` (seconds) if it can.
+
+    An API server that does not answer is waited for as long again, and the rollout gets the time back that it
+    was away; `ClusterUnavailable` if it stays away. `alive` is called at each look, and may raise to end the
+    watch.
+    """
+    deadline = time.monotonic() + timeout
+    told = ""
+    failing_since: float | None = None
+    away_since: float | None = None
+    while True:
+        alive()
+        looked = time.monotonic()
+        try:
+            snapshot = take(cluster)
+        except ClusterUnavailable:
+            away_since = away_since or looked
+            if looked - away_since > timeout:
+                raise
+            news = AWAY
+        else:
+            if away_since is not None:
+                deadline += time.monotonic() - away_since
+                away_since = failing_since = None
+            is_last = looked > deadline
+            match judge(snapshot):
+                case Done() as done:
+                    return done
+                case Failed() as failed:
+                    failing_since = failing_since or time.monotonic()
+                    if is_last or time.monotonic() - failing_since >= failed.patience:
+                        raise _failure(cluster, snapshot, failed)
+                    news = failed.cause
+                case Progressing() as progressing:
+                    failing_since = None
+                    if is_last:
+                        raise _late(cluster, snapshot, progressing, timeout)
+                    news = progressing.waiting
+        if news != told:
+            told = news
+            say(told)
+        time.sleep(POLL)
+
+
+def take(cluster: Cluster) -> Snapshot:
+    """What the cluster says now; `RolloutFailed` where somebody deleted the Deployment meanwhile."""
+    deployment = cluster.found()
+    if deployment is None:
+        raise RolloutFailed(
+            f"The Deployment {cluster.deployment!r} is not in namespace {cluster.namespace!r}.",
+            "Somebody deleted it; release again.",
+        )
+    return cluster.snapshot(deployment)
+
+
+def explain(cluster: Cluster, snapshot: Snapshot) -> str:
+    """What was refused, then state, events and last 50 log lines of each new pod."""
+    refused = events_about(new_replica_sets(snapshot), snapshot.events)
+    lines = [f"{event.get('reason')}: {event.get('message')}" for event in refused]
+    try:
+        lines += [_story(cluster, pod, snapshot.events) for pod in new_pods(snapshot)]
+    except ClusterUnavailable as away:
+        lines.append(f"Then the API server was gone: {away}")
+    return "\n".join(lines)
+
+
+def new_pod_names(cluster: Cluster) -> tuple[str, ...]:
+    """Names of the newest revision's pods."""
+    return tuple(pod["metadata"]["name"] for pod in new_pods(take(cluster)))
+
+
+def replicas(cluster: Cluster) -> dict[str, bool]:
+    """Of each of the newest revision's pods, whether it gets requests."""
+    return {pod["metadata"]["name"]: is_ready(pod) for pod in new_pods(take(cluster))}
+
+
+def restarts(cluster: Cluster) -> dict[str, int]:
+    """How often containers of each of the newest revision's pods were started anew."""
+    return {
+        pod["metadata"]["name"]: sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
+        for pod in new_pods(take(cluster))
+    }
+
+
+def _failure(cluster: Cluster, snapshot: Snapshot, failed: Failed) -> RolloutFailed:
+    where = f" (pod {failed.pod})" if failed.pod else ""
+    return RolloutFailed(
+        f"The rollout can't succeed: {failed.cause.rstrip('.')}{where}.{_last_words(cluster, failed.pod)}",
+        REMEDY[failed.fault],
+        details=explain(cluster, snapshot),
+        fault=failed.fault,
+    )
+
+
+def _late(cluster: Cluster, snapshot: Snapshot, verdict: Progressing, timeout: float) -> RolloutFailed:
+    return RolloutFailed(
+        f"The rollout was not done within {timeout:.0f} s: {verdict.waiting}.",
+        REMEDY[verdict.fault],
+        details=explain(cluster, snapshot),
+        fault=verdict.fault,
+    )
+
+
+def _last_words(cluster: Cluster, pod: str) -> str:
+    """The end of the log of the container that failed, else of the one that runs; "" where none ever ran."""
+    try:
+        log = pod and (_log(cluster, pod, previous=True) or _log(cluster, pod, previous=False))
+    except ClusterUnavailable:
+        return ""
+    lines = [line.strip() for line in log.splitlines() if line.strip()][-QUOTED_LINES:]
+    return f" Its last lines: {' / '.join(lines)[-QUOTED_CHARACTERS:]}." if lines else ""
+
+
+def _log(cluster: Cluster, pod: str, *, previous: bool) -> str:
+    return cluster.log(pod, lines=LAST_LINES, previous=previous)
+
+
+def _story(cluster: Cluster, pod: Object, events: tuple[Object, ...]) -> str:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    lines = [f"Pod {name}: {status.get('phase')}"]
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        lines.append(f"  container {container['name']}: {json.dumps(container.get('state'))}")
+        if container.get("lastState"):
+            lines.append(f"  before that: {json.dumps(container['lastState'])}")
+    for event in events_about([pod], events):
+        lines.append(f"  event {event.get('reason')}: {event.get('message')}")
+    for title, previous in (("its log", False), ("log of the container before", True)):
+        if log := _log(cluster, name, previous=previous):
+            lines += [f"  {title}:", *(f"    {line}" for line in log.splitlines())]
+    return "\n".join(lines)

@@ -1,0 +1,250 @@
+"""Models in a blob store: the newest, one by version, fetched into a cache, published.
+
+`<name>/<version>/model.onnx` lies beside `manifest.json`, and `<name>/latest.json` points to the newest. A
+version exists for readers from the moment its manifest is there, which is written after the model.
+`<name>/pin.json`, while it is there, says that another version than the newest is wanted.
+
+What decides between two who publish the same version is `claim.json`, created before either uploads
+anything: it holds the manifest that the version will have, only its content is ever uploaded, and whoever
+offers other content is refused. So a version is never a mix, and a publisher that broke off is finished by
+publishing the same content again. Claims stay, since a version is bound to its content for good.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
+from flows.core.model import manifest
+from flows.core.model.manifest import Manifest
+from flows.core.model.model import Latest, Model, Pin, Sighting
+from flows.services.models.blob_store import Blob, BlobStore
+from flows.services.models.model_cache import ModelCache
+from flows.services.models.plain_models import PlainDescription, PlainModels, version_of
+from flows.services.models.transfer import Progress, receive, send, silent
+
+PIN = "pin.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publishing did: whether the version is `new`, and whether it was made the newest by this."""
+
+    model: Model
+    new: bool
+    pointed: bool
+
+    def __str__(self) -> str:
+        what = "published" if self.new else "was published before with the same content"
+        return f"{self.model} {what}{'; it is the newest now' if self.pointed else ''}"
+
+
+class ModelStore:
+    """The models in one container, and those that were fetched from it into the folder `cache`.
+
+    Every method may raise what `BlobStore` raises: `StoreUnavailable`, `CredentialsRefused`, and
+    `ModelNotFound` when the container is missing.
+    """
+
+    def __init__(self, blobs: BlobStore, cache: Path, *, plain: PlainDescription | None = None) -> None:
+        self._blobs = blobs
+        self._cache = ModelCache(cache)
+        self._plain = PlainModels(blobs, self._cache, plain)
+
+    def newest(self, name: str, progress: Progress = silent) -> Model:
+        """The model that `latest.json` names, or without one the newest plain file.
+
+        A plain file's digest is computed by fetching it (into the cache, so `fetch` then finds it there),
+        which `progress` is told of. `ModelNotFound` when there is neither; `ModelRejected` when nothing
+        tells a plain file's labels.
+        """
+        if (pointer := self._pointer(name)) is not None:
+            return pointer.model
+        if (described := self._plain.newest(name, progress)) is not None:
+            return described.model
+        raise self._not_found(name, f"{self._blobs.place} has no newest model {name!r}.")
+
+    def wanted(self, name: str, progress: Progress = silent) -> Model:
+        """The model that the next image gets: the pinned version, else the newest; raises as `find`."""
+        pin = self.pinned(name)
+        return self.newest(name, progress) if pin is None else self.find(name, pin.version, progress)
+
+    def sighting(self, name: str) -> Sighting:
+        """The wanted model by a look at the store; a plain file is not settled. Raises as `wanted`."""
+        if (pin := self.pinned(name)) is not None:
+            described = self._read_manifest(f"{name}/{pin.version}/manifest.json")
+            if described is not None:
+                return Sighting(name, pin.version, described.digest, settled=True)
+        elif (pointer := self._pointer(name)) is not None:
+            return Sighting(name, pointer.model.version, pointer.model.digest, settled=True)
+        for file in self._plain.files(name):
+            if pin is None or version_of(file) == pin.version:
+                seen = f"{file.path}@{file.modified.isoformat()},{file.size}"
+                return Sighting(name, version_of(file), seen, settled=False)
+        raise self._not_found(name, f"{self._blobs.place} has no model {name!r} that is wanted.")
+
+    def pinned(self, name: str) -> Pin | None:
+        """The pin, while there is one."""
+        path = f"{name}/{PIN}"
+        content = self._blobs.read(path)
+        return Pin.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+
+    def pin(self, name: str, version: str, run: str) -> None:
+        """Want that version until the pin is lifted, on behalf of that flow run."""
+        self._blobs.replace(f"{name}/{PIN}", Pin(version, _now(), run).to_bytes())
+
+    def lift_pin(self, name: str) -> None:
+        """Want the newest again."""
+        self._blobs.remove(f"{name}/{PIN}")
+
+    def find(self, name: str, version: str, progress: Progress = silent) -> Model:
+        """One version, be it the newest or not; `ModelNotFound` lists those there are."""
+        return self._find(name, version, progress).model
+
+    def versions(self, name: str) -> list[str]:
+        """The published versions, newest first; without any, those of plain files."""
+        published = [
+            (blob.modified, PurePosixPath(blob.path).parts[1])
+            for blob in self._blobs.list_folder(name)
+            if PurePosixPath(blob.path).match(f"{name}/*/manifest.json")
+        ]
+        if published:
+            return [version for _, version in sorted(published, reverse=True)]
+        return [version_of(file) for file in self._plain.files(name)]
+
+    def here(self, model: Model) -> Path | None:
+        """The folder that `fetch` would give, where it need not ask the store for it."""
+        return self._cache.find(model)
+
+    def fetch(self, model: Model, progress: Progress = silent) -> Path:
+        """A folder with the model's model.onnx and manifest.json, from the cache when it is there undamaged.
+
+        `DigestMismatch` when the store's copy is not what `model` says: it is not kept.
+        """
+        if (cached := self._cache.find(model)) is not None:
+            return cached
+        described = self._find(model.name, model.version, progress)
+        if described.model != model:
+            raise _mismatch(model, "the store's manifest is not the one that was published with it")
+        # to find a plain file may have meant to fetch it
+        return self._cache.find(model) or self._receive(described, progress)
+
+    def publish(
+        self, file: Path, described: Manifest, *, point: bool = True, progress: Progress = silent
+    ) -> Published:
+        """Upload a model with its manifest and, if `point`, make it the newest.
+
+        The newest is what was published last, whatever its version says. Published again with the same
+        content nothing is uploaded, and it becomes the newest only if a publisher broke off before that.
+        `VersionTaken` when the version has, or was begun with, other content; `DigestMismatch` when `file`
+        changes meanwhile.
+        """
+        folder = f"{described.name}/{described.version}"
+        claimed = self._claim(folder, described)
+        known = self._blobs.find(f"{folder}/manifest.json") is not None
+        whole = known and self._holds(f"{folder}/model.onnx", claimed.size)
+        if not whole:
+            self._upload(file, f"{folder}/model.onnx", claimed, progress)
+            self._blobs.create(f"{folder}/manifest.json", claimed.to_bytes())
+        pointer = self._pointer(described.name)
+        due = point and (not known or pointer is None or pointer.published < claimed.created)
+        if due:
+            self._point(claimed.model)
+        return Published(claimed.model, new=not whole, pointed=due)
+
+    def make_newest(self, name: str, version: str) -> Model:
+        """Point to a published version, as to go back to an older one; `ModelNotFound` when there is none."""
+        model = self.find(name, version)
+        self._point(model)
+        return model
+
+    def _find(self, name: str, version: str, progress: Progress) -> Manifest:
+        described = None
+        if manifest.is_version(version):
+            described = self._read_manifest(f"{name}/{version}/manifest.json")
+            described = described or self._plain.find(name, version, progress)
+        if described is None:
+            raise self._not_found(name, f"{self._blobs.place} has no version {version!r} of {name!r}.")
+        return described
+
+    def _receive(self, described: Manifest, progress: Progress) -> Path:
+        model = described.model
+        blob = self._model_file(model)
+        if blob.size != model.size:
+            raise _mismatch(model, f"the store's file has {blob.size} bytes instead of {model.size}")
+        with self._cache.receiving() as folder:
+            digest = receive(self._blobs, blob, folder / "model.onnx", progress)
+            if digest != model.digest:
+                raise _mismatch(model, f"what arrived has the digest {digest}")
+            (folder / "manifest.json").write_bytes(described.to_bytes())
+            return self._cache.keep(folder, model)
+
+    def _model_file(self, model: Model) -> Blob:
+        path = f"{model.name}/{model.version}/model.onnx"
+        plain = (file for file in self._plain.files(model.name) if version_of(file) == model.version)
+        if (blob := self._blobs.find(path) or next(plain, None)) is None:
+            raise ModelNotFound(
+                f"{self._blobs.place} has a manifest of {model}, but no {path}.",
+                "Publish the same model again; that uploads what is missing.",
+            )
+        return blob
+
+    def _pointer(self, name: str) -> Latest | None:
+        path = f"{name}/{manifest.LATEST}"
+        content = self._blobs.read(path)
+        return Latest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+
+    def _point(self, model: Model) -> None:
+        pointer = Latest(model, published=_now())
+        self._blobs.replace(f"{model.name}/{manifest.LATEST}", pointer.to_bytes())
+
+    def _claim(self, folder: str, described: Manifest) -> Manifest:
+        """The manifest that the version has for good: `described`, unless a publisher was here before."""
+        published = self._read_manifest(f"{folder}/manifest.json")
+        if published is None and self._blobs.create(f"{folder}/claim.json", described.to_bytes()):
+            return described
+        claimed = published or self._read_manifest(f"{folder}/claim.json")
+        if claimed is None:
+            raise StoreUnavailable(f"The claim of {described.model} was deleted this very moment.")
+        if claimed == replace(described, created=claimed.created):
+            return claimed
+        other = "another model file" if claimed.digest != described.digest else "another manifest"
+        if published:
+            raise VersionTaken(
+                f"{described.model} is published already, with {other}.", "Choose a new version."
+            )
+        raise VersionTaken(
+            f"{described.model} is being published with {other}, or was begun and broken off.",
+            f"Choose a new version; or, if it was broken off, delete {folder}/claim.json and try again.",
+        )
+
+    def _upload(self, file: Path, path: str, claimed: Manifest, progress: Progress) -> None:
+        try:
+            send(self._blobs, file, path, claimed, progress)
+        except StoreUnavailable:
+            # where two upload the same content, Azure drops the slower one's parts when the other is done
+            if not self._holds(path, claimed.size):
+                raise
+
+    def _holds(self, path: str, size: int) -> bool:
+        file = self._blobs.find(path)
+        return file is not None and file.size == size
+
+    def _read_manifest(self, path: str) -> Manifest | None:
+        content = self._blobs.read(path)
+        return manifest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+
+    def _not_found(self, name: str, happened: str) -> ModelNotFound:
+        held = ", ".join(self.versions(name)[:10])
+        return ModelNotFound(happened, f"It has {held}." if held else "Publish one (flow publish-model).")
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _mismatch(model: Model, found: str) -> DigestMismatch:
+    return DigestMismatch(
+        f"{model} should have the digest {model.digest}, but {found}; it was not kept.",
+        "Somebody changed the store by hand: publish the model as a new version.",
+    )

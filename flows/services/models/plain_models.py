@@ -1,0 +1,138 @@
+"""Model files that lie in the store without having been published: how most teams begin.
+
+Any *.onnx below `<name>/`, or else in the container's root, the newest by modification time. Such a file
+has no version of its own; its modification time stands for it (20261122T084700Z), since that is what tells
+an overwritten file from its predecessor and can be looked up without a download. Labels and preprocessing
+come from a manifest beside it (`<stem>.json` or manifest.json), else from the settings.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from flows.core.errors import DigestMismatch, ModelRejected
+from flows.core.model import manifest
+from flows.core.model.manifest import Manifest
+from flows.services.models import model_check
+from flows.services.models.blob_store import Blob, BlobStore
+from flows.services.models.model_cache import ModelCache
+from flows.services.models.transfer import Progress, receive
+
+
+@dataclass(frozen=True)
+class PlainDescription:
+    """What a manifest would say, from [model.plain] of the settings; the same keys and values."""
+
+    labels: Sequence[str]
+    preprocessing: Mapping[str, Any]
+    activation: str = "softmax"
+
+
+@dataclass(frozen=True)
+class PlainModels:
+    """Plain files in a container; their digests are known once they were fetched, which `cache` remembers."""
+
+    blobs: BlobStore
+    cache: ModelCache
+    description: PlainDescription | None = None
+
+    def newest(self, name: str, progress: Progress) -> Manifest | None:
+        """The newest file's manifest, completed with its digest; None when there is no file."""
+        files = self.files(name)
+        return self.manifest(name, files[0], progress) if files else None
+
+    def find(self, name: str, version: str, progress: Progress) -> Manifest | None:
+        """The manifest of the file that was modified when `version` says."""
+        for file in self.files(name):
+            if version_of(file) == version:
+                return self.manifest(name, file, progress)
+        return None
+
+    def files(self, name: str) -> list[Blob]:
+        """The model files, newest first; none that belongs to a published version, or to one under way."""
+        below = self.blobs.list_folder(name)
+        claimed = {_folder(blob) for blob in below if PurePosixPath(blob.path).name == "claim.json"}
+        files = [blob for blob in below if _folder(blob) not in claimed and blob.path.endswith(".onnx")]
+        files = files or [blob for blob in self.blobs.list_root() if blob.path.endswith(".onnx")]
+        return sorted(files, key=lambda blob: (blob.modified, blob.path), reverse=True)
+
+    def manifest(self, name: str, file: Blob, progress: Progress) -> Manifest:
+        """A file's manifest; the file is fetched into the cache unless this one, so described, was before."""
+        author = self._author(file)
+        key = json.dumps([self.blobs.place, name, file.path, file.etag, file.size, repr(author)])
+        if (known := self.cache.noted(key)) is not None:
+            return manifest.parse(known, source=f"the note on {file.path}")
+        with self.cache.receiving() as folder:
+            digest = receive(self.blobs, file, folder / "model.onnx", progress)
+            completed = self._completed(name, file, author, digest, folder / "model.onnx")
+            (folder / "manifest.json").write_bytes(completed.to_bytes())
+            self.cache.keep(folder, completed.model)
+        self.cache.note(key, completed.to_bytes())
+        return completed
+
+    def _author(self, file: Blob) -> bytes | PlainDescription:
+        """What describes the file: a manifest beside it, else the settings."""
+        path = PurePosixPath(file.path)
+        for beside in (path.with_suffix(".json"), path.with_name("manifest.json")):
+            if (content := self.blobs.read(str(beside))) is not None:
+                return content
+        if self.description is None:
+            raise ModelRejected(
+                f"{file.path} in {self.blobs.place} has no manifest beside it, so nobody knows its labels.",
+                "Set labels and preprocessing under [model.plain] in slipway.toml, or publish the model.",
+            )
+        return self.description
+
+    def _completed(
+        self, name: str, file: Blob, author: bytes | PlainDescription, digest: str, fetched: Path
+    ) -> Manifest:
+        source = f"the manifest beside {file.path}"
+        if isinstance(author, PlainDescription):
+            source = f"the manifest made from [model.plain] for {file.path}"
+            author = _described(author, file, fetched)
+        self._refuse_contradiction(file, author, digest)
+        return manifest.complete(
+            author,
+            source=source,
+            name=name,
+            version=version_of(file),
+            digest=digest,
+            size=file.size,
+            created=f"{file.modified.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+    def _refuse_contradiction(self, file: Blob, author: bytes, digest: str) -> None:
+        promised = manifest.promised_digest(author)
+        if promised not in {None, digest}:
+            raise DigestMismatch(
+                f"{file.path} in {self.blobs.place} has the digest {digest}; the manifest beside it promises "
+                f"{promised}.",
+                "One of the two was replaced: upload both again.",
+            )
+
+
+def version_of(file: Blob) -> str:
+    """The version of a plain file: its modification time, to the second, in UTC."""
+    return f"{file.modified.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _described(description: PlainDescription, file: Blob, fetched: Path) -> bytes:
+    tensors = model_check.sole_tensors(fetched)
+    author = {
+        "schema": 1,
+        "description": f"{file.path}, described by [model.plain]",
+        "input": tensors.input,
+        "output": tensors.output,
+        "activation": description.activation,
+        "labels": list(description.labels),
+        "preprocessing": dict(description.preprocessing),
+        "examples": [],
+    }
+    return json.dumps(author).encode()
+
+
+def _folder(blob: Blob) -> PurePosixPath:
+    return PurePosixPath(blob.path).parent

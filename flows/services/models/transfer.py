@@ -1,0 +1,60 @@
+"""Moves a model file between the store and this machine, its digest computed on the way."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flows.core.errors import DigestMismatch
+from flows.core.model.manifest import Manifest
+from flows.services.models.blob_store import Blob, BlobStore
+
+Progress = Callable[[int, int], None]
+"""Told (bytes done, bytes in all) after each part."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
+
+
+def untold(_title: str) -> Progress:
+    """The progress of a transfer that nobody is shown."""
+    return silent
+
+
+def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str:
+    """Write a blob to `file` and give its digest; a download that breaks off leaves no file.
+
+    `StoreUnavailable` when it breaks off.
+    """
+    digest, done = hashlib.sha256(), 0
+    try:
+        with file.open("wb") as written:
+            for part in blobs.download(blob):
+                digest.update(part)
+                written.write(part)
+                done += len(part)
+                progress(done, blob.size)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    return f"sha256:{digest.hexdigest()}"
+
+
+def send(blobs: BlobStore, file: Path, path: str, described: Manifest, progress: Progress) -> None:
+    """Write `file` to the store, unless it is not what `described` promises: then `DigestMismatch`.
+
+    `StoreUnavailable` when it breaks off.
+    """
+    blobs.upload(path, _parts(file, blobs.part, described, progress))
+
+
+def _parts(file: Path, size: int, described: Manifest, progress: Progress) -> Iterator[bytes]:
+    digest, done = hashlib.sha256(), 0
+    with file.open("rb") as content:
+        while part := content.read(size):
+            digest.update(part)
+            done += len(part)
+            yield part
+            progress(done, described.size)
+    if f"sha256:{digest.hexdigest()}" != described.digest:
+        raise DigestMismatch(f"{file} has changed since its digest was computed.", "Publish it again.")

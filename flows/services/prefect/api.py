@@ -1,0 +1,262 @@
+"""Prefect's REST interface, as far as triggers need it: start a run once, look at it, cancel it.
+
+Plain HTTP with short time-outs: a delivery is to be answered within a second, and Prefect's own client tries
+again for longer than that.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any, Self
+
+import httpx
+from prefect.settings import get_current_settings
+
+from flows.core.errors import PrefectUnavailable, SettingsError
+from flows.core.trigger.run_labels import with_reason
+
+TIMEOUT = httpx.Timeout(10, connect=2)
+BUSY, PAUSE = 5.0, 0.02
+"""Seconds for which a server that answers 503, as SQLite makes it in a burst, is asked again: at once, as it
+says so when somebody else has just written."""
+
+ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
+PUSHING = "push image"
+"""The stage after whose start a run is no longer cancelled for a newer commit."""
+
+_creating = Lock()
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """A run as Prefect knows it.
+
+    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says. `begun`
+    is how often it began to run.
+    """
+
+    id: str
+    state: str
+    tags: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    state_name: str = ""
+    message: str = ""
+    due: datetime | None = None
+    begun: int = 0
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it had ended and somebody wanted it again: nothing but a person begins a run twice."""
+        return self.begun > (0 if self.state in {"SCHEDULED", "PENDING"} else 1)
+
+
+class FlowRuns:
+    """The runs of one server, that of PREFECT_API_URL, for any number of threads; closed by `with`.
+
+    Every method raises `PrefectUnavailable` while the server is away, and `SettingsError` where it refuses.
+    """
+
+    def __init__(self) -> None:
+        settings = get_current_settings()
+        if settings.api.url is None:
+            raise SettingsError("PREFECT_API_URL is not set.", "Set it to the address of Prefect's server.")
+        secret = settings.api.auth_string
+        user, _, password = (secret.get_secret_value() if secret else "").partition(":")
+        self._deployments: dict[str, dict[str, Any]] = {}
+        self._ui = str(settings.ui_url or settings.api.url.removesuffix("/api"))
+        self._http = httpx.Client(
+            base_url=settings.api.url,
+            auth=httpx.BasicAuth(user, password) if secret else None,
+            timeout=TIMEOUT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def link(self, run: str) -> str:
+        """Where a person sees the run."""
+        return f"{self._ui}/runs/flow-run/{run}"
+
+    def create(
+        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str], name: str
+    ) -> tuple[FlowRun, bool]:
+        """The run of flow/deployment with that idempotency key, and whether there was none before.
+
+        By one thread at a time: each try takes SQLite's only writer. So ask `with_key` before.
+        """
+        with _creating:
+            return self._create(deployment, key, parameters, tags, name)
+
+    def with_key(self, key: str) -> FlowRun | None:
+        """The run with that idempotency key, if there is one."""
+        query = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
+        found = self._ask("POST", "/flow_runs/filter", query).json()
+        return _flow_run(found[0]) if found else None
+
+    def _create(
+        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str], name: str
+    ) -> tuple[FlowRun, bool]:
+        found = self._deployment(deployment)
+        body = {
+            "parameters": dict(parameters),
+            "name": name,
+            "tags": [*found["tags"], *tags],
+            "idempotency_key": key,
+            "state": {"type": "SCHEDULED"},
+        }
+        answer = self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)
+        return _flow_run(answer.json()), answer.status_code == httpx.codes.CREATED
+
+    def _deployment(self, name: str) -> dict[str, Any]:
+        """Asked for once: a burst of deliveries is for the same one."""
+        if name not in self._deployments:
+            self._deployments[name] = self._ask("GET", f"/deployments/name/{name}").json()
+        return self._deployments[name]
+
+    def with_tags(self, *tags: str, states: Sequence[str] = (), deployment: str = "") -> list[FlowRun]:
+        """The runs that carry all these tags and are in one of these states (none: in any), oldest first.
+
+        Those of flow/deployment alone, if that is given: a server may have runs of other projects.
+        """
+        wanted: dict[str, Any] = {"tags": {"all_": list(tags)}}
+        if states:
+            wanted["state"] = {"type": {"any_": list(states)}}
+        of = _of(deployment) if deployment else {}
+        query = of | {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
+        return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+
+    def next_scheduled(self, deployment: str) -> FlowRun | None:
+        """The run of flow/deployment that the clock will start next; None where its schedule is paused."""
+        query = _of(deployment) | {
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        found = self._ask("POST", "/flow_runs/filter", query).json()
+        return next((_flow_run(run) for run in found if run["auto_scheduled"]), None)
+
+    def taken(self, deployment: str) -> list[FlowRun]:
+        """The runs of that deployment's work pool that a worker has taken, and nothing has begun."""
+        pool = self._deployment(deployment)["work_pool_name"]
+        if pool is None:
+            return []
+        query = {
+            "work_pools": {"name": {"any_": [pool]}},
+            "flow_runs": {"state": {"type": {"any_": ["PENDING"]}}},
+        }
+        return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+
+    def crash(self, run: FlowRun, reason: str) -> None:
+        """Mark a run as crashed, which says why."""
+        state = {"type": "CRASHED", "name": "Crashed", "message": reason}
+        self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
+
+    def has_pushed(self, run: FlowRun) -> bool:
+        """Whether its image is in the registry, or on the way there."""
+        query = {
+            "flow_runs": {"id": {"any_": [run.id]}},
+            "task_runs": {"name": {"like_": PUSHING}},
+        }
+        return bool(self._ask("POST", "/task_runs/filter", query).json())
+
+    def cancel(self, run: FlowRun, reason: str, tag: str) -> None:
+        """End the run, tag it so, and let its name say why: the worker overwrites what the state says.
+
+        A run that has ended meanwhile stays as it is. The tag comes first: a run that is cancelled without it
+        was cancelled by a person.
+        """
+        path = f"/flow_runs/{run.id}"
+        self._ask("PATCH", path, {"tags": [*run.tags, tag]})
+        state = self._propose(run, {"type": "CANCELLING", "name": "Cancelling", "message": reason})
+        if state is None:
+            if self._ask("GET", path).json()["state"]["type"] != "CANCELLED":  # as another look may have done
+                self._ask("PATCH", path, {"tags": [*run.tags]})
+            return
+        if state == "CANCELLED":  # it had not begun, and Prefect gave it a state without the message
+            self._propose(run, {"type": "CANCELLED", "name": "Cancelled", "message": reason})
+        self._ask("PATCH", path, {"name": with_reason(run.name, reason)})
+
+    def _propose(self, run: FlowRun, state: Mapping[str, str]) -> str | None:
+        """The type of the state that the run gets, which may be another; None where it keeps its own."""
+        answer = self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": dict(state)}).json()
+        return None if answer["status"] == "ABORT" else str(answer["state"]["type"])
+
+    def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """The answer; asked for again where a kept connection was closed, as nothing here does harm twice."""
+        deadline = time.monotonic() + BUSY
+        with prefect_errors_told():
+            while True:
+                is_last = time.monotonic() > deadline
+                try:
+                    answer = self._http.request(method, path, json=body)
+                    if answer.status_code < 500 or is_last:
+                        break
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    if is_last:
+                        raise
+                time.sleep(PAUSE)
+        if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise PrefectUnavailable(f"Prefect's server answers {answer.status_code}.", "Is it overloaded?")
+        if not answer.is_success:
+            raise _refusal(answer, path)
+        return answer
+
+
+@contextmanager
+def prefect_errors_told() -> Iterator[None]:
+    """What goes wrong on the way to the server, as an error of ours."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise PrefectUnavailable(
+            f"Prefect's server does not answer ({type(error).__name__}).",
+            "Is it up, and does PREFECT_API_URL name it?",
+        ) from None
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code >= 500:
+            raise PrefectUnavailable(f"Prefect's server answers {error.response.status_code}.") from None
+        raise _refusal(error.response, error.request.url.path) from None
+    except RuntimeError as error:  # Prefect's client, whose first question was not answered
+        if not isinstance(error.__cause__, httpx.TransportError):
+            raise
+        raise PrefectUnavailable("Prefect's server does not answer.", "Is it up?") from None
+
+
+def _of(deployment: str) -> dict[str, Any]:
+    """The filter for the runs of flow/deployment."""
+    flow, _, name = deployment.partition("/")
+    return {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
+
+
+def _refusal(answer: httpx.Response, path: str) -> SettingsError:
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return SettingsError(
+            "Prefect's server does not know us (401).", "Set PREFECT_API_AUTH_STRING as the server has it."
+        )
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return SettingsError(
+            f"Prefect's server knows no {path}.", "Register the deployments: prefect deploy --all"
+        )
+    return SettingsError(f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}")
+
+
+def _flow_run(found: dict[str, Any]) -> FlowRun:
+    state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": ""}
+    due = found["expected_start_time"]
+    return FlowRun(
+        id=found["id"],
+        state=state["type"],
+        tags=tuple(found["tags"]),
+        parameters=found["parameters"],
+        name=found["name"],
+        state_name=state["name"],
+        message=state["message"] or "",
+        due=datetime.fromisoformat(due) if due else None,
+        begun=found["run_count"],
+    )

@@ -1,0 +1,1 @@
+"""Commands, cancellation and files on this machine."""

@@ -1,0 +1,110 @@
+"""What stands between users and the replicas: the name's DNS, the load balancer, the certificate."""
+
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flows.core.errors import EdgeNotInOrder
+from flows.services.process.command import Say
+from flows.services.verification import dns, tls
+
+CONNECT = 3.0
+"""Seconds to get a connection."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where users ask: `url` (scheme, host and port), looked up at `resolver` (address and port; None: the
+    machine's own way), which has to lead to `load_balancer` (empty: what the Service reports)."""
+
+    url: str
+    resolver: str | None = None
+    load_balancer: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """The name or address that users type."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def is_https(self) -> bool:
+        """Whether a certificate belongs to it."""
+        return urlsplit(self.url).scheme == "https"
+
+    @property
+    def port(self) -> int:
+        """The URL's, or its scheme's."""
+        return urlsplit(self.url).port or (443 if self.is_https else 80)
+
+    def resolve(self) -> tuple[str, ...]:
+        """The addresses that users are led to now; errors as of `dns.addresses`."""
+        return dns.addresses(self.host, self.resolver)
+
+    def require_in_order(
+        self, reported: tuple[str, ...], say: Say, *, valid_for: timedelta = tls.EXPIRES_SOON
+    ) -> None:
+        """Returns when a user would get through: the name leads to the load balancer, and nowhere else, one
+        accepts a connection, and its certificate is good, for so long yet.
+
+        `reported` is what the Service says its load balancer is: addresses, or names, as some clouds have it.
+        `EdgeNotInOrder` says what is not; `ResolverUnavailable`, worth another try, that DNS did not answer.
+        """
+        found = self.resolve()
+        self._require_led_to(found, self.load_balancer or reported, say)
+        refusals = {address: told for address in found if (told := self._refusal(address))}
+        for address, told in refusals.items():
+            say(f"No connection to {self.url} at {address}: {told}.")
+        if len(refusals) == len(found):
+            raise EdgeNotInOrder(
+                f"No load balancer accepts a connection for {self.url} at {_listed(found)}, "
+                f"port {self.port}: {'; '.join(refusals.values())}.",
+                "See whether it runs, listens there and is reached from here.",
+            )
+        if self.is_https:
+            for address in found:
+                if address not in refusals:
+                    self._require_certificate(address, valid_for)
+        say(f"{self.url} is in order: {self.host} leads to {_listed(found)}.")
+
+    def _require_led_to(self, found: tuple[str, ...], expected: tuple[str, ...], say: Say) -> None:
+        if not expected:
+            say(
+                f"{self.host} leads to {_listed(found)}; whether that is the load balancer can't be checked "
+                "yet: the Service reports none, and slipway.toml names none."
+            )
+            return
+        theirs = {ip_address(address) for name in expected for address in dns.addresses(name, self.resolver)}
+        if elsewhere := tuple(address for address in found if ip_address(address) not in theirs):
+            raise EdgeNotInOrder(
+                f"{self.host} leads to {_listed(elsewhere)}, but its load balancer is {_listed(expected)}.",
+                "Correct the DNS record, or load_balancer in slipway.toml.",
+            )
+
+    def _refusal(self, address: str) -> str | None:
+        try:
+            self._connect(address).close()
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
+
+    def _require_certificate(self, address: str, valid_for: timedelta) -> None:
+        try:
+            told = tls.complaint(partial(self._connect, address), self.host, valid_for)
+        except OSError as error:
+            told = f"can't be had, because the connection broke: {error}"
+        if told is not None:
+            raise EdgeNotInOrder(
+                f"The certificate of {self.url} at {address} {told}.",
+                "Renew it or put the right one in place at the load balancer; "
+                "an authority of your own belongs into the file that SSL_CERT_FILE names.",
+            )
+
+    def _connect(self, address: str) -> socket.socket:
+        return socket.create_connection((address, self.port), timeout=CONNECT)
+
+
+def _listed(addresses: tuple[str, ...]) -> str:
+    return ", ".join(addresses)

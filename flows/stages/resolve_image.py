@@ -1,0 +1,82 @@
+"""The stages that find out what a release would be: the image, and the manifests that name it."""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from flows.core.build.image import reference_of
+from flows.core.errors import ImageNotFound
+from flows.core.release import record as records
+from flows.core.release.decision import Candidate, Request
+from flows.services.kubernetes import manifests
+from flows.services.kubernetes.manifests import Manifests
+from flows.services.kubernetes.release_store import Records
+from flows.stages.context import Run
+
+CAPSULE = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A release as it is asked for: by whom, of which image, with which manifests."""
+
+    request: Request
+    candidate: Candidate
+    manifests: Manifests
+
+    @property
+    def environment(self) -> str:
+        """Where to."""
+        return self.request.environment
+
+
+def find_candidate(run: Run, wanted: str) -> Candidate:
+    """The image that `latest`, a tag, a capsule or a digest names now; from here on it is a digest."""
+    reference = reference_of(wanted)
+    pointer = run.registry.pointer(reference)
+    image = run.registry.image(pointer.digest if pointer else reference)
+    labels = run.registry.labels(image)
+    capsule = labels.get("org.opencontainers.image.version", "")
+    if not CAPSULE.fullmatch(capsule):
+        raise ImageNotFound(
+            f"{image} was not built by this pipeline: it carries no capsule.",
+            "Release one that a CI run pushed.",
+        )
+    manifest = run.model_manifest(image, capsule)
+    committed = pointer.committed if pointer else ""
+    candidate = Candidate(
+        image=image,
+        capsule=capsule,
+        commit=pointer.commit if pointer else labels.get("org.opencontainers.image.revision", ""),
+        committed=datetime.fromisoformat(committed or labels["org.opencontainers.image.created"]),
+        model=labels.get("dev.slipway.model", ""),
+        model_version=labels.get("dev.slipway.model.version", ""),
+        model_digest=labels.get("dev.slipway.model.digest", ""),
+        model_created=datetime.fromisoformat(manifest.created),
+        manifest=manifest,
+    )
+    run.say(f"{wanted} is {candidate}: {image}.")
+    return candidate
+
+
+def find_promotable(run: Run, environment: str) -> Candidate | None:
+    """The newest image that is good, and baked, where the environment promotes from; None while none is.
+
+    Its commit is the one that it was released for there.
+    """
+    wanted = run.settings.environment(environment)
+    if wanted.promotes_from is None:
+        return None
+    history = Records(run.cluster(wanted.promotes_from)).history()
+    found = records.promotable(history, wanted.bake, datetime.now(UTC))
+    if found is None:
+        return None
+    candidate = find_candidate(run, found.image.digest)
+    return replace(candidate, commit=found.commit, committed=found.committed)
+
+
+def render_manifests(run: Run, request: Request, candidate: Candidate) -> Plan:
+    """The environment's Kubernetes objects for this image."""
+    rendered = manifests.render(run.overlay(request.environment), candidate.image, run.settings.kubectl)
+    run.say(f"Rendered {', '.join(str(o['kind']) for o in rendered.objects)}.")
+    return Plan(request, candidate, rendered)

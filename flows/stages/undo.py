@@ -1,0 +1,71 @@
+"""Taking a release back: the last good one's recorded manifests, all of them, and nothing that it had not."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flows.core.errors import RolloutFailed
+from flows.core.release import record as records
+from flows.core.release.record import Record, Verdict
+from flows.services.kubernetes.release_store import Records
+from flows.stages.context import Run
+from flows.stages.release import Turn, mark_bad, write
+
+POLL = 0.3
+
+
+def last_good(run: Run, environment: str) -> Record | None:
+    """What an environment goes back to: the release that is in force, as its records say."""
+    return records.live(Records(run.cluster(environment)).history())
+
+
+def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
+    """Re-apply all of the good release, and delete what the other one added; with none, delete everything.
+
+    A field that somebody has set by hand meanwhile is set back: what is in force is what its record says.
+    """
+    cluster = run.cluster(here.environment)
+    if good is not None:
+        run.say(f"Putting {good} back.")
+        cluster.apply(good.objects, here.held.fence, run.say, by_force=True)
+    else:
+        run.say(f"There was nothing before {record}: removing it.")
+    cluster.delete(records.added(record, good), here.held.fence, run.say)
+
+
+def put_back_unproven(run: Run, here: Turn, record: Record, reason: str) -> None:
+    """What there is time for in a run that ends; an undoing that has begun keeps its own reason."""
+    history = Records(run.cluster(here.environment)).history()
+    begun = next((r for r in history if r.number == record.number and r.undoing), None)
+    begun = begun or write(run, here, replace(record, undoing=reason))
+    put_back(run, here, begun, records.live(history))
+
+
+def watch_removal(run: Run, here: Turn) -> None:
+    """Wait until the first release, which failed, has left no pod behind; `RolloutFailed` at the time-out."""
+    cluster = run.cluster(here.environment)
+    timeout = run.settings.environment(here.environment).rollout_timeout
+    deadline = time.monotonic() + timeout
+    while left := cluster.pods():
+        if time.monotonic() > deadline:
+            raise RolloutFailed(f"{len(left)} pods are still there {timeout} s after they were removed.")
+        here.held.check()
+        time.sleep(POLL)
+
+
+def close_undone(run: Run, here: Turn, record: Record) -> Record:
+    """The record's last word: bad where the image was to blame, else undone; a bad image is marked."""
+    if record.fault == "image":
+        mark_bad(run, here, record, record.undoing)
+    verdict: Verdict = "bad" if record.fault == "image" else "undone"
+    closed = write(run, here, record.closed(verdict, record.undoing, datetime.now(UTC)))
+    Records(run.cluster(here.environment)).prune(here.held.fence)
+    return closed
+
+
+def is_healthy(run: Run, environment: str, record: Record) -> bool:
+    """Whether the rollout of a release that was cut off has ended well all the same."""
+    cluster = run.cluster(environment)
+    live = cluster.live()
+    wanted = (record.image.digest, record.manifests)
+    return live is not None and live.settled and (live.image.digest, live.manifests) == wanted

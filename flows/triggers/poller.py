@@ -1,0 +1,191 @@
+"""Compares what is wanted with what is built, every minute, and starts the CI runs that are missing.
+
+    python -m flows.triggers.poller
+
+Wanted are the newest commits of the branches that are built, as the remote tells them, with the wanted model,
+as the store tells it. What is remembered between two looks only spares questions: a watch that is killed
+loses nothing.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Event
+from types import FrameType
+
+from flows.config import load as configuration
+from flows.core.build.latest import Pointer
+from flows.core.errors import SettingsError, SlipwayError, TransientError
+from flows.core.model.model import Sighting
+from flows.core.trigger.run_labels import TRIGGERED, branch_tag, commit_tag, model_tag
+from flows.core.trigger.trigger import Wanted
+from flows.services.prefect.api import ACTIVE, FlowRun, FlowRuns, prefect_errors_told
+from flows.services.process.command import Say, silent
+from flows.stages.context import Run
+from flows.triggers.launcher import OVERTAKEN, overtake, rules_of, start
+from flows.triggers.stuck_pending import NotBegun
+from flows.triggers.webhook_config import outside_run
+
+REMOTE_TIMEOUT = 30
+"""Seconds for a list of branches."""
+
+
+@dataclass
+class Watch:
+    """One watch; `say` takes what it starts, and what is in its way: each once."""
+
+    say: Say
+    _heads: dict[str, str] = field(default_factory=dict)
+    _seen: Sighting | None = None
+    _built: set[tuple[str, str]] = field(default_factory=set)
+    _complaint: object = None
+
+    def __post_init__(self) -> None:
+        self._not_begun = NotBegun(self.say)
+
+    def look(self) -> None:
+        """Start what is missing; what is in the way is told when it appears and when it has passed."""
+        try:
+            self._look()
+        except SlipwayError as error:
+            # what is away words it differently each time
+            complaint = type(error) if isinstance(error, TransientError) else str(error)
+            if self._complaint != complaint:
+                self.say(f"Warning: {error} The watch goes on looking.")
+            self._complaint = complaint
+        else:
+            if self._complaint is not None:
+                self.say("What was in the way has passed.")
+            self._complaint = None
+
+    def _look(self) -> None:
+        run = outside_run("watch", silent)
+        with FlowRuns() as runs:
+            deployment = run.settings.watch.deployment
+            self._not_begun.give_up(runs, deployment, run.settings.runs.begin_within)
+            # asked for before the heads: what is started while those are looked up may be for a newer one
+            under_way = runs.with_tags(TRIGGERED, states=ACTIVE, deployment=deployment)
+            self._start_missing(run, runs, under_way)
+
+    def _start_missing(self, run: Run, runs: FlowRuns, under_way: Sequence[FlowRun]) -> None:
+        with prefect_errors_told():
+            repository, models = replace(run.repository, timeout=REMOTE_TIMEOUT), run.models
+        heads = repository.heads()
+        model = self._whole(models.sighting(run.settings.model.name))
+        if model is None:
+            return
+        rules = rules_of(run)
+        for branch in sorted(filter(rules.builds, heads)):
+            wanted = Wanted(rules.repository, branch, heads[branch], self._before(branch, heads))
+            released = branch == rules.released_branch
+            ensure = self._ensure_released if released else self._ensure_other
+            ensure(run, runs, wanted, model)
+            self._heads[branch] = wanted.sha
+            overtake_others(runs, under_way, wanted, model if released else None)
+        if heads and rules.released_branch not in heads:
+            raise SettingsError(
+                f"{run.repository.url} has no branch {rules.released_branch}.",
+                "Push it, or name another at [source] released_branch.",
+            )
+
+    def _whole(self, seen: Sighting) -> Sighting | None:
+        """The model, unless it is a plain file that looked different before: one that is still written."""
+        before, self._seen = self._seen, seen
+        return seen if seen.settled or seen == before else None
+
+    def _before(self, branch: str, heads: dict[str, str]) -> str:
+        before = self._heads.get(branch, "")
+        return "" if before == heads[branch] else before
+
+    def _ensure_released(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting) -> None:
+        """`latest` is what counts: what was built before, and replaced, may be wanted again."""
+        with prefect_errors_told():
+            latest = run.registry.pointer()
+        if names(latest, wanted, model):
+            return
+        if not wanted.before and latest is not None and latest.commit != wanted.sha:
+            wanted = replace(wanted, before=latest.commit)
+        found = self._in_force(run, runs, wanted, model)
+        if found.state == "COMPLETED":
+            latest = run.registry.pointer()  # it may have moved since
+            if not names(latest, wanted, model):
+                self._in_force(run, runs, wanted, model, f"after-{latest.run if latest else 'none'}")
+
+    def _ensure_other(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting) -> None:
+        """Each commit once, with the model of its time: a new one concerns the released branch."""
+        if (wanted.branch, wanted.sha) in self._built:
+            return
+        tags = (TRIGGERED, branch_tag(wanted.branch), commit_tag(wanted.sha))
+        found = runs.with_tags(*tags, deployment=run.settings.watch.deployment)
+        latest = found[-1] if found else None
+        if latest is None or latest.state == "CRASHED" or was_overtaken(latest):
+            latest = self._in_force(run, runs, wanted, model)
+        if latest.state in {"COMPLETED", "FAILED"}:
+            self._built.add((wanted.branch, wanted.sha))
+
+    def _in_force(
+        self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str = ""
+    ) -> FlowRun:
+        """The run of it; one that was overtaken has a successor, now that its commit is wanted once more."""
+        found = self._start(run, runs, wanted, model, again)
+        while was_overtaken(found):
+            found = self._start(run, runs, wanted, model, f"after-{found.id}")
+        return found
+
+    def _start(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str) -> FlowRun:
+        started = start(runs, run.settings.watch.deployment, wanted, model, again)
+        if started.new:
+            self.say(f"{wanted.branch} {wanted.sha[:7]} + {model}: started {started.link}")
+        return started.run
+
+
+def overtake_others(
+    runs: FlowRuns, under_way: Sequence[FlowRun], wanted: Wanted, model: Sighting | None
+) -> None:
+    """Cancel those of the branch that are for another commit than is wanted now, or another model, if that
+    counts for the branch."""
+    now_wanted = {commit_tag(wanted.sha)} | ({model_tag(model.name, model.version)} if model else set())
+    for one in under_way:
+        if branch_tag(wanted.branch) in one.tags and not now_wanted <= set(one.tags):
+            overtake(runs, one, wanted)
+
+
+def names(latest: Pointer | None, wanted: Wanted, model: Sighting) -> bool:
+    """Whether `latest` is made from that commit and that model, of which a plain file has no digest yet."""
+    if latest is None or latest.commit != wanted.sha:
+        return False
+    if (latest.model, latest.model_version) != (model.name, model.version):
+        return False
+    return latest.model_digest == model.identity or not model.settled
+
+
+def was_overtaken(run: FlowRun) -> bool:
+    """Whether it was cancelled for another commit, and nobody wanted to have it cancelled as such."""
+    return run.state == "CANCELLED" and OVERTAKEN in run.tags
+
+
+def main() -> int:
+    """Look until SIGTERM or SIGINT; exit status 2 for wrong settings at the start."""
+    ended = Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, partial(_end, ended))
+    try:
+        interval = configuration.load().watch.interval
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    watch = Watch(partial(print, flush=True))
+    while not ended.is_set():
+        watch.look()
+        ended.wait(interval)
+    return 0
+
+
+def _end(ended: Event, _signal: int, _frame: FrameType | None) -> None:
+    ended.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What the receiver judges deliveries by: settings and blocks, read for one delivery a minute.
+
+So a block that somebody changes counts without a restart. A delivery that is forged costs Prefect nothing,
+but that it may be the one for which blocks are read. While the server is away, or hangs, deliveries can still
+be told from forgeries: what is known counts until it can be read anew, and one delivery alone waits for that.
+"""
+
+import time
+import weakref
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from threading import Lock
+
+from flows.config import load as configuration
+from flows.core.errors import SettingsError, SlipwayError
+from flows.core.model.model import Sighting
+from flows.core.trigger.trigger import Rules
+from flows.credentials import prefect_blocks
+from flows.services.models.transfer import untold
+from flows.services.prefect.api import FlowRuns, prefect_errors_told
+from flows.services.process.command import Say
+from flows.stages.context import Run
+from flows.triggers.launcher import Started, rules_of
+from flows.triggers.single_flight import Together
+from flows.triggers.stability import Steady
+
+FRESH_FOR = 60.0
+"""Seconds."""
+
+SAME_FOR = 1.0
+"""Seconds for which a run that was found is told again; if it crashes meanwhile, the watch starts another."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What deliveries share: the look at the wanted model, whether it is whole, a commit's run."""
+
+    looks: Together[Sighting] = field(default_factory=Together)
+    steady: Steady = field(default_factory=Steady)
+    starts: Together[Started] = field(default_factory=lambda: Together(SAME_FOR))
+
+
+@dataclass(frozen=True)
+class Known:
+    """Settings with their services, what is built, and the providers' secrets; None: no such block.
+
+    `shared` outlasts them: a burst may come while they are read anew.
+    """
+
+    run: Run
+    runs: FlowRuns
+    rules: Rules
+    shared: Shared
+    github: str | None = field(repr=False)
+    azure_devops: str | None = field(repr=False)
+
+
+class Access:
+    """What is known, at most a minute old unless it can't be read anew."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._shared = Shared()
+        self._refreshing = Lock()
+        self._first: Together[Known] = Together()
+        self._known: Known | None = None
+        self._read_at = 0.0
+
+    def known(self) -> Known:
+        """It; where it never could be read, the error that says why."""
+        known = self._known
+        if known is None:
+            known, _ = self._first.ask("what is known", self._read)
+        elif time.monotonic() - self._read_at > FRESH_FOR and self._refreshing.acquire(blocking=False):
+            try:
+                known = self._refreshed(known)
+            finally:
+                self._refreshing.release()
+        return known
+
+    def _refreshed(self, known: Known) -> Known:
+        try:
+            return self._read()
+        except SlipwayError as error:
+            self._say(f"Settings and blocks stay as they were: {error}")
+            self._read_at = time.monotonic()
+            return known
+
+    def _read(self) -> Known:
+        self._known = known = _read(self._say, self._shared)
+        self._read_at = time.monotonic()
+        return known
+
+
+def outside_run(name: str, say: Say) -> Run:
+    """A run that is no flow run: the settings as they are now, and the services they name."""
+    return Run(name, configuration.load(), configuration.state_folder(), say, untold)
+
+
+def _read(say: Say, shared: Shared) -> Known:
+    run = outside_run("receiver", say)
+    hooks = run.settings.hooks
+    with prefect_errors_told(), ExitStack() as opened:
+        known = Known(
+            run,
+            opened.enter_context(FlowRuns()),
+            rules_of(run),
+            shared,
+            _secret(hooks.github, "[hooks] github", say),
+            _secret(hooks.azure_devops, "[hooks] azure_devops", say),
+        )
+        with suppress(SettingsError):  # of no concern to a forgery; who wants a model is told
+            _ = run.models
+        weakref.finalize(known, opened.pop_all().close)  # deliveries under way use it to their end
+    return known
+
+
+def _secret(name: str, key: str, say: Say) -> str | None:
+    try:
+        return prefect_blocks.secret(name, key) or None
+    except SettingsError as missing:
+        say(f"Deliveries that need it are refused: {missing}")
+        return None

@@ -1,0 +1,177 @@
+"""Webhooks of GitHub and Azure DevOps: a push that is announced here is built within seconds.
+
+    python -m gunicorn -c python:flows.triggers.gunicorn_conf --bind 127.0.0.1:4280
+
+A hint and nothing more: what is lost on the way, the watch finds a minute later. Answers are 202 with the
+run, once that exists; 200 where nothing is due; 401, 403, 413 and 422 before anything is asked of Prefect;
+503 while Prefect or the model store is away.
+"""
+
+import hmac
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from flows.core.errors import ModelNotFound, SlipwayError
+from flows.core.model.model import Sighting
+from flows.core.trigger import trigger
+from flows.core.trigger.trigger import Foreign, Ignored, Invalid, Outcome, Wanted
+from flows.services.prefect.api import prefect_errors_told
+from flows.triggers.launcher import Started, start
+from flows.triggers.webhook_config import Access, Known
+
+MAX_BODY = 1_000_000
+"""Bytes; the push of a thousand commits has fewer."""
+
+RETRY_AFTER = 60
+"""Seconds; by then the watch may have been quicker."""
+
+log = logging.getLogger("slipway.hooks")
+
+
+def application() -> Flask:
+    """The WSGI application."""
+    app = Flask("slipway.hooks")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    access = Access(log.warning)
+
+    @app.get("/healthz")
+    def healthz() -> str:
+        return "ok\n"
+
+    @app.post("/hooks/github")
+    def github() -> Response:
+        body = request.get_data()
+        known = access.known()
+        if not is_signed(body, request.headers.get("X-Hub-Signature-256", ""), known.github):
+            return _refused(401, "X-Hub-Signature-256 is missing or wrong")
+        payload = _form_field(body) if request.mimetype == "application/x-www-form-urlencoded" else body
+        event = request.headers.get("X-GitHub-Event", "")
+        return _answer(known, [trigger.github(event, _parsed(payload), known.rules)])
+
+    @app.post("/hooks/azure-devops")
+    def azure_devops() -> Response:
+        body = request.get_data()
+        known = access.known()
+        given = request.authorization
+        if given is None or not is_same(f"{given.username}:{given.password}", known.azure_devops):
+            return _refused(401, "user or password is missing or wrong")
+        return _answer(known, trigger.azure_devops(_parsed(body), known.rules))
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def too_large(_error: RequestEntityTooLarge) -> Response:
+        return _refused(413, f"a delivery may have {MAX_BODY} bytes")
+
+    @app.errorhandler(SlipwayError)
+    def away(error: SlipwayError) -> Response:
+        log.warning("%s %s: 503, %s", request.path, _delivery(), error)
+        answer = _json(503, error="not now; what was pushed is found by the watch, at the latest")
+        answer.headers["Retry-After"] = str(RETRY_AFTER)
+        return answer
+
+    return app
+
+
+def is_signed(body: bytes, signature: str, secret: str | None) -> bool:
+    """Whether GitHub made the signature, as sha256=<hex>, from just this body; False without a secret."""
+    if secret is None:
+        return False
+    return is_same(signature, f"sha256={hmac.new(secret.encode(), body, 'sha256').hexdigest()}")
+
+
+def is_same(given: str, secret: str | None) -> bool:
+    """Whether they are equal, in a time that tells nothing of the secret."""
+    return secret is not None and hmac.compare_digest(given.encode(), secret.encode())
+
+
+def _answer(known: Known, outcomes: Sequence[Outcome]) -> Response:
+    """The worst outcome decides; else all that is wanted is started before anything is said."""
+    for outcome in outcomes:
+        if isinstance(outcome, Invalid):
+            return _refused(422, outcome.reason)
+        if isinstance(outcome, Foreign):
+            return _refused(403, outcome.reason)
+    ignored = [outcome.reason for outcome in outcomes if isinstance(outcome, Ignored)]
+    wanted = [outcome for outcome in outcomes if isinstance(outcome, Wanted)]
+    if not wanted:
+        return _told(200, ignored=ignored)
+    try:
+        started = _started(known, wanted)
+    except ModelNotFound as none:
+        return _told(200, ignored=[*ignored, f"nothing can be built yet: {none.happened}"])
+    if not started:
+        return _told(200, ignored=[*ignored, "the model may be written still: the watch builds it then"])
+    runs = [_described(one, run) for one, run in zip(wanted, started, strict=True)]
+    return _told(202, **runs[0], runs=runs, ignored=ignored)
+
+
+def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
+    """A run for each; none while the model may be written still."""
+    settings = known.run.settings
+    with prefect_errors_told():
+        models = known.run.models  # the first time, its credentials are read
+    model, _ = known.shared.looks.ask(settings.model.name, lambda: models.sighting(settings.model.name))
+    if not known.shared.steady.is_whole(model, time.monotonic(), settings.watch.interval):
+        return []
+    return [_started_once(known, one, model) for one in wanted]
+
+
+def _started_once(known: Known, wanted: Wanted, model: Sighting) -> Started:
+    """The run, of which one delivery alone is told that it is new."""
+    deployment = known.run.settings.watch.deployment
+    started, is_first = known.shared.starts.ask(
+        (wanted.branch, wanted.sha, model.token), lambda: start(known.runs, deployment, wanted, model)
+    )
+    return started if is_first else replace(started, new=False)
+
+
+def _described(wanted: Wanted, started: Started) -> dict[str, object]:
+    return {
+        "run_id": started.run.id,
+        "url": started.link,
+        "branch": wanted.branch,
+        "commit": wanted.sha,
+        "new": started.new,
+    }
+
+
+def _parsed(payload: bytes) -> Any:
+    """What the JSON says; None, which no provider sends, where it is none."""
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _form_field(body: bytes) -> bytes:
+    """The payload of a GitHub hook whose content type is left at its default."""
+    return parse_qs(body).get(b"payload", [b""])[0]
+
+
+def _told(status: int, **content: object) -> Response:
+    log.info("%s %s: %d, %s", request.path, _delivery(), status, content.get("url") or content["ignored"])
+    return _json(status, **content)
+
+
+def _refused(status: int, reason: str) -> Response:
+    log.warning("%s %s: %d, %s", request.path, _delivery(), status, reason)
+    return _json(status, error=reason)
+
+
+def _delivery() -> str:
+    """Whose, and which: without the body, and with nothing that could forge a line of the log."""
+    event, identity = (request.headers.get(f"X-GitHub-{name}", "-")[:40] for name in ("Event", "Delivery"))
+    return f"from {request.remote_addr} event {event!r} delivery {identity!r}"
+
+
+def _json(status: int, **content: object) -> Response:
+    answer = jsonify(content)
+    answer.status_code = status
+    return answer

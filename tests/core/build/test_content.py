@@ -1,0 +1,43 @@
+"""What a report says changed: a table of code and model."""
+
+from dataclasses import replace
+
+import pytest
+
+from flows.core.build.content import Content, what_changed
+
+BEFORE = Content("4f2c9e1" + "0" * 33, "classifier", "1.0.0", "sha256:1")
+NEW_CODE = replace(BEFORE, commit="8a1b2c3" + "0" * 33)
+NEW_MODEL = replace(BEFORE, model_version="1.1.0", model_digest="sha256:2")
+
+CASES: dict[str, tuple[Content | None, Content, str]] = {
+    "nothing was there": (None, BEFORE, "the first: there was none before"),
+    "neither": (BEFORE, BEFORE, "same code, same model"),
+    "the code": (BEFORE, NEW_CODE, "new code 4f2c9e1 → 8a1b2c3, same model"),
+    "the model": (BEFORE, NEW_MODEL, "same code, model 1.0.0 → 1.1.0"),
+    "both": (
+        BEFORE,
+        replace(NEW_MODEL, commit=NEW_CODE.commit),
+        "new code 4f2c9e1 → 8a1b2c3, model 1.0.0 → 1.1.0",
+    ),
+    "a model of another name": (
+        BEFORE,
+        replace(BEFORE, model="segmenter"),
+        "same code, model classifier 1.0.0 → segmenter 1.0.0",
+    ),
+    "a file that was overwritten": (
+        BEFORE,
+        replace(BEFORE, model_digest="sha256:3"),
+        "same code, model 1.0.0 with other content",
+    ),
+    "the same weights under a newer version": (
+        BEFORE,
+        replace(BEFORE, model_version="1.0.1"),
+        "same code, model 1.0.0 → 1.0.1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "told"), CASES.values(), ids=CASES.keys())
+def test_what_changed_is_told_of_code_and_model(before: Content | None, after: Content, told: str) -> None:
+    assert what_changed(before, after) == told

@@ -1,0 +1,105 @@
+"""Whether `latest` moves: a table of every situation two runs can leave it in."""
+
+from dataclasses import replace
+
+import pytest
+
+from flows.core.build.latest import Keep, Move, Pointer, Standing, decide
+
+CURRENT = Pointer(
+    digest="sha256:" + "a" * 64,
+    commit="a" * 40,
+    committed="2026-01-01T00:00:00+00:00",
+    subject="the one before",
+    branch="main",
+    model="classifier",
+    model_version="1.0.0",
+    model_digest="sha256:" + "1" * 64,
+    capsule="c" * 64,
+    run="run-1",
+)
+NEWER = replace(CURRENT, digest="sha256:" + "b" * 64, commit="b" * 40, capsule="d" * 64, run="run-2")
+STANDING = Standing(
+    released_branch="main",
+    on_branch=True,
+    behind=False,
+    current_on_branch=True,
+    wanted_model=(CURRENT.model_version, CURRENT.model_digest),
+)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "current", "standing", "expected"),
+    [
+        (NEWER, None, STANDING, Move("there was no latest image yet")),
+        (NEWER, CURRENT, STANDING, Move("new code aaaaaaa → bbbbbbb, same model")),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, on_branch=False),
+            Keep("commit bbbbbbb is not on the released branch main"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, behind=True),
+            Keep("commit bbbbbbb is behind aaaaaaa, which latest names"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, behind=True, current_on_branch=False),
+            Move("commit aaaaaaa is no longer on main"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
+            Keep("classifier 1.0.0 is not the model that is wanted"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, wanted_model=("1.0.1", CURRENT.model_digest)),
+            Keep("classifier 1.0.0 is not the model that is wanted"),
+        ),
+        (replace(CURRENT, run="run-2"), CURRENT, STANDING, Keep("latest names this image already")),
+        (
+            replace(
+                CURRENT, digest="sha256:" + "e" * 64, model_version="1.1.0", model_digest="sha256:" + "2" * 64
+            ),
+            CURRENT,
+            replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
+            Move("same code, model 1.0.0 → 1.1.0"),
+        ),
+    ],
+    ids=[
+        "the first image",
+        "a newer commit",
+        "another branch",
+        "an older commit that ended later",
+        "an older commit after a force-push",
+        "a model that is not wanted any more",
+        "the same weights under a newer manifest",
+        "nothing new",
+        "a new model alone",
+    ],
+)
+def test_latest_moves_only_to_what_is_still_wanted(
+    candidate: Pointer, current: Pointer | None, standing: Standing, expected: Move | Keep
+) -> None:
+    assert decide(candidate, current, standing) == expected
+
+
+def test_a_revert_moves_latest_to_the_older_content() -> None:
+    reverted = replace(CURRENT, commit="f" * 40)
+    assert decide(reverted, NEWER, STANDING) == Move("new code bbbbbbb → fffffff, same model")
+
+
+def test_a_pointer_survives_the_registry() -> None:
+    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234)
+    assert Pointer.from_index(index) == CURRENT
+
+
+def test_an_index_that_somebody_else_made_is_no_pointer() -> None:
+    assert Pointer.from_index({"schemaVersion": 2, "manifests": [{"digest": CURRENT.digest}]}) is None

@@ -1,0 +1,317 @@
+"""Why something is live, and why nothing newer is: a table of every reason."""
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from flows.core.explain.live import explain
+from flows.core.explain.status import Away, Place, Seen, Standing, Store
+from flows.core.model.model import Pin, Sighting
+from flows.core.release.decision import Situation, Upstream
+from flows.core.release.environment_state import Hold, Mark, Notes
+from tests.core.releases import NOW, candidate, deployed, released
+
+A, B = released(), candidate("b")
+SIGHTED = Sighting("digits", "1.0.0", "sha256:" + "1" * 64, settled=True)
+NIGHT = NOW + timedelta(hours=23)
+LIVE = Situation(deployed(), (A,))
+
+
+def link(run: str) -> str:
+    return f"http://ui/{run}"
+
+
+def seen(state: str, message: str = "", name: str = "") -> Seen:
+    return Seen(state, name or state.capitalize(), message, link("r"))
+
+
+NOTHING_NEW = Standing(
+    now=NOW,
+    here=Place("production", LIVE),
+    latest=candidate("a", days=0),
+    head="a" * 40,
+    store=Store(SIGHTED, "1.0.0"),
+    night=NIGHT,
+    link=link,
+)
+NEWER = replace(NOTHING_NEW, latest=B, head="b" * 40)
+"""`latest` names something newer, and nothing speaks against it."""
+
+BEHIND = replace(NOTHING_NEW, head="b" * 40)
+"""The newest commit is in no image."""
+
+
+def here(standing: Standing, situation: Situation | Away, *, approval: bool = False) -> Standing:
+    return replace(standing, here=Place("production", situation, approval))
+
+
+def staged(*history: object, bake: float = 0, notes: Notes | None = None, base: Standing = NEWER) -> Standing:
+    """The same where production promotes from staging, which has these releases."""
+    situation = Situation(deployed(), history, notes or Notes())  # type: ignore[arg-type]  # records
+    upstream = Upstream("staging", situation.history, bake)
+    changed = here(base, replace(LIVE, upstream=upstream))
+    return replace(changed, upstream=Place("staging", situation))
+
+
+def told(standing: Standing) -> str:
+    return "\n".join(explain(standing))
+
+
+LIVE_CASES: dict[str, tuple[Standing, str]] = {
+    "a release": (
+        NOTHING_NEW,
+        "production runs aaaaaaa + digits 1.0.0, as release 1, since 2026-03-01 01:00.",
+    ),
+    "its reason": (NOTHING_NEW, "Asked for by Ada: a test."),
+    "its run": (NOTHING_NEW, "Its run: http://ui/run-1"),
+    "nothing yet": (
+        here(NOTHING_NEW, Situation(None)),
+        "Nothing is live in production: nothing was released",
+    ),
+    "nothing, as the first failed": (
+        here(NOTHING_NEW, Situation(None, (released(verdict="bad", reason="keeps crashing"),))),
+        "Nothing is live in production: release 1 (aaaaaaa + digits 1.0.0) ended as bad, keeps crashing.",
+    ),
+    "somebody else's": (here(NOTHING_NEW, Situation(deployed())), "which was not released by this pipeline"),
+    "changed by hand": (here(NOTHING_NEW, Situation(deployed("c"), (A,))), "Somebody changed it by hand"),
+    "not settled": (
+        here(NOTHING_NEW, Situation(deployed(settled=False, whole=False), (A,))),
+        "Its last rollout has not ended well.",
+    ),
+    "not whole": (here(NOTHING_NEW, Situation(deployed(whole=False), (A,))), "not all ready at the moment"),
+    "deleted": (here(NOTHING_NEW, Situation(None, (A,))), "Its Deployment is gone"),
+    "in doubt": (
+        here(NOTHING_NEW, Situation(deployed(), (replace(A, doubt="answers wrong"),))),
+        "It is in doubt, as a later proof failed: answers wrong",
+    ),
+    "under way": (
+        here(NOTHING_NEW, Situation(deployed(), (A, released(2, "b", verdict="pending")))),
+        "release 2 (bbbbbbb + digits 1.0.0) is under way since 2026-03-01 00:00, or was cut off. http://ui/run-2",
+    ),
+    "being undone": (
+        here(NOTHING_NEW, Situation(deployed(), (A, released(2, "b", verdict="pending", undoing="no room")))),
+        "is being undone: no room http://ui/run-2",
+    ),
+    "held": (
+        here(NOTHING_NEW, replace(LIVE, notes=Notes(Hold(NOW, "Ada", "a demo")))),
+        "It is held since 2026-03-01 02:00 by Ada: a demo. That lasts until `resume`",
+    ),
+    "not known": (
+        here(NOTHING_NEW, Away("the cluster", "It is away.")),
+        "What is live in production is not known.",
+    ),
+}
+
+NEWER_CASES: dict[str, tuple[Standing, str]] = {
+    "nothing": (NOTHING_NEW, "There is nothing newer"),
+    "not yet night": (NEWER, "(latest): it is not yet night: it comes at 2026-03-02 01:00."),
+    "late": (
+        replace(NEWER, night=NOW - timedelta(hours=1)),
+        "(latest): its night was due at 2026-03-01 01:00, and no worker has taken it up yet: ops, look at",
+    ),
+    "no night": (replace(NEWER, night=None), "no night is due"),
+    "asks at night": (here(NEWER, LIVE, approval=True), "at 2026-03-02 01:00, and asks for approval then."),
+    "waits for approval": (
+        replace(NEWER, releases={str(B): seen("PAUSED")}),
+        "it waits for a person's approval. http://ui/r",
+    ),
+    "being released": (
+        replace(NEWER, releases={str(B): seen("RUNNING")}),
+        "it is being released. http://ui/r",
+    ),
+    "waits for a worker": (
+        replace(NEWER, releases={str(B): seen("PENDING")}),
+        "its release waits for a worker.",
+    ),
+    "refused": (
+        replace(NEWER, releases={str(B): seen("COMPLETED", "Not released: refused by Bob.", "Refused")}),
+        "(latest): Not released: refused by Bob (http://ui/r); it is not yet night",
+    ),
+    "failed before it began": (
+        replace(NEWER, releases={str(B): seen("FAILED", "The name does not resolve.")}),
+        "its release failed, The name does not resolve (http://ui/r); it is not yet night",
+    ),
+    "undone": (
+        here(NEWER, Situation(deployed(), (A, released(2, "b", 1, verdict="undone", reason="no room")))),
+        "it was undone as release 2, no room; it is not yet night",
+    ),
+    "marked bad": (
+        here(NEWER, replace(LIVE, notes=Notes(marks=(Mark(B.image.digest, "keeps crashing", NOW, "r"),)))),
+        "bbbbbbb + digits 1.0.0 (latest): was bad here on 2026-03-01 02:00: keeps crashing.",
+    ),
+    "held": (
+        here(NEWER, replace(LIVE, notes=Notes(Hold(NOW, "Ada", "a demo")))),
+        "(latest): production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it.",
+    ),
+    "older": (
+        replace(NEWER, latest=candidate("b", days=-1)),
+        "(latest): of 2026-02-22 12:00 is older than aaaaaaa + digits 1.0.0, which is live.",
+    ),
+    "not in staging": (
+        staged(released(3)),
+        "was not released to staging yet; in staging: it is not yet night: it comes at 2026-03-02 01:00.",
+    ),
+    "under way in staging": (
+        staged(released(3), released(4, "b", 1, verdict="pending")),
+        "was not released to staging yet; in staging: release 4 (bbbbbbb + digits 1.0.0) is under way since "
+        "2026-03-01 00:00, or was cut off. http://ui/run-4",
+    ),
+    "waits for approval in staging": (
+        replace(staged(released(3)), upstream_releases={str(B): seen("PAUSED")}),
+        "not released to staging yet; in staging: it waits for a person's approval. http://ui/r",
+    ),
+    "about to be recorded in staging": (
+        replace(staged(released(3)), upstream_releases={str(B): seen("RUNNING")}),
+        "not released to staging yet; in staging: it is being released. http://ui/r",
+    ),
+    "released anew in staging": (
+        staged(
+            released(3),
+            released(4, "b", 1, verdict="undone", reason="no room"),
+            released(5, "b", 1, verdict="pending"),
+        ),
+        "is not good in staging: no room; in staging: release 5 (bbbbbbb + digits 1.0.0) is under way",
+    ),
+    "another one is under way in staging": (
+        staged(released(3), released(4, "c", 1, verdict="pending")),
+        "was not released to staging yet; in staging: it is not yet night",
+    ),
+    "bad in staging": (
+        staged(released(3), released(4, "b", 1, verdict="bad", reason="keeps crashing")),
+        "(latest): is not good in staging: keeps crashing.",
+    ),
+    "staging is held": (
+        staged(released(3), notes=Notes(Hold(NOW, "Ada", "a demo"))),
+        "was not released to staging yet; in staging: staging is held since 2026-03-01 02:00 by Ada: a demo",
+    ),
+    "not baked": (
+        staged(released(4, "b", 1, good_since=NOW - timedelta(minutes=10)), bake=30),
+        "(latest): has been good in staging for 10 of 30 minutes.",
+    ),
+    "good in staging": (
+        replace(staged(released(4, "b", 1)), promotable=B),
+        "bbbbbbb + digits 1.0.0 (good in staging): it is not yet night",
+    ),
+    "staging is away": (
+        replace(NEWER, upstream=Place("staging", Away("staging's cluster", "It is away."))),
+        "whether it is good in staging is not known.",
+    ),
+    "not built": (
+        BEHIND,
+        "bbbbbbb + digits 1.0.0 (newest, new code aaaaaaa → bbbbbbb, same model): it is not built",
+    ),
+    "being built": (replace(BEHIND, build=seen("RUNNING")), "it is being built. http://ui/r"),
+    "to be built": (
+        replace(BEHIND, build=seen("SCHEDULED")),
+        "its run of ci waits for its turn. http://ui/r",
+    ),
+    "failing": (
+        replace(BEHIND, build=seen("FAILED", "1 of 3 tests failed.")),
+        "failed: 1 of 3 tests failed. http",
+    ),
+    "crashed": (
+        replace(BEHIND, build=seen("CRASHED", "killed")),
+        "its run of ci crashed: killed. http://ui/r",
+    ),
+    "cancelled": (replace(BEHIND, build=seen("CANCELLED", "by Ada")), "was cancelled: by Ada. http://ui/r"),
+    "built in vain": (
+        replace(BEHIND, build=seen("COMPLETED", "latest stays: not wanted.")),
+        "it was built, and latest does not name it: latest stays: not wanted. http://ui/r",
+    ),
+    "a new model": (
+        replace(NOTHING_NEW, store=Store(replace(SIGHTED, version="1.1.0", identity="sha256:2"), "1.1.0")),
+        "aaaaaaa + digits 1.1.0 (newest, same code, model 1.0.0 → 1.1.0): it is not built",
+    ),
+    "a model that is pinned": (
+        replace(NOTHING_NEW, store=Store(SIGHTED, "1.1.0", Pin("1.0.0", "2026-02-01T10:00:00+00:00", "r"))),
+        "digits 1.1.0: version 1.0.0 is pinned since 2026-02-01 10:00; a run of ci with model=newest",
+    ),
+    "built, as far as is known": (
+        replace(BEHIND, latest=Away("the registry", "No answer."), build=seen("COMPLETED", "latest moved.")),
+        "(newest, new code aaaaaaa → bbbbbbb, same model): it was built: latest moved. http://ui/r",
+    ),
+    "nobody knows": (
+        replace(BEHIND, latest=Away("the registry", "No."), build=Away("Prefect", "No.")),
+        "what ci makes of it is not known.",
+    ),
+    "nothing was ever built": (
+        replace(here(NOTHING_NEW, Situation(None)), latest=None),
+        "aaaaaaa + digits 1.0.0 (newest): it is not built",
+    ),
+}
+
+
+@pytest.mark.parametrize(("standing", "expected"), LIVE_CASES.values(), ids=LIVE_CASES.keys())
+def test_why_something_is_live(standing: Standing, expected: str) -> None:
+    assert expected in told(standing)
+
+
+@pytest.mark.parametrize(("standing", "expected"), NEWER_CASES.values(), ids=NEWER_CASES.keys())
+def test_why_nothing_newer_is_live(standing: Standing, expected: str) -> None:
+    assert expected in told(standing)
+
+
+AWAY_CASES: dict[str, tuple[Standing, str, str]] = {
+    "the cluster": (
+        here(NEWER, Away("the cluster", "No answer.")),
+        "the cluster could not be asked: No answer.",
+        "it is in the registry",
+    ),
+    "the registry": (
+        replace(BEHIND, latest=Away("the registry", "No answer."), build=seen("RUNNING")),
+        "the registry could not be asked: No answer.",
+        "it is being built",
+    ),
+    "the repository": (
+        replace(NEWER, head=Away("the repository", "No answer.")),
+        "the repository could not be asked: No answer.",
+        "it is not yet night",
+    ),
+    "the model store": (
+        replace(BEHIND, store=Away("the model store", "No answer.")),
+        "the model store could not be asked: No answer.",
+        "new code aaaaaaa → bbbbbbb",
+    ),
+    "Prefect": (
+        replace(
+            NEWER,
+            **dict.fromkeys(("build", "releases", "night"), Away("Prefect", "No answer.")),  # type: ignore[arg-type]
+        ),
+        "Prefect could not be asked: No answer.",
+        "it comes with the next night.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("standing", "named", "still"), AWAY_CASES.values(), ids=AWAY_CASES.keys())
+def test_a_system_that_is_away_is_named_and_the_rest_is_answered(
+    standing: Standing, named: str, still: str
+) -> None:
+    text = told(standing)
+    assert text.count(named) == 1
+    assert still in text
+    assert "There is nothing newer" not in text
+
+
+def test_an_image_that_is_live_is_nothing_newer_though_latest_names_another_commit_for_it() -> None:
+    renamed = replace(candidate("a", days=0), commit="d" * 40)
+    assert "There is nothing newer" in told(replace(NOTHING_NEW, latest=renamed, head="d" * 40))
+
+
+def in_berlin(standing: Standing) -> str:
+    """Told there, where it is an hour later than in what the systems say."""
+    assert NOW.tzinfo == UTC
+    return told(replace(standing, now=NOW.astimezone(ZoneInfo("Europe/Berlin"))))
+
+
+def test_times_are_those_of_the_project() -> None:
+    assert "since 2026-03-01 02:00." in in_berlin(NEWER)
+    assert "it comes at 2026-03-02 02:00" in in_berlin(NEWER)
+    pinned = NEWER_CASES["a model that is pinned"][0]
+    assert "is pinned since 2026-02-01 11:00; " in in_berlin(pinned)
+
+
+def test_a_hold_has_one_time_in_all_that_is_told_of_it() -> None:
+    assert in_berlin(NEWER_CASES["held"][0]).count("held since 2026-03-01 03:00 by Ada") == 2

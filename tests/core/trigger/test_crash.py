@@ -1,0 +1,57 @@
+import pytest
+
+from flows.core.trigger.crash import Ended, Leave, Restart, decide, is_lost
+from flows.core.trigger.run_labels import AGAIN, TRIGGERED
+from flows.core.trigger.trigger import MAX_ATTEMPTS
+
+LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
+
+
+def ended(
+    *tags: str, states: tuple[str, ...] = LOST, deployment: str | None = "d", attempt: int = 1
+) -> Ended:
+    return Ended(deployment, frozenset(tags), states, attempt)
+
+
+@pytest.mark.parametrize("tags", [("release", "nightly"), ("ci", "branch:main"), ()])
+def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
+    decision = decide(ended(*tags))
+    assert isinstance(decision, Restart)
+    assert decision.move.startswith("Nobody's yet")
+
+
+@pytest.mark.parametrize(
+    ("run", "why", "move"),
+    [
+        (ended(AGAIN), "second try", "Operations'"),
+        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS - 1), "the watch", "Nobody's yet"),
+        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS), "the last of 3 tries", "Operations'"),
+        (ended(states=(*LOST, "SCHEDULED")), "seen to it already", "Nobody's"),
+        (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed", "Nobody's"),
+        (ended(states=()), "has not crashed", "Nobody's"),
+        (ended(states=("RUNNING", "CANCELLING", "CRASHED")), "being cancelled", "Nobody's"),
+        (ended(deployment=None), "of no deployment", "Whoever started it"),
+    ],
+)
+def test_a_run_is_left_alone_and_it_is_said_why_and_whose_move_it_is(run: Ended, why: str, move: str) -> None:
+    decision = decide(run)
+    assert isinstance(decision, Leave)
+    assert why in decision.reason
+    assert decision.move.startswith(move)
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "lost"),
+    [
+        ("RUNNING", "Running", True),
+        ("RUNNING", "Retrying", True),
+        ("CANCELLING", "Cancelling", True),
+        ("PAUSED", "Paused", True),
+        ("PAUSED", "Suspended", False),
+        ("SCHEDULED", "Resuming", False),
+        ("COMPLETED", "Completed", False),
+        ("CRASHED", "Crashed", False),
+    ],
+)
+def test_a_silent_run_is_lost_if_it_should_have_a_process(state: str, name: str, lost: bool) -> None:
+    assert is_lost(state, name) == lost

@@ -1,0 +1,72 @@
+"""What `python -m flows.explain` finds where not all systems are there."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
+from flows.explain.__main__ import answer, main
+from flows.explain.collect import Asking
+from flows.services.models.transfer import untold
+from flows.services.prefect.api import FlowRuns
+from flows.services.process.command import silent
+from flows.stages.context import opened
+from tests.core.releases import candidate
+from tests.triggers.conftest import Team
+
+
+def test_a_commit_is_followed_from_its_run_to_its_failure(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", f"{team.model}-none")
+    sha = team.git("rev-parse", "HEAD")
+    newest = f"{sha[:7]} + {team.model} 1.0.0 (newest): "
+    assert f"{newest}it is not built, and no run of ci was started for it yet" in answer("staging")
+    team.watch().look()
+    run = team.only_run(sha)
+    assert f"{newest}its run of ci waits for its turn. " in answer("staging")
+    team.set_state(run, "FAILED")
+    told = answer("staging")
+    assert f"{newest}its run of ci failed: a test says so. " in told
+    assert f"/runs/flow-run/{run.id}" in told
+    assert "What is live in staging is not known." in told
+    assert "the cluster of staging could not be asked: " in told
+
+
+def test_a_run_through_all_environments_is_told_of_what_it_brings_to_each_and_where_it_is(team: Team) -> None:
+    older, newer = (replace(candidate(letter), model=team.model) for letter in "ab")
+    everything = [environment_tag("staging"), environment_tag("production")]
+    for one in (older, newer):
+        everything += [commit_tag(one.commit), model_tag(one.model, one.model_version)]
+    everything += [to_tag("staging", str(newer)), to_tag("production", str(older))]
+    with FlowRuns() as runs, opened("why", silent, untold) as run:
+        asking = Asking(run, runs, datetime.now(UTC))
+        made_run, _ = runs.create(team.deployment, f"{team.model}-every", {}, everything, "every")
+
+        def told(environment: str) -> dict[str, str]:
+            return {name: one.state for name, one in asking.releases(environment, [older, newer]).items()}
+
+        team.set_state(made_run, "PAUSED")
+        assert told("production") == {str(older): "PAUSED"}
+        assert told("staging") == {}
+        team.set_state(made_run, "FAILED")
+        assert told("staging") == {str(newer): "FAILED"}
+
+
+def test_with_prefect_away_it_is_named_within_seconds_and_the_repository_still_answers(team: Team) -> None:
+    sha = team.git("rev-parse", "HEAD")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        started = time.monotonic()
+        told = answer("production")
+        assert time.monotonic() - started < 10
+    for system in ("Prefect", "the registry", "the model store"):
+        assert f"{system} could not be asked: Prefect's server does not answer" in told
+    assert f"{sha[:7]} + " in told
+
+
+def test_an_environment_that_there_is_not_is_refused(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paradise"]) == 2
+    assert "There is no environment 'paradise'" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""With whose credentials a run reaches a cluster."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from flows.config.load import EMBEDDED
+from flows.core.errors import ClusterNotPrepared, SettingsError
+from flows.services.kubernetes.api import KubernetesApi
+from flows.stages.context import opened
+from tests.support.platform_under_test import PlatformUnderTest
+
+USER = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+@pytest.fixture(autouse=True)
+def this_platform(
+    platform: PlatformUnderTest, prefect_of_the_platform: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_STATE", str(platform.instance.state))
+
+
+def who(api: KubernetesApi) -> str:
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    return str(api.create(USER, review)["status"]["userInfo"]["username"])
+
+
+def test_a_run_releases_with_the_account_of_the_environments_block() -> None:
+    with opened("run-1", print, lambda _: print) as run:
+        cluster = run.cluster("staging")
+        assert who(cluster.api) == "system:serviceaccount:staging:slipway-release"
+        assert who(run.cluster("production").api) == "system:serviceaccount:production:slipway-release"
+        cluster.require_fence()
+        kubeconfig = cluster.kubeconfig
+        assert kubeconfig
+        assert kubeconfig.parent == run.workspace
+        assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
+        assert cluster.kubectl.view()
+    assert not kubeconfig.exists()
+
+
+def test_an_environment_without_a_block_is_reached_by_its_context_and_is_not_fenced(
+    platform: PlatformUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = Path("slipway.toml").read_text()
+    config = tmp_path / "slipway.toml"
+    config.write_text("\n".join(line for line in text.splitlines() if "slipway-staging" not in line))
+    monkeypatch.setenv("SLIPWAY_CONFIG", str(config))
+    with opened("run-2", print, lambda _: print) as run:
+        cluster = run.cluster("staging")
+        assert (cluster.kubeconfig, cluster.context) == (platform.kubeconfig, EMBEDDED)
+        with pytest.raises(ClusterNotPrepared, match="does not fence"):
+            cluster.require_fence()
+
+
+def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nowhere")
+    with (
+        opened("run-3", print, lambda _: print) as run,
+        pytest.raises(SettingsError, match=r"no block secret/nowhere.*\[environments\.staging\] credentials"),
+    ):
+        run.cluster("staging")

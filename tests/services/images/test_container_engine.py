@@ -1,0 +1,131 @@
+"""Building, the test stage and the trial, on the real engine, with the smallest app."""
+
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from deployments.local.docker.engine import connect
+from flows.config.load import CHECKOUT
+from flows.core.errors import BuildFailed, EngineUnavailable, PermanentError
+from flows.services.images import test_stage
+from flows.services.images.container_engine import Engine
+from flows.services.images.docker_cli import docker_command
+from flows.services.process.command import silent
+from tests.services.conftest import DIGITS, Context, build
+from tests.stand_ins.unreliable_network import breaking_line
+
+DOCKER_SOCKET = Path("/var/run/docker.sock")
+
+
+def layers_built_anew(folder: Path, base_image: str) -> list[str]:
+    """The layers' digests of an image that nothing of an earlier build went into."""
+    id_file = folder.with_suffix(".id")
+    secrets = {"ca_bundle": Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))}
+    *command, context = build(folder, base_image).command(docker_command(), secrets, id_file)
+    subprocess.run([*command, "--no-cache", context], env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=True)
+    layers: list[str] = connect().images.get(id_file.read_text()).attrs["RootFS"]["Layers"]
+    return layers
+
+
+def test_the_same_context_is_the_same_image(engine: Engine, context: Context, base_image: str) -> None:
+    same = build(context(), base_image)
+    assert engine.build(same, silent) == engine.build(same, silent)
+
+
+def test_our_app_built_twice_from_nothing_has_the_same_layers(tmp_path: Path, base_image: str) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(CHECKOUT / "app", first / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(DIGITS, first / "model")
+    shutil.copy(CHECKOUT / "Dockerfile", first)
+    second = shutil.copytree(first, tmp_path / "second")
+    assert layers_built_anew(first, base_image) == layers_built_anew(second, base_image)
+
+
+def test_the_builders_lines_are_told(engine: Engine, context: Context, base_image: str) -> None:
+    told: list[str] = []
+    engine.build(build(context(), base_image), told.append)
+    assert any("COPY model /model" in line for line in told)
+
+
+def test_a_build_that_fails_says_why(engine: Engine, context: Context, base_image: str) -> None:
+    folder = context()
+    (folder / "Dockerfile").write_text(f"FROM {base_image}\nRUN echo the reason && false\n")
+    with pytest.raises(BuildFailed, match="could not be built") as failure:
+        engine.build(build(folder, base_image), silent)
+    assert "the reason" in failure.value.details
+
+
+def test_a_report_is_copied_out_whatever_the_exit_status(
+    engine: Engine, context: Context, base_image: str
+) -> None:
+    image = engine.build(build(context(tests="fail"), base_image, "test"), silent)
+    ran = test_stage.run(engine, image, 30, silent)
+    assert ran.status == 1
+    assert ran.report is not None
+    assert "expected a cat" in ran.report
+
+
+def test_a_test_stage_that_hangs_is_ended_and_leaves_its_last_lines(
+    engine: Engine, context: Context, base_image: str
+) -> None:
+    image = engine.build(build(context(tests="hang"), base_image, "test"), silent)
+    ran = test_stage.run(engine, image, 2, silent)
+    assert (ran.status, ran.report) == (None, None)
+    assert "test_serves is waiting" in ran.log
+
+
+def test_containers_that_a_run_left_are_removed_and_no_others(engine: Engine, base_image: str) -> None:
+    other = Engine(None, uuid.uuid4().hex)
+    mine = engine.start(base_image, "mine", command=["sleep", "60"])
+    theirs = other.start(base_image, "theirs", command=["sleep", "60"])
+    try:
+        engine.remove_containers()
+        left = {container.id for container in connect().containers.list(all=True)}
+        assert mine.id not in left
+        assert theirs.id in left
+    finally:
+        other.remove_containers()
+
+
+def test_an_engine_that_does_not_answer_is_worth_another_try(context: Context, base_image: str) -> None:
+    nobody = Engine("tcp://127.0.0.1:9", "run")
+    with pytest.raises(EngineUnavailable, match="does not answer"):
+        nobody.start(base_image, "any")
+    with pytest.raises(EngineUnavailable, match="does not answer"):
+        nobody.build(build(context(), base_image), silent)
+
+
+def test_an_engine_that_breaks_off_during_the_tests_is_worth_another_try(
+    engine: Engine, context: Context, base_image: str
+) -> None:
+    image = engine.build(build(context(tests="hang"), base_image, "test"), silent)
+    with breaking_line(DOCKER_SOCKET) as network:
+        remote = Engine(f"tcp://127.0.0.1:{network.port}", engine.run)
+
+        def break_off(line: str) -> None:
+            assert line == "test_serves is waiting"
+            network.break_off()
+
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            test_stage.run(remote, image, 30, break_off)
+
+
+def test_an_engine_that_breaks_off_while_asked_is_worth_another_try(base_image: str) -> None:
+    with breaking_line(DOCKER_SOCKET, down=2000) as network:
+        remote = Engine(f"tcp://127.0.0.1:{network.port}", "run")
+
+        def ask_until_it_breaks() -> None:
+            while not network.spent.is_set():
+                remote.tag(base_image, "slipway-test:broken-off")
+
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            ask_until_it_breaks()
+
+
+def test_what_the_engine_refuses_is_told_in_its_words(engine: Engine) -> None:
+    with pytest.raises(PermanentError, match=r"refused: .*No such image: slipway-test:nobody-built-this"):
+        engine.tag("slipway-test:nobody-built-this", "slipway-test:any")

@@ -1,0 +1,238 @@
+"""What a release does to its namespace, as the account that releases."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.local.docker import images
+from deployments.local.docker.engine import connect
+from deployments.local.instance import Instance
+from deployments.local.stores.registry import RegistryAccess, push_base
+from deployments.local.wait import wait_until
+from flows.core.errors import ManifestsRejected
+from flows.core.release.decision import Live
+from flows.core.rollout.judge import Done, ended_well, is_seen, judge
+from flows.services.kubernetes import lease
+from flows.services.kubernetes.cluster import FENCE
+from flows.services.process.command import silent
+from tests.services.a_namespace import Namespace, config_map
+from tests.support.frozen import frozen
+
+SERVES_METRICS = "cd $(mktemp -d) && echo requests_total 7 >metrics && exec python3 -m http.server 8000"
+
+
+def deployment(replicas: int, image: str = "nowhere.test/web") -> dict[str, Any]:
+    labels = {"app": "web"}
+    container = {"name": "web", "image": image, "command": ["sh", "-c", SERVES_METRICS]}
+    spec = {
+        "containers": [container],
+        "imagePullSecrets": [{"name": "slipway-registry"}],
+        "terminationGracePeriodSeconds": 1,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8000}], "type": "LoadBalancer"},
+}
+
+
+def replicas(namespace: Namespace) -> int:
+    found = namespace.account.found()
+    assert found
+    return int(found["spec"]["replicas"])
+
+
+def test_when_one_object_is_refused_none_is_applied(namespace: Namespace) -> None:
+    wrong = deployment(1) | {"spec": {"replicas": 1}}
+    with (
+        lease.hold(namespace.account, "run", 0, silent) as held,
+        pytest.raises(ManifestsRejected, match="containers: Required value"),
+    ):
+        namespace.account.apply([config_map("a"), wrong], held.fence, silent)
+    assert namespace.data("a") is None
+
+
+def test_what_is_applied_again_by_a_later_run_changes_hands_without_a_conflict(namespace: Namespace) -> None:
+    for holder in ("run-1", "run-2", "run-3"):
+        with lease.hold(namespace.account, holder, 0, silent) as held:
+            if holder == "run-2":
+                namespace.account.stamp([config_map("a"), config_map("missing")], held.fence, silent)
+            namespace.account.apply([config_map("a", by=holder), deployment(1)], held.fence, silent)
+        assert namespace.data("a") == {"by": holder}
+        found = namespace.account.found()
+        assert found
+        assert found["metadata"]["annotations"][FENCE] == held.fence
+    assert namespace.data("missing") is None
+
+
+def test_replicas_that_an_autoscaler_sets_are_left_alone(namespace: Namespace) -> None:
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([deployment(1)], held.fence, silent)
+        namespace.account.apply([deployment(2)], held.fence, silent)
+        assert replicas(namespace) == 2
+        namespace.kubectl("scale", "deployment/web", "--replicas=5")
+        namespace.account.apply([deployment(3)], held.fence, silent)
+        assert replicas(namespace) == 5
+
+
+def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namespace) -> None:
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
+        namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
+        with pytest.raises(ManifestsRejected, match="Somebody else set a field"):
+            namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
+    assert namespace.data("a") == {"key": "theirs"}
+
+
+def test_what_is_put_back_takes_a_field_from_whoever_set_it_meanwhile(namespace: Namespace) -> None:
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
+        namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
+        with pytest.raises(ManifestsRejected, match="Somebody else set a field"):
+            namespace.account.check([config_map("a", key="ours")], held.fence)
+        namespace.account.apply([config_map("a", key="ours")], held.fence, silent, by_force=True)
+    assert namespace.data("a") == {"key": "ours"}
+
+
+def test_objects_are_deleted_and_missing_ones_skipped(namespace: Namespace) -> None:
+    said: list[str] = []
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([config_map("a"), deployment(1)], held.fence, silent)
+        namespace.kubectl("create", "configmap", "by-hand")
+        gone = [config_map("a"), config_map("by-hand"), config_map("missing"), deployment(1)]
+        namespace.account.delete(gone, held.fence, said.append)
+    assert said == ["Deleted ConfigMap a.", "Deleted ConfigMap by-hand.", "Deleted Deployment web."]
+    assert namespace.account.found() is None
+    assert namespace.data("a") is None
+
+
+def test_a_kind_that_the_cluster_does_not_know_is_named(namespace: Namespace) -> None:
+    unknown = {"apiVersion": "example.test/v1", "kind": "Spaceship", "metadata": {"name": "a"}}
+    with pytest.raises(ManifestsRejected, match=r"no kind 'Spaceship' of example\.test/v1"):
+        namespace.account.apply([unknown], "run/1", silent)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("example.test/v1", "Spaceship"), ("v1", "ServiceAccount")],
+    ids=["unknown", "forbidden"],
+)
+def test_what_can_not_have_been_applied_keeps_nothing_from_being_stamped_or_deleted(
+    namespace: Namespace, version: str, kind: str
+) -> None:
+    never_applied = {"apiVersion": version, "kind": kind, "metadata": {"name": "never"}}
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([config_map("a")], held.fence, silent)
+        namespace.account.stamp([never_applied, config_map("a")], held.fence, silent)
+        namespace.account.delete([never_applied, config_map("a")], held.fence, silent)
+    assert namespace.data("a") is None
+
+
+def test_a_run_waits_until_the_controller_has_seen_its_stamp(
+    namespace: Namespace, instance: Instance, cluster: Path
+) -> None:
+    account, said = namespace.account, list[str]()
+
+    def is_settled() -> bool:
+        live = account.live()
+        return live is not None and live.settled
+
+    with lease.hold(account, "run-1", 0, silent) as held:
+        account.apply([deployment(0)], held.fence, silent)
+        wait_until(is_settled, 30, "The rollout of nothing has not ended")
+    with lease.hold(account, "run-2", 0, silent) as held, ThreadPoolExecutor() as pool:
+        with frozen(instance, "kube-controller-manager"):
+            stamped = pool.submit(account.stamp, [deployment(0)], held.fence, said.append)
+            wait_until(lambda: bool(said), 10, "It does not wait")
+            assert not is_settled()
+        stamped.result()
+        assert is_settled()
+    assert said == ["Waiting for the controller, which has not seen web as it is now."]
+
+
+def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
+    namespace: Namespace, registry: RegistryAccess
+) -> None:
+    client, account = connect(), namespace.account
+    image = push_base(client, images.ensure(client, images.BASE, print), registry, print)
+    first, second = deployment(2, image), deployment(2, image)
+    second["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "SECOND", "value": "yes"}]
+
+    def live() -> Live:
+        found = account.live()
+        assert found
+        return found
+
+    def is_whole() -> bool:
+        found = account.found()
+        assert found
+        if ended_well(found):
+            assert found["status"]["updatedReplicas"] == found["status"]["availableReplicas"] == 2
+        return live().whole
+
+    with lease.hold(account, "run", 0, silent) as held:
+        for wanted in (first, second, first):  # the last one uses the first one's ReplicaSet again
+            account.apply([wanted], held.fence, silent)
+            wait_until(is_whole, 60, "The pods are not ready")
+            assert live().settled
+        namespace.kubectl("create", "quota", "no-more", "--hard=pods=2")
+        namespace.kubectl("scale", "deployment/web", "--replicas=3")
+        wait_until(lambda: live().settled, 30, "The controller has not seen the third replica")
+        assert not live().whole
+        namespace.kubectl("delete", "pods", "--all")
+        assert live().settled
+        account.apply([deployment(2)], held.fence, silent)
+        wait_until(lambda: is_seen(account.found() or {}), 30, "The controller has not seen the new image")
+        assert not live().settled
+
+
+def test_the_services_addresses_are_those_that_it_reports(namespace: Namespace) -> None:
+    assert namespace.account.service_addresses() == ()
+    with lease.hold(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([SERVICE], held.fence, silent)
+    assert namespace.account.service_addresses() == ()
+    status = '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"},{"hostname":"lb.test"}]}}}'
+    namespace.kubectl("patch", "service/web", "--subresource=status", f"--patch={status}")
+    assert namespace.account.service_addresses() == ("192.0.2.7", "lb.test")
+
+
+def test_a_pods_metrics_log_and_state_are_read_through_the_api_server(
+    namespace: Namespace, registry: RegistryAccess
+) -> None:
+    client = connect()
+    image = push_base(client, images.ensure(client, images.BASE, print), registry, print)
+    account = namespace.account
+
+    def is_done() -> bool:
+        found = account.found()
+        return found is not None and isinstance(judge(account.snapshot(found)), Done)
+
+    with lease.hold(account, "run", 0, silent) as held:
+        account.apply([deployment(1, image)], held.fence, silent)
+    wait_until(is_done, 60, "The pod is not ready")
+    found = account.found()
+    assert found
+    name = account.snapshot(found).pods[0]["metadata"]["name"]
+
+    def has_metrics() -> bool:
+        return "GET /metrics" in account.log(name, lines=5, previous=False)
+
+    assert account.metrics(name) == "requests_total 7\n"
+    wait_until(has_metrics, 10, "The log does not tell of the request")
+    assert account.log(name, lines=5, previous=True) == ""
+    assert account.metrics("nobody") == ""

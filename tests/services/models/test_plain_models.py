@@ -1,0 +1,154 @@
+"""Model files that nobody published: found, described, and fetched once."""
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from onnx import TensorProto, helper, save
+
+from flows.core.errors import DigestMismatch, ModelNotFound, ModelRejected
+from flows.core.model import manifest
+from flows.services.models.blob_store import BlobStore
+from flows.services.models.model_store import ModelStore
+from flows.services.models.plain_models import PlainDescription
+from tests.services import tiny_model
+
+DESCRIPTION = PlainDescription(tiny_model.AUTHOR["labels"], tiny_model.AUTHOR["preprocessing"])
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> bytes:
+    return tiny_model.write_onnx(tmp_path / "tiny.onnx").read_bytes()
+
+
+@pytest.fixture
+def store(blobs: BlobStore, tmp_path: Path) -> ModelStore:
+    return ModelStore(blobs, tmp_path / "cache", plain=DESCRIPTION)
+
+
+@pytest.mark.parametrize("path", ["tiny/model.onnx", "tiny/2026-11/net.onnx", "net.onnx"])
+def test_a_plain_file_is_served_as_the_settings_describe_it(
+    store: ModelStore, blobs: BlobStore, onnx: bytes, path: str
+) -> None:
+    blobs.replace(path, onnx)
+
+    model = store.newest("tiny")
+
+    folder = store.fetch(model)
+    described = manifest.parse((folder / "manifest.json").read_bytes(), source="it")
+    assert (folder / "model.onnx").read_bytes() == onnx
+    assert described.model == model
+    assert (described.input, described.output) == ("pixels", "scores")
+    assert list(described.labels) == tiny_model.AUTHOR["labels"]
+    age = datetime.now(UTC) - datetime.strptime(model.version, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert abs(age.total_seconds()) < 60
+
+
+def test_a_plain_file_is_fetched_once(store: ModelStore, blobs: BlobStore, onnx: bytes) -> None:
+    blobs.replace("tiny/model.onnx", onnx)
+    told: list[tuple[int, int]] = []
+
+    model = store.newest("tiny", lambda *done: told.append(done))
+    assert told == [(len(onnx), len(onnx))]
+
+    assert store.newest("tiny", lambda *done: told.append(done)) == model
+    assert store.find("tiny", model.version, lambda *done: told.append(done)) == model
+    store.fetch(model, lambda *done: told.append(done))
+    assert len(told) == 1
+
+
+def test_a_plain_file_that_is_overwritten_is_another_model(
+    store: ModelStore, blobs: BlobStore, onnx: bytes, tmp_path: Path
+) -> None:
+    blobs.replace("tiny/model.onnx", onnx)
+    before = store.newest("tiny")
+    blobs.replace("tiny/model.onnx", tiny_model.write_onnx(tmp_path / "b.onnx", scores="odds").read_bytes())
+
+    after = store.newest("tiny")
+
+    assert after.digest != before.digest
+    assert (store.fetch(after) / "model.onnx").read_bytes() != onnx
+
+
+def test_the_newest_of_several_plain_files_is_the_last_modified(
+    folder: BlobStore, tmp_path: Path, onnx: bytes
+) -> None:
+    for name, hour in (("a", 3), ("b", 9), ("c", 6)):
+        folder.replace(f"tiny/{name}.onnx", onnx)
+        moment = datetime(2026, 11, 22, hour, tzinfo=UTC).timestamp()
+        os.utime(tmp_path / "store" / "tiny" / f"{name}.onnx", (moment, moment))
+    store = ModelStore(folder, tmp_path / "cache", plain=DESCRIPTION)
+
+    assert store.newest("tiny").version == "20261122T090000Z"
+    assert store.versions("tiny") == ["20261122T090000Z", "20261122T060000Z", "20261122T030000Z"]
+    assert store.find("tiny", "20261122T030000Z").version == "20261122T030000Z"
+    with pytest.raises(ModelNotFound, match="It has 20261122T090000Z, 20261122T060000Z"):
+        store.find("tiny", "20261122T040000Z")
+
+
+@pytest.mark.parametrize("beside", ["tiny/net.json", "tiny/manifest.json"])
+def test_a_manifest_beside_a_plain_file_wins_over_the_settings(
+    store: ModelStore, blobs: BlobStore, onnx: bytes, beside: str
+) -> None:
+    blobs.replace("tiny/net.onnx", onnx)
+    blobs.replace(beside, json.dumps(tiny_model.author(labels=["dark", "grey", "dazzling"])).encode())
+
+    folder = store.fetch(store.newest("tiny"))
+
+    described = manifest.parse((folder / "manifest.json").read_bytes(), source="it")
+    assert described.labels == ("dark", "grey", "dazzling")
+
+
+def test_without_manifest_and_settings_a_plain_file_is_refused_with_what_to_set(
+    blobs: BlobStore, tmp_path: Path, onnx: bytes
+) -> None:
+    blobs.replace("tiny/net.onnx", onnx)
+    with pytest.raises(ModelRejected) as refused:
+        ModelStore(blobs, tmp_path / "cache").newest("tiny")
+    assert str(refused.value) == (
+        f"tiny/net.onnx in {blobs.place} has no manifest beside it, so nobody knows its labels. "
+        "Set labels and preprocessing under [model.plain] in slipway.toml, or publish the model."
+    )
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_manifest_beside_that_promises_another_file_is_refused(
+    store: ModelStore, blobs: BlobStore, onnx: bytes, tmp_path: Path
+) -> None:
+    promised = "sha256:" + "0" * 64
+    blobs.replace("tiny/net.onnx", onnx)
+    blobs.replace("tiny/manifest.json", json.dumps(tiny_model.author(digest=promised)).encode())
+    with pytest.raises(DigestMismatch, match=f"the manifest beside it promises {promised}"):
+        store.newest("tiny")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_plain_file_with_several_outputs_is_refused_with_what_to_do(
+    store: ModelStore, blobs: BlobStore, tmp_path: Path
+) -> None:
+    tensors: dict[str, Any] = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("x", "a", "b")
+    }
+    nodes = [helper.make_node("Relu", ["x"], [name]) for name in ("a", "b")]
+    graph = helper.make_graph(nodes, "two", [tensors["x"]], [tensors["a"], tensors["b"]])
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        tmp_path / "two.onnx",
+    )
+    blobs.replace("tiny/two.onnx", (tmp_path / "two.onnx").read_bytes())
+
+    with pytest.raises(ModelRejected, match=re.escape("inputs 'x' and outputs 'a', 'b'; which to use?")):
+        store.newest("tiny")
+
+
+def test_a_version_that_is_not_the_newest_by_choice_is_no_plain_file(
+    store: ModelStore, blobs: BlobStore, tmp_path: Path
+) -> None:
+    candidate = tiny_model.write(tmp_path / "first", "1.0.0", b"weights")
+    store.publish(*candidate, point=False)
+    with pytest.raises(ModelNotFound, match=r"has no newest model 'tiny'. It has 1.0.0."):
+        store.newest("tiny")

@@ -1,0 +1,140 @@
+"""Old flow runs go from a real server, a batch at a time."""
+
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import LogCreate
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from deployments.local.instance import Instance
+from deployments.local.prefect.api import PrefectApi
+from deployments.local.wait import wait_until
+from flows.ci import ci
+from flows.core.errors import PrefectUnavailable
+from flows.services.prefect import retention
+from flows.services.prefect.retention import Spared
+from tests.support.prefect_client import asking, talking_to
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=4000)
+
+
+class Server:
+    """Runs on it end when a test says so; only the database can be told a time that is past.
+
+    They are of a deployment and a work pool of their own.
+    """
+
+    def __init__(self, client: SyncPrefectClient, instance: Instance, name: str) -> None:
+        self.client = client
+        self.name = f"ci/{name}"
+        self._deployment = client.read_deployment_by_name(self.name).id
+        self._database = instance.state / "prefect" / "prefect.db"
+
+    def forget(self, *commits: str, runs: Sequence[uuid.UUID] = (), dry_run: bool = False) -> int:
+        spared = Spared([str(run) for run in runs], commits)
+        return retention.forget(self.name, LONG_AGO + timedelta(days=1), spared, dry_run=dry_run)
+
+    def run(self, state: StateType, ended: datetime = LONG_AGO, ref: str = "HEAD") -> uuid.UUID:
+        created = self.client.create_flow_run_from_deployment(
+            self._deployment, parameters={"ref": ref}, state=State(type=state)
+        )
+        return self._ended(created.id, ended)
+
+    def somebody_elses(self) -> uuid.UUID:
+        """A run that ended long ago, and is of none of our deployments."""
+        created = self.client.create_flow_run(ci, state=State(type=StateType.COMPLETED))
+        return self._ended(created.id, LONG_AGO)
+
+    def _ended(self, run: uuid.UUID, ended: datetime) -> uuid.UUID:
+        with closing(sqlite3.connect(self._database, timeout=30)) as database, database:
+            text = ended.strftime("%Y-%m-%d %H:%M:%S.%f")
+            database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (text, str(run)))
+        return run
+
+    def log(self, run: uuid.UUID) -> None:
+        """One line, in that run's log."""
+        self.client.create_logs(
+            [LogCreate(name="test", level=20, message="A line", timestamp=LONG_AGO, flow_run_id=run)]
+        )
+
+    def logged(self, run: uuid.UUID) -> list[str]:
+        """All that the server keeps of that log."""
+        of_it = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
+        return [line.message for line in self.client.read_logs(of_it)]
+
+    def has(self, run: uuid.UUID) -> bool:
+        try:
+            self.client.read_flow_run(run)
+        except ObjectNotFound:
+            return False
+        return True
+
+
+@pytest.fixture
+def server(prefect_server: PrefectApi, instance: Instance) -> Iterator[Server]:
+    name = f"old-{uuid.uuid4().hex[:8]}"
+    with (
+        talking_to(prefect_server),
+        get_client(sync_client=True) as client,
+        asking(prefect_server) as http,
+    ):
+        http.post("/work_pools/", json={"name": name, "type": "process"}).raise_for_status()
+        flow = http.post("/flows/", json={"name": "ci"}).raise_for_status().json()
+        content = {"name": name, "flow_id": flow["id"], "work_pool_name": name}
+        http.post("/deployments/", json={**content, "enforce_parameter_schema": False}).raise_for_status()
+        yield Server(client, instance, name)
+
+
+def test_runs_that_ended_long_ago_go_but_not_those_of_commits_that_are_wanted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    spared = server.run(StateType.FAILED, ref="c" * 40)
+    old = [server.run(state) for state in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)]
+    recent = server.run(StateType.COMPLETED, datetime.now(UTC))
+    running = server.run(StateType.RUNNING)
+    theirs = server.somebody_elses()
+
+    assert server.forget("c" * 40, dry_run=True) == 3
+    assert all(server.has(run) for run in old)
+    assert server.forget("c" * 40) == 3
+    assert not any(server.has(run) for run in old)
+    assert all(server.has(run) for run in (spared, recent, running, theirs))
+    assert server.forget("c" * 40) == 0
+
+
+def test_the_logs_of_runs_go_with_them(server: Server) -> None:
+    going, staying = server.run(StateType.COMPLETED), server.run(StateType.COMPLETED, datetime.now(UTC))
+    for run in (going, staying):
+        server.log(run)
+    assert server.logged(going) == ["A line"]
+    assert server.forget() == 1
+    wait_until(lambda: not server.logged(going), 20, "the log of a run that is gone is still there")
+    assert server.logged(staying) == ["A line"]
+
+
+def test_runs_that_something_leads_to_stay_however_old(server: Server) -> None:
+    named, other = server.run(StateType.COMPLETED), server.run(StateType.COMPLETED)
+    assert server.forget(runs=[named]) == 1
+    assert [server.has(named), server.has(other)] == [True, False]
+
+
+def test_no_more_go_at_a_time_than_a_server_bears(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MOST", 1)
+    for _ in range(2):
+        server.run(StateType.COMPLETED)
+    assert [server.forget() for _ in range(3)] == [1, 1, 0]
+
+
+def test_a_server_that_does_not_answer_is_told_as_such(server: Server) -> None:
+    nowhere = {PREFECT_API_URL: "http://127.0.0.1:1/api", PREFECT_CLIENT_MAX_RETRIES: 0}
+    with temporary_settings(nowhere), pytest.raises(PrefectUnavailable, match="does not answer"):
+        server.forget()

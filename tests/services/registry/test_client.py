@@ -1,0 +1,209 @@
+"""Against the platform's own registry, and one that wants tokens as Azure's does."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from deployments.local.docker import images
+from deployments.local.docker.engine import connect
+from deployments.local.stores.registry import RegistryAccess
+from deployments.local.wait import wait_until
+from flows.core.build.capsule import ATTACHED
+from flows.core.build.image import Reference, parse
+from flows.core.build.latest import Pointer
+from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
+from flows.services.registry.client import Credentials, Registry, resolve_base
+from tests.stand_ins.registry_tokens import ISSUER, SERVICE, TokenService, token_service
+
+SECRET = "a-password-of-the-test"
+
+
+@pytest.fixture
+def ours(registry: RegistryAccess) -> Registry:
+    """A repository that is the test's own."""
+    credentials = Credentials(registry.address, registry.username, registry.password)
+    return Registry(registry.address, f"tests/{uuid.uuid4().hex}", credentials, insecure=True)
+
+
+@pytest.fixture
+def base(ours: Registry) -> Registry:
+    """The repository that holds the base image, and so an image at all."""
+    return Registry(ours.address, "slipway/base", ours.credentials, insecure=True)
+
+
+@pytest.fixture
+def base_tag() -> str:
+    """Under which the platform pushed the base image."""
+    client = connect()
+    image = client.images.get(images.ensure(client, "base", print))
+    return str(image.id).removeprefix("sha256:")[:12]
+
+
+@pytest.fixture(scope="session")
+def tokens() -> Iterator[TokenService]:
+    with token_service("slipway", SECRET) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def registry_with_tokens(tokens: TokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a registry that believes the token service, and nobody else."""
+    certificate = tmp_path_factory.mktemp("tokens") / "certificate.pem"
+    certificate.write_bytes(tokens.certificate)
+    client = connect()
+    auth = {
+        "token": {
+            "realm": tokens.realm,
+            "service": SERVICE,
+            "issuer": ISSUER,
+            "rootcertbundle": "/certificate.pem",
+        }
+    }
+    container = client.containers.run(
+        images.ensure(client, "registry", print),
+        detach=True,
+        environment={"REGISTRY_HTTP_ADDR": "0.0.0.0:5000", "REGISTRY_AUTH": json.dumps(auth)},
+        volumes={str(certificate): {"bind": "/certificate.pem", "mode": "ro"}},
+        ports={"5000/tcp": ("127.0.0.1", 0)},
+    )
+    try:
+        container.reload()
+        (bound,) = container.ports["5000/tcp"] or []
+        address = f"localhost:{bound['HostPort']}"
+        wait_until(lambda: _answers(address), 20, "the registry with tokens does not answer")
+        yield address
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _answers(address: str) -> bool:
+    try:
+        Registry(address, "any", insecure=True).find("any")
+    except CredentialsRefused:
+        return True
+    except RegistryUnavailable:
+        return False
+    return True
+
+
+def test_an_image_that_is_not_there_is_none_or_an_error_that_names_it(ours: Registry) -> None:
+    assert ours.find("nothing") is None
+    assert ours.pointer() is None
+    with pytest.raises(ImageNotFound, match=f"holds no {ours.name}:nothing"):
+        ours.image("nothing")
+
+
+def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_tag: str) -> None:
+    image = base.image(base_tag)
+    tag = f"pointer-{uuid.uuid4().hex}"
+    pointer = Pointer(
+        committed="2026-01-01T00:00:00+00:00",
+        digest=image.digest,
+        commit="c" * 40,
+        subject="Ein schöner Tag — 「good」",
+        branch="main",
+        model="classifier",
+        model_version="1.0.0",
+        model_digest="sha256:1",
+        capsule="d" * 64,
+        run="run",
+    )
+    base.move(pointer, tag)
+    assert base.pointer(tag) == pointer
+    assert base.image(tag) == image
+    base.move(replace(pointer, commit="e" * 40), tag)
+    moved = base.pointer(tag)
+    assert moved is not None
+    assert moved.commit == "e" * 40
+
+
+def test_a_pointer_to_nothing_is_refused(ours: Registry) -> None:
+    nowhere = Pointer(
+        committed="2026-01-01T00:00:00+00:00",
+        digest="sha256:" + "0" * 64,
+        commit="",
+        subject="",
+        branch="",
+        model="",
+        model_version="",
+        model_digest="",
+        capsule="",
+        run="",
+    )
+    with pytest.raises(ImageNotFound):
+        ours.move(nowhere)
+    assert ours.pointer() is None
+
+
+def test_what_is_attached_to_a_tag_comes_back_as_it_was(ours: Registry) -> None:
+    ours.attach("capsule", b'{"schema": 1}\n')
+    ours.attach("capsule", b'{"schema": 1}\n')
+    assert ours.attached("capsule") == b'{"schema": 1}\n'
+    with pytest.raises(ImageNotFound):
+        ours.attached("another")
+
+
+def test_a_deleted_manifest_takes_its_tags_along_and_no_other(ours: Registry) -> None:
+    assert ours.tags() == []
+    for tag in ("one", "two"):  # the same content
+        ours.attach(tag, b"{}")
+    assert sorted(ours.tags()) == [f"one{ATTACHED}", f"two{ATTACHED}"]
+    digest = ours.manifest(f"one{ATTACHED}").digest
+    ours.delete(digest)
+    ours.delete(digest)
+    assert ours.tags() == [f"two{ATTACHED}"]
+    assert ours.attached("two") == b"{}"
+
+
+def test_an_image_tells_when_it_was_built_and_what_it_needs(
+    ours: Registry, base: Registry, base_tag: str
+) -> None:
+    manifest = base.manifest(base_tag)
+    created = base.created(manifest)
+    assert created
+    assert created < datetime.now(UTC)
+    assert len(manifest.blobs) == 2
+    assert sum(manifest.blobs.values()) > 10_000_000
+    ours.attach("model", b"{}")
+    assert ours.created(ours.manifest(f"model{ATTACHED}")) is None
+
+
+def test_wrong_credentials_say_where_to_set_them_and_keep_the_secret(ours: Registry) -> None:
+    wrong = replace(ours, credentials=Credentials(ours.address, "slipway", SECRET))
+    with pytest.raises(CredentialsRefused, match="DockerRegistryCredentials block") as refused:
+        wrong.find("latest")
+    assert SECRET not in f"{refused.value}{refused.value.details}{wrong!r}"
+
+
+def test_a_registry_that_is_away_is_worth_another_try(ours: Registry) -> None:
+    with pytest.raises(RegistryUnavailable, match="could not be reached"):
+        replace(ours, address="localhost:9").find("latest")
+
+
+def test_a_base_image_is_named_by_digest_and_one_that_is_already_is_left_alone(
+    base: Registry, base_tag: str
+) -> None:
+    named = resolve_base(Reference(base.address, base.repository, base_tag), base)
+    assert parse(named).pinned
+    assert resolve_base(parse(named), replace(base, address="localhost:9")) == named
+
+
+def test_a_token_is_fetched_from_the_realm_that_the_registry_names(
+    registry_with_tokens: str, tokens: TokenService
+) -> None:
+    credentials = Credentials(registry_with_tokens, "slipway", SECRET)
+    registry = Registry(registry_with_tokens, "team/app", credentials, insecure=True)
+    registry.attach("capsule", b"{}")
+    assert registry.attached("capsule") == b"{}"
+    assert "repository:team/app:pull" in tokens.scopes
+    assert any("push" in scope for scope in tokens.scopes)
+
+
+def test_who_gets_no_token_is_refused(registry_with_tokens: str) -> None:
+    credentials = Credentials(registry_with_tokens, "slipway", "wrong")
+    with pytest.raises(CredentialsRefused):
+        Registry(registry_with_tokens, "team/app", credentials, insecure=True).find("latest")

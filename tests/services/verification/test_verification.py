@@ -1,0 +1,344 @@
+"""The proof, of replicas of the real application behind a load balancer and a real DNS server."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from deployments.local.cluster.certificates import ensure_authority
+from flows.core.errors import ProofFailed
+from flows.core.model import manifest as manifests
+from flows.core.model.manifest import Manifest
+from flows.services.verification import probe, verification
+from flows.services.verification import replicas as asking
+from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.verification import Latency, Proof
+from tests.app.server import Server
+from tests.services import replicas
+from tests.services.certificates import served
+from tests.services.replicas import ANOTHER, CAPSULE, MODELS
+from tests.stand_ins.dns_server import dns_server
+from tests.stand_ins.load_balancer import LoadBalancer, load_balancer
+
+APP = "app.slipway.test"
+PODS = ("app-1", "app-2", "app-3")
+BEHAVIOURS: Mapping[str, Mapping[str, str]] = {
+    "wrong": {"model": "colours"},
+    "another": {"capsule": ANOTHER},
+    "slow": {"SLOW": "0.3"},
+    "fails": {"FAILS": "yes"},
+    "crashes": {"CRASHES": "yes"},
+}
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Server]]:
+    """Three good replicas, and one of each kind that is not."""
+    folder = tmp_path_factory.mktemp("replicas")
+    started = {
+        pod: replicas.start(folder / pod, pod, **BEHAVIOURS.get(pod, {})) for pod in (*PODS, *BEHAVIOURS)
+    }
+    for server in started.values():
+        server.wait_until(server.is_ready)
+    yield started
+    for server in started.values():
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture(scope="module")
+def resolver() -> Iterator[str]:
+    with dns_server(f"--host-record={APP},127.0.0.1") as address:
+        yield address
+
+
+@pytest.fixture
+def balancer(servers: Mapping[str, Server]) -> Iterator[LoadBalancer]:
+    """One before the three good replicas."""
+    with load_balancer(*(servers[pod].port for pod in PODS)) as listening:
+        yield listening
+
+
+@pytest.fixture
+def edge(resolver: str, balancer: LoadBalancer) -> Edge:
+    return Edge(f"http://{APP}:{balancer.port}", resolver)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Manifest:
+    return manifests.parse((MODELS / "digits" / "manifest.json").read_bytes(), source="digits")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "DEADLINE", 1.5)
+
+
+@pytest.fixture
+def third(request: pytest.FixtureRequest, servers: Mapping[str, Server], balancer: LoadBalancer) -> str:
+    """A replica that takes the place of the third good one."""
+    pod = str(request.param)
+    balancer.backends[2] = servers[pod].port
+    return pod
+
+
+def ready(*pods: str) -> Callable[[], Mapping[str, bool]]:
+    """That these pods get requests, at each look."""
+    return lambda: dict.fromkeys(pods, True)
+
+
+def prove(edge: Edge, manifest: Manifest, *pods: str, outgoing: Latency | None = None) -> Proof:
+    return proof_of(edge, manifest, ready(*(pods or PODS)), outgoing)
+
+
+def proof_of(
+    edge: Edge,
+    manifest: Manifest,
+    there: Callable[[], Mapping[str, bool]],
+    outgoing: Latency | None = None,
+) -> Proof:
+    return verification.prove(
+        edge,
+        there,
+        CAPSULE,
+        manifest,
+        outgoing=outgoing,
+        slower_than=3,
+        say=print,
+        alive=lambda: None,
+    )
+
+
+def test_good_replicas_are_proven_each_by_every_example(edge: Edge, digits: Manifest) -> None:
+    outgoing = verification.measure(edge, digits, rounds=2)
+    proven = prove(edge, digits, outgoing=outgoing)
+    assert proven.examples == len(digits.examples)
+    assert proven.latency.requests >= len(PODS) * len(digits.examples)
+    assert proven.requests >= asking.IN_A_ROW * len(PODS) + proven.latency.requests
+    assert proven.outgoing == outgoing
+    assert outgoing.requests == 2 * len(digits.examples)
+    assert f"each of {proven.examples} examples right, in {proven.requests} requests" in str(proven)
+
+
+def test_the_proof_goes_through_https_by_the_name_that_users_type(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    servers: Mapping[str, Server],
+    resolver: str,
+    digits: Manifest,
+) -> None:
+    ensure_authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+    tls = served(tmp_path, APP, ends=datetime.now(UTC) + timedelta(days=90))
+    with load_balancer(servers["app-1"].port, tls=tls) as balancer:
+        assert prove(Edge(f"https://{APP}:{balancer.port}", resolver), digits, "app-1").requests
+        with pytest.raises(ProofFailed, match="certificate verify failed") as raised:
+            probe.version(Edge(f"https://127.0.0.1:{balancer.port}"))
+    assert raised.value.fault == "infrastructure"
+
+
+def test_a_plain_url_is_an_edge_too(servers: Mapping[str, Server], digits: Manifest) -> None:
+    edge = Edge(f"http://127.0.0.1:{servers['app-1'].port}")
+    assert probe.is_ready(edge)
+    assert probe.version(edge).capsule == CAPSULE
+    assert probe.check_examples(edge, digits) == len(digits.examples)
+
+
+def test_an_address_of_the_load_balancer_that_does_not_answer_is_passed_over(
+    servers: Mapping[str, Server], balancer: LoadBalancer, digits: Manifest
+) -> None:
+    with dns_server(f"--host-record={APP},127.0.0.1,::1", f"--host-record={APP},127.0.0.8") as address:
+        edge = Edge(f"http://{APP}:{balancer.port}", address)
+        assert edge.resolve() == ("127.0.0.1", "127.0.0.8", "::1")
+        assert prove(edge, digits).examples == len(digits.examples)
+
+
+@pytest.mark.parametrize(
+    ("third", "told"),
+    [
+        ("wrong", "wrong answers the model's examples wrong: 3.png: "),
+        ("another", "another answered with capsule ffffffffffff, but cccccccccccc was released."),
+        ("fails", "fails at {url}/score answered 500"),
+    ],
+    indirect=["third"],
+)
+def test_one_wrong_replica_of_three_is_found_and_is_the_images_fault(
+    edge: Edge, digits: Manifest, third: str, told: str
+) -> None:
+    with pytest.raises(ProofFailed) as raised:
+        prove(edge, digits, "app-1", "app-2", third)
+    assert told.format(url=edge.url) in str(raised.value)
+    assert (raised.value.fault, raised.value.pod) == ("image", third)
+
+
+def test_replicas_that_crash_when_they_score_are_the_images_fault(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[:] = [servers["crashes"].port]
+    with pytest.raises(ProofFailed, match=r"crashes did not answer 3\.png .* broke off") as raised:
+        prove(edge, digits, "crashes")
+    assert raised.value.fault == "image"
+
+
+def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_nobody_answers(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.close()
+    counts = iter([{"app-1": 1, "app-2": 0}, {"app-1": 1, "app-2": 0}])
+    with pytest.raises(ProofFailed, match="app-2 restarted while it was asked") as raised:
+        verification.prove(
+            edge,
+            ready(*PODS),
+            CAPSULE,
+            digits,
+            outgoing=None,
+            slower_than=3,
+            say=print,
+            alive=lambda: None,
+            restarts=lambda: next(counts, {"app-1": 1, "app-2": 1}),
+        )
+    assert (raised.value.fault, raised.value.pod) == ("image", "app-2")
+
+
+def test_an_old_replica_that_still_answers_at_first_is_waited_out(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.leaving += [servers["another"].port] * 5
+    assert prove(edge, digits).requests > 5 + asking.IN_A_ROW * len(PODS)
+
+
+def test_an_old_replica_that_does_not_go_away_is_no_images_fault(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends.append(servers["another"].port)
+    with pytest.raises(ProofFailed, match=r"other replicas answer too\. another answered") as raised:
+        prove(edge, digits)
+    assert raised.value.fault == "infrastructure"
+
+
+def test_a_ready_replica_that_is_never_reached_is_named_and_no_images_fault(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    del balancer.backends[1]
+    with pytest.raises(ProofFailed, match="app-2 never answered") as raised:
+        prove(edge, digits)
+    assert raised.value.fault == "infrastructure"
+
+
+def looks(*there: Mapping[str, bool]) -> Callable[[], Mapping[str, bool]]:
+    """Each look in turn, and the last one from then on."""
+    coming = iter(there)
+    return lambda: next(coming, there[-1])
+
+
+ALL = dict.fromkeys(PODS, True)
+LEFT = {"app-1": True, "app-2": True}
+
+
+@pytest.mark.parametrize("comes", [{}, {"app-4": False}], ids=["scaled down", "its successor not ready"])
+def test_a_replica_that_has_gone_meanwhile_is_not_waited_for(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest, comes: dict[str, bool]
+) -> None:
+    del balancer.backends[2]
+    assert proof_of(edge, digits, looks(ALL, LEFT | comes)).examples == len(digits.examples)
+
+
+@pytest.mark.parametrize("third", ["slow", "wrong"], indirect=True)
+def test_the_successor_of_a_replica_that_has_gone_is_asked_in_its_place(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest, third: str
+) -> None:
+    there = looks(ALL, LEFT | {third: True})
+    if third == "slow":
+        assert proof_of(edge, digits, there).latency.slowest > 300
+        return
+    with pytest.raises(ProofFailed, match=r"wrong answers the model's examples wrong") as raised:
+        proof_of(edge, digits, there)
+    assert raised.value.fault == "image"
+
+
+def test_a_replica_that_answers_wrong_is_told_though_another_one_has_gone(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[:] = [servers[pod].port for pod in ("app-1", "wrong")]
+    three = {"app-1": True, "wrong": True}
+    with pytest.raises(ProofFailed, match=r"wrong answers the model's examples wrong"):
+        proof_of(edge, digits, looks(three | {"app-2": True}, three))
+
+
+def test_a_proof_does_not_begin_anew_for_ever(balancer: LoadBalancer, edge: Edge, digits: Manifest) -> None:
+    balancer.close()
+    others = ({f"app-{number}": True} for number in count())
+    with pytest.raises(ProofFailed, match="app-2 never answered"):
+        proof_of(edge, digits, lambda: next(others))
+
+
+def test_an_edge_that_is_down_is_no_images_fault(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.close()
+    with pytest.raises(ProofFailed, match=r"can't be reached: .*Connection refused") as raised:
+        prove(edge, digits)
+    assert raised.value.fault == "infrastructure"
+
+
+def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
+    balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    asked = iter(range(asking.IN_A_ROW * len(PODS)))
+
+    def goes_down() -> None:
+        if next(asked, None) is None:
+            balancer.close()
+
+    with pytest.raises(ProofFailed, match=r"did not answer 3\.png .*can't be reached") as raised:
+        verification.prove(
+            edge, ready(*PODS), CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=goes_down
+        )
+    assert raised.value.fault == "infrastructure"
+
+
+def test_replicas_slower_than_the_release_before_are_told_with_both_times(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    outgoing = verification.measure(edge, digits, rounds=1)
+    balancer.backends[:] = [servers["slow"].port]
+    with pytest.raises(
+        ProofFailed, match=f"became too slow: .* the release before took {outgoing.median:.0f} ms"
+    ):
+        prove(edge, digits, "slow", outgoing=outgoing)
+    slowly = Latency(median=200, slowest=200, requests=3)
+    assert prove(edge, digits, "slow", outgoing=slowly).latency.median > 300  # less than three times as long
+
+
+def test_one_slow_replica_of_three_shows_as_the_slowest_answer(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[2] = servers["slow"].port
+    latency = prove(edge, digits, "app-1", "app-2", "slow").latency
+    assert latency.median < 300 < latency.slowest
+
+
+def test_three_times_nothing_is_not_too_slow(edge: Edge, digits: Manifest) -> None:
+    assert prove(edge, digits, outgoing=Latency(median=0.1, slowest=0.1, requests=3)).requests
+
+
+def test_an_outgoing_release_that_does_not_answer_is_not_measured(
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+) -> None:
+    balancer.backends[:] = [servers["fails"].port]
+    outgoing = verification.measure(edge, digits, rounds=1)
+    assert str(outgoing) == "not measured"
+    balancer.backends[:] = [servers[pod].port for pod in PODS]
+    assert "the release before not measured" in str(prove(edge, digits, outgoing=outgoing))
+
+
+def test_whoever_lost_the_right_to_go_on_stops_between_requests(edge: Edge, digits: Manifest) -> None:
+    def lost() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        verification.prove(
+            edge, ready(*PODS), CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=lost
+        )

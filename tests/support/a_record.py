@@ -1,0 +1,47 @@
+"""Records for tables and for clusters."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flows.core.build.image import Image
+from flows.core.release.record import Record
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+"""When release 0 would have started; each later one a minute after the one before."""
+
+
+def a_record(number: int = 1, **changes: Any) -> Record:
+    """A release that is under way, with an image of its own, as changed."""
+    started = NOON + timedelta(minutes=number)
+    plain = Record(
+        number=number,
+        image=Image("registry.test/app", f"sha256:{number:064x}"),
+        capsule="c" * 64,
+        commit="a" * 40,
+        committed=NOON,
+        model="digits",
+        model_version="1.0.0",
+        model_digest="sha256:" + "d" * 64,
+        model_created=NOON,
+        manifests="m" * 64,
+        objects=({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}},),
+        run=f"run-{number}",
+        asked_by="the schedule",
+        asked_for="latest",
+        started=started,
+    )
+    return replace(plain, **changes)
+
+
+def good(number: int, **changes: Any) -> Record:
+    """A release that is live, proven half a minute after it started."""
+    record = a_record(number)
+    proven = record.closed("good", "proven", record.started + timedelta(seconds=30))
+    return replace(proven, **changes)
+
+
+def superseded(number: int, **changes: Any) -> Record:
+    """One that was good until the next one."""
+    record = good(number)
+    return replace(record.closed("superseded", "", record.started + timedelta(minutes=1)), **changes)

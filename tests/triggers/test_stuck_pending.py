@@ -1,0 +1,47 @@
+"""A run that a worker took, and that nothing began, as when the worker is killed in that moment."""
+
+from flows.services.prefect.api import FlowRun, FlowRuns
+from flows.triggers.stuck_pending import NotBegun
+from tests.triggers.conftest import Team
+
+PATIENCE = 120
+
+
+def taken(team: Team) -> FlowRun:
+    """A run that a worker took, of which there is none in truth."""
+    team.has_a_work_pool()
+    sha = team.commit()
+    team.watch().look()
+    run = team.only_run(sha)
+    team.set_state(run, "PENDING")
+    return run
+
+
+def test_it_is_given_up_after_a_while_and_started_anew(team: Team) -> None:
+    run, now = taken(team), [0.0]
+    not_begun = NotBegun(team.said.append, lambda: now[0])
+    with FlowRuns() as runs:
+        for now[0] in (0, PATIENCE - 1):
+            not_begun.give_up(runs, team.deployment, PATIENCE)
+        assert team.api.flow_run(run.id).state == "PENDING"
+        now[0] = PATIENCE + 1
+        not_begun.give_up(runs, team.deployment, PATIENCE)
+    assert team.api.flow_run(run.id).state == "CRASHED"
+    assert any(line.startswith("Given up") and line.endswith(run.id) for line in team.said)
+    team.watch().look()
+    sha = run.parameters["ref"]
+    assert [found.state for found in team.runs(sha)] == ["CRASHED", "SCHEDULED"]
+
+
+def test_one_that_began_in_the_meantime_and_waits_once_more_has_the_whole_time_again(team: Team) -> None:
+    run, now = taken(team), [0.0]
+    not_begun = NotBegun(team.said.append, lambda: now[0])
+    with FlowRuns() as runs:
+        not_begun.give_up(runs, team.deployment, PATIENCE)
+        team.set_state(run, "RUNNING")
+        now[0] = PATIENCE - 1
+        not_begun.give_up(runs, team.deployment, PATIENCE)
+        team.set_state(run, "PENDING")
+        now[0] = PATIENCE + 1
+        not_begun.give_up(runs, team.deployment, PATIENCE)
+    assert team.api.flow_run(run.id).state == "PENDING"
