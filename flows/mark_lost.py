@@ -1,4 +1,4 @@
-"""Silence: a run that shows no sign of life any more has crashed, unless it owes none."""
+"""Mark a run as crashed when its heartbeats have stopped, unless it owes none."""
 
 from uuid import UUID
 
@@ -11,8 +11,8 @@ from prefect.states import Cancelled, Completed, Crashed
 from flows.core.trigger.crash import is_lost
 
 
-@flow(name="silence", flow_run_name="silent: {name}")
-def silence(run: UUID, seconds: float, name: str = "") -> State[None]:
+@flow(name="mark-lost", flow_run_name="mark lost: {name}")
+def mark_lost(run: UUID, seconds: float, name: str = "") -> State[None]:
     """Mark a run as crashed that was silent for so long, if it should have had a process all the while.
 
     Args:

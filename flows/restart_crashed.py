@@ -1,4 +1,4 @@
-"""Again: a run that crashed is started anew, once; and Prefect's event feed hears of it."""
+"""Restart a run that crashed, once, and emit an event about it."""
 
 from uuid import UUID
 
@@ -17,8 +17,8 @@ CRASHED = "slipway.run.crashed"
 """Emitted when a run has crashed: what, why, whose move, and a link, for an automation to tell people."""
 
 
-@flow(name="again", flow_run_name="again: {name}")
-def again(run: UUID, name: str = "") -> State[None]:
+@flow(name="restart-crashed", flow_run_name="restart: {name}")
+def restart_crashed(run: UUID, name: str = "") -> State[None]:
     """Start the same deployment with the parameters of a run that crashed, unless that was a second try.
 
     Prefect makes one run of it, however often this is asked.

@@ -21,7 +21,7 @@ OWNED = "slipway-code"
 RELEASING = ("release", "rollback", "recover", "verify")
 """The flows that change what users reach, or say whether it is good."""
 
-AGAIN, SILENCE = "again/on-crash", "silence/on-demand"
+RESTART_CRASHED, MARK_LOST = "restart-crashed/on-crash", "mark-lost/on-demand"
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | 
     silent = _silent(_ids(deployments, every), lost_after)
     return [
         *([] if target is None else _telling(deployments, target)),
-        _automation("run crashed", crashed, [_start_anew(deployments[AGAIN])]),
-        _automation("run lost", silent, [_look_after(deployments[SILENCE], lost_after)]),
+        _automation("run crashed", crashed, [_start_anew(deployments[RESTART_CRASHED])]),
+        _automation("run lost", silent, [_look_after(deployments[MARK_LOST], lost_after)]),
     ]
 
 

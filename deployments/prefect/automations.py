@@ -24,7 +24,7 @@ from prefect.events.filters import AutomationFilter, AutomationFilterTags
 from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectNotFound
 
-from deployments.prefect.automation_rules import AGAIN, OWNED, SILENCE, Target, wanted
+from deployments.prefect.automation_rules import MARK_LOST, OWNED, RESTART_CRASHED, Target, wanted
 from flows.config import load as configuration
 from flows.config.load import Settings
 from flows.core.errors import SettingsError, SlipwayError
@@ -41,7 +41,7 @@ def ensure(settings: Settings) -> list[str]:
     """
     with get_client(sync_client=True) as client:
         deployments = registered(client)
-        for needed in (AGAIN, SILENCE):
+        for needed in (RESTART_CRASHED, MARK_LOST):
             if needed not in deployments:
                 raise SettingsError(
                     f"Prefect has no deployment {needed}.", "Register it: prefect deploy --all"

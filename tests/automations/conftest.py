@@ -30,8 +30,8 @@ PATIENCE = 60
 DEPLOYED = {
     "ci/tiny": "tests.automations.tiny_flows.sleeps",
     "release/tiny": "tests.automations.tiny_flows.asks",
-    "again/on-crash": "flows.restart_crashed.again",
-    "silence/on-demand": "flows.mark_lost.silence",
+    "restart-crashed/on-crash": "flows.restart_crashed.restart_crashed",
+    "mark-lost/on-demand": "flows.mark_lost.mark_lost",
 }
 
 

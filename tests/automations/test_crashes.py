@@ -11,7 +11,7 @@ from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import WORKER
 from deployments.local.wait import wait_until
-from flows.restart_crashed import again
+from flows.restart_crashed import restart_crashed
 from tests.automations.conftest import PATIENCE, Operations
 
 LOST_AFTER = 30
@@ -41,10 +41,12 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     [second] = others(operations, run)
     assert set(second.tags) == {"mine", "again"}
     assert second.parameters == {"seconds": 600}
-    again(run.id)
+    restart_crashed(run.id)
     assert [found.id for found in others(operations, run)] == [second.id]
     spared = f"{suspended.name} is Suspended, and owes no sign of life."
-    wait_until(lambda: spared in operations.told("silence/on-demand"), PATIENCE, "Nobody has looked after it")
+    wait_until(
+        lambda: spared in operations.told("mark-lost/on-demand"), PATIENCE, "Nobody has looked after it"
+    )
     assert operations.state_of(suspended) == "PAUSED"
     operations.put(second, "CANCELLING", "a test has seen enough of it")
 

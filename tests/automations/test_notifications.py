@@ -86,7 +86,9 @@ def test_a_crash_is_told_with_what_becomes_of_it(
 def test_what_ends_well_and_what_is_not_ours_is_not_told(
     operations: Operations, receiver: Receiver, webhook: Target
 ) -> None:
-    theirs = operations.client.create_flow_run_from_deployment(operations.deployments["again/on-crash"])
+    theirs = operations.client.create_flow_run_from_deployment(
+        operations.deployments["restart-crashed/on-crash"]
+    )
     operations.put(theirs, "FAILED", "not of CI, nor of a release")
     ours = operations.planned("ci/tiny", seconds=0)
     operations.put(ours, "COMPLETED", "well")

@@ -86,6 +86,11 @@ def test_a_run_is_lost_neither_between_two_signs_of_life_nor_after_two_minutes(s
     assert Runs(lost_after=2 * HEARTBEAT + 1).lost_after < Runs().lost_after == load().runs.lost_after
 
 
+def test_the_top_of_flows_holds_the_entry_points_and_nothing_else() -> None:
+    modules = {f"flows.{path.stem}" for path in (CHECKOUT / "flows").glob("*.py")} - {"flows.__init__"}
+    assert modules == {deployment["entrypoint"].rpartition(".")[0] for deployment in DEPLOYMENTS}
+
+
 def test_no_two_deployments_of_a_flow_share_a_name() -> None:
     names = [(flow_of(d).name, d["name"]) for d in DEPLOYMENTS]
     assert len(names) == len(set(names))

@@ -112,7 +112,7 @@ def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_
     assert "Slipway: run crashed: made" in elsewhere.run("deployments.prefect.automations")
     some = elsewhere.api.start("release/on-demand", {})
     elsewhere.api.set_state(some, "COMPLETED", "as if it had run")
-    asked = elsewhere.api.start("silence/on-demand", {"run": some.id, "seconds": 90})
+    asked = elsewhere.api.start("mark-lost/on-demand", {"run": some.id, "seconds": 90})
     worker = ("prefect", "worker", "start", "--pool", "slipway", "--type", "process")
     with running(*worker, shell=elsewhere.shell, log=tmp_path / "worker.log"):
         wait_until(lambda: elsewhere.api.flow_run(asked.id).is_over, PATIENCE, "No worker has run it")

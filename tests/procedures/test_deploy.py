@@ -63,7 +63,9 @@ BY_HAND = {
 
 
 def test_flows_release_and_undo_by_tasks_so_that_what_may_pass_is_tried_again() -> None:
-    flows = [file for file in (CHECKOUT / "flows").rglob("*.py") if file.parent.name in ("flows", "procedures")]
+    flows = [
+        file for file in (CHECKOUT / "flows").rglob("*.py") if file.parent.name in ("flows", "procedures")
+    ]
     assert set().union(*(called_by_hand(file) for file in flows)) == BY_HAND
 
 
