@@ -19,12 +19,12 @@ from flows.core.errors import CommitNotThere, SlipwayError, TestsFailed
 from flows.core.model.model import Model
 from flows.core.trigger.run_labels import branch_tag, ci_name, commit_tag, model_tag
 from flows.runtime import artifacts, tasks
-from flows.runtime.flow_context import LATEST, one_at_a_time, reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import LATEST, global_lock, run_context
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
-from flows.services.git.commit_status import State as Verdict
+from flows.services.git.commit_status import BuildStatus
 from flows.stages.ci import WANTED, Inputs, listed, passed_over, tell_status
-from flows.stages.context import Run, containers_removed
+from flows.stages.context import RunContext, containers_removed
 from flows.stages.test_cache import Earlier
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ NOT_THERE_YET = "NotThereYet"
 after which triggers start a commit anew; as it is not called Crashed, nobody is told of one."""
 
 
-def left_to_triggers(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
+def ends_not_there_yet(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
     """The flow, which ends as `NOT_THERE_YET` where an announced commit has not arrived in any of its tries.
 
     The repository may lag for longer than a run ought to hold a place; the watch sees when it is there.
@@ -51,8 +51,8 @@ def left_to_triggers(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
 
 
 @flow(name="ci", flow_run_name="{ref} + {model} model")
-@failures_told
-@left_to_triggers
+@returns_failed_state
+@ends_not_there_yet
 def ci(
     ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "", fresh: bool = False
 ) -> State[None]:
@@ -66,21 +66,21 @@ def ci(
         since: the commit that was the newest before: those in between are listed as passed over.
         fresh: run the tests even where they passed before with the same content.
     """
-    with reported_run("ci") as (run, facts), verdict_kept(run, facts, branch):
+    with run_context("ci") as (run, facts), branch_page_updated(run, facts, branch):
         facts |= {"asked for": f"{ref}, {model} model"}
         coming = tasks.resolve_model.submit(run, model)
         commit = tasks.resolve_commit(run, ref, branch)
         facts |= {"commit": commit, "branch": commit.branch or "none"}
         if passed := passed_over(run, commit, since):
             facts |= {"passed over": listed(passed)}
-        with status_told(run, commit):
+        with reported_commit_status(run, commit):
             inputs = inputs_of(run, commit, coming.result(), model)
             facts |= {"model": inputs.model}
             name_run(run, inputs)
             return image_of(run, inputs, facts, fresh=fresh)
 
 
-def inputs_of(run: Run, commit: Commit, model: Model, asked_for: str) -> Inputs:
+def inputs_of(run: RunContext, commit: Commit, model: Model, asked_for: str) -> Inputs:
     """Everything that the image would be made of; a version that was asked for is pinned, now it is known
     that there is a commit to build it with."""
     if asked_for != WANTED:
@@ -88,7 +88,7 @@ def inputs_of(run: Run, commit: Commit, model: Model, asked_for: str) -> Inputs:
     return tasks.seal_capsule(run, commit, model)
 
 
-def image_of(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> State[None]:
+def image_of(run: RunContext, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> State[None]:
     """The stages after the inputs are known."""
     facts |= {"capsule": inputs.capsule.hash, "changed": tasks.compare_with_latest(run, inputs)}
     image = tasks.find_image(run, inputs)
@@ -100,7 +100,7 @@ def image_of(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool)
             test(run, inputs, facts, fresh=fresh)
     moved = tasks.decide_latest(run, inputs, image)
     if isinstance(moved, Move):
-        with one_at_a_time(LATEST):
+        with global_lock(LATEST):
             moved = tasks.move_latest(run, inputs, image)
     facts |= {"image": image, "built": "yes" if built else "no: the registry had it", "latest": moved}
     announce(inputs, image, moved)
@@ -109,7 +109,7 @@ def image_of(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool)
     return Completed(message=str(facts["outcome"]))
 
 
-def name_run(run: Run, inputs: Inputs) -> None:
+def name_run(run: RunContext, inputs: Inputs) -> None:
     """For the list of runs, and for whoever looks for the runs of a commit, a branch or a model."""
     commit, model = inputs.commit, inputs.model
     on_branch = [branch_tag(commit.branch)] if commit.branch else []
@@ -118,7 +118,7 @@ def name_run(run: Run, inputs: Inputs) -> None:
 
 
 @contextmanager
-def verdict_kept(run: Run, facts: dict[str, object], branch: str) -> Iterator[None]:
+def branch_page_updated(run: RunContext, facts: dict[str, object], branch: str) -> Iterator[None]:
     """The branch's ledger gets this run's verdict; there is none of a run that was cancelled, or whose commit
     has not arrived.
 
@@ -140,10 +140,10 @@ def _branch(facts: dict[str, object], asked_for: str) -> str:
 
 
 @contextmanager
-def status_told(run: Run, commit: Commit) -> Iterator[None]:
+def reported_commit_status(run: RunContext, commit: Commit) -> Iterator[None]:
     """Tell the commit's host that it is being built, and how that ended."""
 
-    def tell(verdict: Verdict, description: str) -> None:
+    def tell(verdict: BuildStatus, description: str) -> None:
         with artifacts.best_effort("The commit's status", run.say):  # its token is in a block
             tell_status(run, commit, verdict, description, runtime.flow_run.ui_url or "")
 
@@ -156,7 +156,7 @@ def status_told(run: Run, commit: Commit) -> Iterator[None]:
     tell("success", "Tested, tried out and in the registry")
 
 
-def build(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> Image:
+def build(run: RunContext, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> Image:
     """The stages from inputs to a pushed image; tests and model come side by side."""
     coming = tasks.fetch_model.submit(run, inputs)
     test(run, inputs, facts, fresh=fresh)
@@ -164,11 +164,11 @@ def build(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) ->
     facts |= {"model's files": fetched.how}
     model = fetched.folder
     built = tasks.build_image(run, inputs, model)
-    tasks.try_out(run, inputs, built, model)
+    tasks.smoke_test(run, inputs, built, model)
     return tasks.push_image(run, inputs, built, model)
 
 
-def test(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> None:
+def test(run: RunContext, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> None:
     """The tests, unless they passed before with the same content; what fails is never remembered."""
     table = f"tests-{inputs.capsule.short}"
     earlier = tasks.look_up_tests(run, inputs, fresh=fresh)
@@ -183,7 +183,7 @@ def test(run: Run, inputs: Inputs, facts: dict[str, object], *, fresh: bool) -> 
     artifacts.publish_tests(run, results, table)
 
 
-def run_tests(run: Run, inputs: Inputs, table: str, earlier: Earlier) -> TestResults:
+def run_tests(run: RunContext, inputs: Inputs, table: str, earlier: Earlier) -> TestResults:
     """The stage; a run that fails by it shows its table as well, and leaves no earlier pass that it could not
     look up."""
     try:

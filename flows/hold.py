@@ -7,14 +7,14 @@ from prefect.states import Completed
 from flows.core.trigger.run_labels import environment_tag
 from flows.procedures.deploy import turn
 from flows.runtime import tasks
-from flows.runtime.flow_context import asked_by, reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import asked_by, run_context
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 
 @flow(name="hold", flow_run_name="{environment}: hold")
-@failures_told
+@returns_failed_state
 def hold(environment: str, reason: str, by: str = "") -> State[None]:
     """Keep what is live: the nightly release skips the environment, and says why.
 
@@ -23,7 +23,7 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
         reason: why; the nightly release will tell it.
         by: who asks, as Prefect does not know.
     """
-    with reported_run("hold") as (run, facts):
+    with run_context("hold") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
             name_run(run, environment, "hold")
@@ -32,7 +32,7 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
 
 
 @flow(name="resume", flow_run_name="{environment}: resume")
-@failures_told
+@returns_failed_state
 def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
     """Lift a hold: the next nightly release takes the environment along again.
 
@@ -41,7 +41,7 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
         reason: why, for whoever reads it later.
         by: who asks, as Prefect does not know.
     """
-    with reported_run("resume") as (run, facts):
+    with run_context("resume") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
             name_run(run, environment, "resume")
@@ -50,7 +50,7 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
         return Completed(message=message)
 
 
-def name_run(run: Run, environment: str, what: str) -> None:
+def name_run(run: RunContext, environment: str, what: str) -> None:
     """For the list of runs: where, and what is live there."""
     live = tasks.last_good(run, environment)
     show(run, f"{environment}: {what}" + (f" {live.content}" if live else ""), environment_tag(environment))

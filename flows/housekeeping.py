@@ -10,20 +10,20 @@ from prefect.states import Completed
 from flows.core.build.image_retention import Freed
 from flows.core.errors import SlipwayError, combined
 from flows.runtime import tasks
-from flows.runtime.flow_context import LATEST, LEFT_FREE, one_at_a_time, reported_run
-from flows.runtime.flow_errors import failures_told
-from flows.stages.context import Run
+from flows.runtime.flow_context import LATEST, REACQUIRE_PAUSE, global_lock, run_context
+from flows.runtime.flow_errors import returns_failed_state
+from flows.stages.context import RunContext
 
 
 @flow(name="housekeeping", flow_run_name="what nobody needs any more")
-@failures_told
+@returns_failed_state
 def housekeeping(dry_run: bool = False) -> State[None]:
     """Delete old runs, caches and images that nothing names, as old as slipway.toml says.
 
     Args:
         dry_run: only say what would go.
     """
-    with reported_run("housekeeping") as (run, facts):
+    with run_context("housekeeping") as (run, facts):
         facts |= {"asked for": "what would go" if dry_run else "what nobody needs any more"}
         removed: list[Freed] = []
         failures: list[SlipwayError] = []
@@ -42,33 +42,33 @@ def housekeeping(dry_run: bool = False) -> State[None]:
         return Completed(message=f"{'Would remove' if dry_run else 'Removed'} {told}.")
 
 
-def runs(run: Run, dry_run: bool) -> list[Freed]:
+def runs(run: RunContext, dry_run: bool) -> list[Freed]:
     """Prefect's."""
     return [tasks.forget_runs(run, dry_run=dry_run)]
 
 
-def machine(run: Run, dry_run: bool) -> list[Freed]:
+def machine(run: RunContext, dry_run: bool) -> list[Freed]:
     """Files on this machine."""
     return tasks.sweep_machine(run, dry_run=dry_run)
 
 
-def memories(run: Run, dry_run: bool) -> list[Freed]:
+def memories(run: RunContext, dry_run: bool) -> list[Freed]:
     """Of passed tests."""
-    return [tasks.sweep_memories(run, dry_run=dry_run)]
+    return [tasks.sweep_test_cache(run, dry_run=dry_run)]
 
 
-def engine(run: Run, dry_run: bool) -> list[Freed]:
+def engine(run: RunContext, dry_run: bool) -> list[Freed]:
     """Images on this machine."""
     return [tasks.sweep_engine(run, dry_run=dry_run)]
 
 
-def registry(run: Run, dry_run: bool) -> list[Freed]:
+def registry(run: RunContext, dry_run: bool) -> list[Freed]:
     """Images in the registry, some at a time; they go while nobody moves `latest` to one of them."""
     freed, stock = Freed("tags in the registry", 0), tasks.take_stock(run)
     while True:
-        with nullcontext() if dry_run else one_at_a_time(LATEST):
+        with nullcontext() if dry_run else global_lock(LATEST):
             swept = tasks.sweep_registry(run, stock, dry_run=dry_run)
         freed, stock = freed + swept.freed, swept.left
         if not swept.more:
             return [freed]
-        sleep(LEFT_FREE)
+        sleep(REACQUIRE_PAUSE)

@@ -12,27 +12,27 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Scheduled
 
 from flows.core.errors import NightlyMissing, SettingsError
-from flows.core.night.outcome import NightlyDeployment, Outcome, judge, look_again
+from flows.core.night.outcome import NightlyDeployment, NightOutcome, judge, look_again
 from flows.core.night.schedule import NIGHTLY_RELEASE, Nights
 from flows.core.night.table import row
 from flows.procedures.nightly import known_runs, nightly_run, publish_table
 from flows.runtime.artifacts import link
-from flows.runtime.flow_context import reported_run, this_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import run_context, this_run
+from flows.runtime.flow_errors import returns_failed_state
 
 MISSING = "slipway.nightly.missing"
 """The event: its payload says what, why, whose `move`, and has a link."""
 
 
 @flow(name="nightly-check", flow_run_name="nightly check")
-@failures_told
+@returns_failed_state
 def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
     """Tell how the night went; fail, and emit an event, where it has come to nothing.
 
     Args:
         deployment: the nightly release, as flow/deployment.
     """
-    with reported_run("nightly-check") as (run, facts):
+    with run_context("nightly-check") as (run, facts):
         nights = run.settings.nights
         moment, newer = asked_for(nights, run.settings.schedule.nightly_by)
         if newer is not None:
@@ -99,7 +99,7 @@ def is_paused(deployment: DeploymentResponse) -> bool:
     return deployment.paused or not any(schedule.active for schedule in deployment.schedules)
 
 
-def announce(outcome: Outcome, happened: str, deployment: str, night: str) -> None:
+def announce(outcome: NightOutcome, happened: str, deployment: str, night: str) -> None:
     """Tell Prefect's event feed, for an automation to tell people."""
     this = this_run()
     emit_event(

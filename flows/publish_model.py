@@ -8,13 +8,13 @@ from prefect.states import Completed
 
 from flows.core.trigger.run_labels import model_tag
 from flows.runtime import tasks
-from flows.runtime.flow_context import reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import run_context
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
 
 
 @flow(name="publish-model", flow_run_name="publish {name} {version}")
-@failures_told
+@returns_failed_state
 def publish_model(file: Path, name: str, version: str) -> State[None]:
     """Check a model, and publish it to the store; the next CI run packs it.
 
@@ -23,7 +23,7 @@ def publish_model(file: Path, name: str, version: str) -> State[None]:
         name: of the model, as [model] name in slipway.toml says.
         version: a new one; a published version never changes.
     """
-    with reported_run("publish-model") as (run, facts):
+    with run_context("publish-model") as (run, facts):
         show(run, f"publish {name} {version}", model_tag(name, version))
         described = tasks.describe_model(run, file, name, version)
         facts |= {"model": described.model, "digest": described.digest, "bytes": described.size}

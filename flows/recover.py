@@ -7,20 +7,20 @@ from prefect.states import Completed
 from flows.core.trigger.run_labels import environment_tag
 from flows.procedures.deploy import keep_ledger, reconcile, turn
 from flows.runtime import tasks
-from flows.runtime.flow_context import reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import run_context
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
 
 
 @flow(name="recover", flow_run_name="{environment}: recover")
-@failures_told
+@returns_failed_state
 def recover(environment: str) -> State[None]:
     """Close the record of a release whose run was cancelled, or ended in the middle.
 
     Args:
         environment: one of those in slipway.toml.
     """
-    with reported_run("recover") as (run, facts):
+    with run_context("recover") as (run, facts):
         wait = run.settings.environment(environment).lock_wait
         with turn(run, environment, wait) as here:
             left = tasks.find_pending(run, environment)

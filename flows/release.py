@@ -21,24 +21,33 @@ from flows.core.errors import (
 )
 from flows.core.release import record as records
 from flows.core.release.approval_summary import describe
-from flows.core.release.decision import Candidate, Decision, Refuse, Release, Request, Situation, Skip, decide
+from flows.core.release.decision import (
+    Candidate,
+    Decision,
+    EnvironmentSnapshot,
+    Refuse,
+    Release,
+    Request,
+    SkipRelease,
+    decide,
+)
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, release_name, to_tag
-from flows.procedures.deploy import UNRENEWED, keep_ledger, put_in_force, reconcile, turn
+from flows.procedures.deploy import ONE_LEASE_PERIOD, keep_ledger, put_in_force, reconcile, turn
 from flows.procedures.nightly import is_nightly, once_a_night
 from flows.runtime import approval, tasks
-from flows.runtime.flow_context import asked_by, reported_run, was_scheduled
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import asked_by, run_context, was_scheduled
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
-from flows.stages.context import Run
-from flows.stages.release import Turn
+from flows.stages.context import RunContext
+from flows.stages.release import EnvironmentLock
 from flows.stages.resolve_image import Plan
 
 Facts = dict[str, object]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EnvironmentOutcome:
     """How one environment's part of a run ended, where it did not fail."""
 
     name: Literal["Completed", "Skipped", "Refused", "ApprovalTimedOut"]
@@ -46,7 +55,7 @@ class Outcome:
 
 
 @flow(name="release", flow_run_name="{environment} ← {image}")
-@failures_told
+@returns_failed_state
 def release(
     environment: str = EVERY, image: str = "latest", reason: str = "", by: str = "", force: bool = False
 ) -> State[None]:
@@ -60,8 +69,8 @@ def release(
         by: who asks, as Prefect does not know.
         force: release whatever speaks against it; needs a reason.
     """
-    with reported_run("release") as (run, facts):
-        request = Request(environment, image, reason, asked_by(by), is_wish(environment), force)
+    with run_context("release") as (run, facts):
+        request = Request(environment, image, reason, asked_by(by), requested_by_person(environment), force)
         if environment != EVERY:
             run.settings.environment(environment)  # an unknown one is told before anything is asked
         if is_nightly():
@@ -71,20 +80,20 @@ def release(
         return _release(run, facts, request)
 
 
-def _release(run: Run, facts: Facts, request: Request) -> State[None]:
+def _release(run: RunContext, facts: Facts, request: Request) -> State[None]:
     if request.environment == EVERY:
         return _state(release_to_each(run, facts, request))
     return _state([release_to(run, facts, request)])
 
 
-def is_wish(environment: str) -> bool:
+def requested_by_person(environment: str) -> bool:
     """Whether a person wants just this environment released: neither the clock nor its way through all."""
     return environment != EVERY and not was_scheduled()
 
 
-def release_to_each(run: Run, facts: Facts, request: Request) -> list[Outcome]:
+def release_to_each(run: RunContext, facts: Facts, request: Request) -> list[EnvironmentOutcome]:
     """One environment after the other; one that fails keeps none behind it from what is good already."""
-    outcomes: list[Outcome] = []
+    outcomes: list[EnvironmentOutcome] = []
     failures: list[SlipwayError] = []
     for name, wanted in run.settings.environments.items():
         image = request.image if wanted.promotes_from is None else None
@@ -98,14 +107,16 @@ def release_to_each(run: Run, facts: Facts, request: Request) -> list[Outcome]:
     return outcomes
 
 
-def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
+def release_to(run: RunContext, facts: Facts, request: Request) -> EnvironmentOutcome:
     """One environment: decide, ask, lock, decide again, and put it in force."""
     environment = request.environment
     show(run, None, environment_tag(environment))
     try:
         plan, situation = _planned(run, facts, request)
-        decision = _decide(run, plan, situation) if plan else Skip(_nothing_promotable(run, environment))
-        if plan and not isinstance(decision, Skip):
+        decision = (
+            _decide(run, plan, situation) if plan else SkipRelease(_nothing_promotable(run, environment))
+        )
+        if plan and not isinstance(decision, SkipRelease):
             tasks.check_edge(run, environment)
     except SlipwayError:
         try:
@@ -113,7 +124,7 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
         except SlipwayError as second:  # the first one is what the run ends with
             run.say(f"Whether anything was left in the middle in {environment} can't be told: {second}")
         raise
-    if plan is None or isinstance(decision, Skip):
+    if plan is None or isinstance(decision, SkipRelease):
         _recover_what_is_left(run, facts, environment)
         return _skipped(run, facts, environment, decision.reason)
     if (ended := _approve(run, facts, plan, records.live(situation.history))) is not None:
@@ -125,7 +136,7 @@ def release_to(run: Run, facts: Facts, request: Request) -> Outcome:
         return _skipped(run, facts, environment, str(other))
 
 
-def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Situation]:
+def _planned(run: RunContext, facts: Facts, request: Request) -> tuple[Plan | None, EnvironmentSnapshot]:
     """What would be released, None while there is nothing to promote; and how things are."""
     environment = request.environment
     if request.image is None:
@@ -141,16 +152,18 @@ def _planned(run: Run, facts: Facts, request: Request) -> tuple[Plan | None, Sit
     return tasks.render_manifests(run, request, candidate), situation
 
 
-def _nothing_promotable(run: Run, environment: str) -> str:
+def _nothing_promotable(run: RunContext, environment: str) -> str:
     return f"nothing is good in {run.settings.environment(environment).promotes_from} yet, for long enough"
 
 
-def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outcome:
+def _release_under_lock(
+    run: RunContext, facts: Facts, here: EnvironmentLock, plan: Plan
+) -> EnvironmentOutcome:
     environment = here.environment
     _mend(run, facts, here, lambda record: record.image.digest == plan.candidate.image.digest)
     situation = tasks.observe(run, environment)
     decision = _decide(run, plan, situation)
-    if isinstance(decision, Skip):
+    if isinstance(decision, SkipRelease):
         return _skipped(run, facts, environment, decision.reason)
     tasks.check_edge(run, environment)  # once more: an approval, or the lock, may have taken hours
     tasks.check_manifests(run, here, plan)
@@ -165,10 +178,10 @@ def _release_under_lock(run: Run, facts: Facts, here: Turn, plan: Plan) -> Outco
         f"{environment}: decision": f"released: {decision.reason}",
         f"{environment}: proof": proof,
     }
-    return Outcome("Completed", f"{environment} runs {plan.candidate} ({changed}): {why}.")
+    return EnvironmentOutcome("Completed", f"{environment} runs {plan.candidate} ({changed}): {why}.")
 
 
-def _mend(run: Run, facts: Facts, here: Turn, is_wanted: Callable[[Record], bool]) -> None:
+def _mend(run: RunContext, facts: Facts, here: EnvironmentLock, is_wanted: Callable[[Record], bool]) -> None:
     """Finish or undo what is left in the middle; that it ended badly keeps this run from nothing."""
     try:
         outcome = reconcile(run, here, is_wanted)
@@ -178,23 +191,23 @@ def _mend(run: Run, facts: Facts, here: Turn, is_wanted: Callable[[Record], bool
         facts[f"{here.environment}: left in the middle"] = outcome
 
 
-def _recover_what_is_left(run: Run, facts: Facts, environment: str) -> None:
+def _recover_what_is_left(run: RunContext, facts: Facts, environment: str) -> None:
     """Finish or undo a release whose run is gone; one that is still at work is left alone."""
     if tasks.find_pending(run, environment) is None:
         return
     try:
-        with turn(run, environment, UNRENEWED) as here:
+        with turn(run, environment, ONE_LEASE_PERIOD) as here:
             _mend(run, facts, here, lambda _: True)
     except LockedByAnother as other:
         facts[f"{environment}: under way"] = other
 
 
-def _recover_everywhere(run: Run, facts: Facts) -> None:
+def _recover_everywhere(run: RunContext, facts: Facts) -> None:
     for environment in run.settings.environments:
         _recover_what_is_left(run, facts, environment)
 
 
-def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
+def _decide(run: RunContext, plan: Plan, situation: EnvironmentSnapshot) -> Release | SkipRelease:
     now = datetime.now(run.settings.nights.zone)
     decision: Decision = decide(plan.request, plan.candidate, plan.manifests.hash, situation, now)
     run.say(f"{plan.environment}: {type(decision).__name__}: {decision.reason}.")
@@ -203,7 +216,7 @@ def _decide(run: Run, plan: Plan, situation: Situation) -> Release | Skip:
     return decision
 
 
-def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome | None:
+def _approve(run: RunContext, facts: Facts, plan: Plan, live: Record | None) -> EnvironmentOutcome | None:
     """None where the release may go on."""
     request, candidate = plan.request, plan.candidate
     wanted = run.settings.environment(request.environment)
@@ -222,10 +235,10 @@ def _approve(run: Run, facts: Facts, plan: Plan, live: Record | None) -> Outcome
     if answer.approved:
         return None
     name: Literal["Refused", "ApprovalTimedOut"] = "ApprovalTimedOut" if answer.timed_out else "Refused"
-    return Outcome(name, f"Not released to {request.environment}: {answer}.")
+    return EnvironmentOutcome(name, f"Not released to {request.environment}: {answer}.")
 
 
-def _name_run(run: Run, facts: Facts, environment: str, candidate: Candidate) -> None:
+def _name_run(run: RunContext, facts: Facts, environment: str, candidate: Candidate) -> None:
     """For the list of runs: what goes where, as far as it is known by now."""
     wanted = {
         name: str(facts[key]) for name in run.settings.environments if (key := f"{name}: wanted") in facts
@@ -246,13 +259,13 @@ def _described(request: Request, candidate: Candidate) -> Facts:
     }
 
 
-def _skipped(run: Run, facts: Facts, environment: str, reason: str) -> Outcome:
+def _skipped(run: RunContext, facts: Facts, environment: str, reason: str) -> EnvironmentOutcome:
     keep_ledger(run, environment)  # the run that closed what is live may have been killed before it had
     facts[f"{environment}: decision"] = f"skipped: {reason}"
-    return Outcome("Skipped", f"Nothing to release to {environment}: {reason}.")
+    return EnvironmentOutcome("Skipped", f"Nothing to release to {environment}: {reason}.")
 
 
-def _state(outcomes: list[Outcome]) -> State[None]:
+def _state(outcomes: list[EnvironmentOutcome]) -> State[None]:
     """Named for what a person has to know first: that it wasn't approved, else that there was a release."""
     names = [outcome.name for outcome in outcomes]
     order = ("Refused", "ApprovalTimedOut", "Completed", "Skipped")

@@ -20,14 +20,14 @@ from flows.core.trigger.run_labels import (
 )
 from flows.procedures.deploy import keep_ledger, put_in_force, reconcile, turn
 from flows.runtime import tasks
-from flows.runtime.flow_context import asked_by, reported_run, this_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import asked_by, run_context, this_run
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 
 @flow(name="rollback", flow_run_name="{environment} ← back")
-@failures_told
+@returns_failed_state
 def rollback(environment: str, reason: str, release: int | None = None, by: str = "") -> State[None]:
     """Go back to the release before, or to that number, and hold the environment there.
 
@@ -43,7 +43,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
         release: the number of a release that was good; by default the one before what is live.
         by: who asks, as Prefect does not know.
     """
-    with reported_run("rollback") as (run, facts):
+    with run_context("rollback") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         wait = run.settings.environment(environment).lock_wait
         show(run, None, environment_tag(environment))
@@ -84,14 +84,14 @@ def was_done(history: tuple[Record, ...]) -> bool:
     return bool(this and live and live.takes_back and this.idempotency_key == key_of_again(live.run))
 
 
-def name_run(run: Run, environment: str, target: Record) -> None:
+def name_run(run: RunContext, environment: str, target: Record) -> None:
     """For the list of runs: what comes back, and as which release it was there before."""
     name = f"{release_name({environment: target.content})} (back to release {target.number})"
     model = model_tag(target.model, target.model_version)
     show(run, name, commit_tag(target.commit), model, to_tag(environment, target.content))
 
 
-def again(target: Record, number: int, run: Run, by: str, reason: str) -> Record:
+def again(target: Record, number: int, run: RunContext, by: str, reason: str) -> Record:
     """A release of its own, with all that an earlier one had."""
     return replace(
         target,

@@ -9,17 +9,17 @@ from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, Slipw
 from flows.core.release import record as records
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import environment_tag, verify_name
-from flows.procedures.deploy import UNRENEWED, keep_ledger, turn
+from flows.procedures.deploy import ONE_LEASE_PERIOD, keep_ledger, turn
 from flows.runtime import tasks
-from flows.runtime.flow_context import reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import run_context
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
-from flows.stages.context import Run
-from flows.stages.release import Turn
+from flows.stages.context import RunContext
+from flows.stages.release import EnvironmentLock
 
 
 @flow(name="verify", flow_run_name="{environment}: verify")
-@failures_told
+@returns_failed_state
 def verify(environment: str = EVERY) -> State[None]:
     """Ask what is live for its proof again. Nothing is promoted from what fails, until it passes again.
 
@@ -28,7 +28,7 @@ def verify(environment: str = EVERY) -> State[None]:
     Args:
         environment: one of those in slipway.toml, or `every`.
     """
-    with reported_run("verify") as (run, facts):
+    with run_context("verify") as (run, facts):
         names = list(run.settings.environments) if environment == EVERY else [environment]
         failures: list[SlipwayError] = []
         seen: dict[str, str] = {}
@@ -43,13 +43,13 @@ def verify(environment: str = EVERY) -> State[None]:
         return Completed(message=" ".join(f"{name}: {facts[name]}." for name in names))
 
 
-def verify_one(run: Run, environment: str, seen: dict[str, str]) -> str:
+def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:
     """What was found; a failure takes the good verdict away, a pass gives it back.
 
     `seen` takes what is live, and names the run.
     """
     try:
-        with turn(run, environment, UNRENEWED) as here:
+        with turn(run, environment, ONE_LEASE_PERIOD) as here:
             history = tasks.observe(run, environment).history
             if (left := records.pending(history)) is not None:
                 return f"not now: {left} was left in the middle, which `recover` ends"
@@ -70,7 +70,7 @@ def verify_one(run: Run, environment: str, seen: dict[str, str]) -> str:
         return f"not now: {other.happened}"
 
 
-def record_doubt(run: Run, here: Turn, live: Record, found: str) -> None:
+def record_doubt(run: RunContext, here: EnvironmentLock, live: Record, found: str) -> None:
     """Where a proof has found anything else than the one before, records and ledger say so."""
     if tasks.doubt(run, here, live, found):
         keep_ledger(run, here.environment)

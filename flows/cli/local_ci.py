@@ -25,7 +25,7 @@ from flows.credentials import environment
 from flows.services.models.transfer import Progress
 from flows.stages import ci
 from flows.stages.ci import WANTED, Inputs
-from flows.stages.context import Run, containers_removed, opened
+from flows.stages.context import RunContext, containers_removed, opened
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,7 +79,7 @@ def main(local: bool, ref: str, model: str, push: bool, fresh: bool) -> None:
     _console.print(outcome, style="bold", markup=False)
 
 
-def run_stages(run: Run, ref: str, version: str, *, push: bool, fresh: bool) -> str:
+def run_stages(run: RunContext, ref: str, version: str, *, push: bool, fresh: bool) -> str:
     """The stages in order; what came of them, as a sentence."""
     commit = staged(run, "resolve commit", ci.resolve_commit, ref)
     model = staged(run, "resolve model", ci.find_model, version)
@@ -91,7 +91,7 @@ def run_stages(run: Run, ref: str, version: str, *, push: bool, fresh: bool) -> 
         return build(run, inputs, found, push=push)
 
 
-def build(run: Run, inputs: Inputs, found: Image | None, *, push: bool) -> str:
+def build(run: RunContext, inputs: Inputs, found: Image | None, *, push: bool) -> str:
     """The stages from inputs to an image that was tried out, and pushed where that was asked for.
 
     One that the registry has already (`found`) stays as it is there: releases name it by digest.
@@ -100,7 +100,7 @@ def build(run: Run, inputs: Inputs, found: Image | None, *, push: bool) -> str:
         show_tests(staged(run, "run tests", ci.run_tests, inputs))
         model = fetched().folder
     image = staged(run, "build image", ci.build_image, inputs, model)
-    staged(run, "try out", ci.try_out, inputs, image, model)
+    staged(run, "try out", ci.smoke_test, inputs, image, model)
     if found is not None:
         return f"{inputs}: tested, built and tried out. Nothing to push, the registry has {found}."
     name = f"{run.registry.name}:{inputs.capsule.tag}"
@@ -111,7 +111,11 @@ def build(run: Run, inputs: Inputs, found: Image | None, *, push: bool) -> str:
 
 
 def staged(
-    run: Run, name: str, stage: Callable[Concatenate[Run, P], R], *args: P.args, **kwargs: P.kwargs
+    run: RunContext,
+    name: str,
+    stage: Callable[Concatenate[RunContext, P], R],
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> R:
     """What the stage gives; its lines are shown under its name."""
     token = _stage.set(name)
@@ -131,7 +135,7 @@ def show_tests(results: TestResults | None) -> None:
         _console.print(f"  {case.name}: {case.failure}", style="red", markup=False)
 
 
-def show_stages(run: Run) -> None:
+def show_stages(run: RunContext) -> None:
     """How long each stage took."""
     table = Table(box=None, show_header=False)
     for stage in run.journal:

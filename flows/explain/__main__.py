@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from flows.core.errors import SettingsError
 from flows.core.explain.live import explain
-from flows.explain.collect import Asking
-from flows.services.models.transfer import untold
+from flows.explain.collect import StatusCollector
+from flows.services.models.transfer import no_progress
 from flows.services.prefect.api import FlowRuns
 from flows.services.process.command import silent
 from flows.stages.context import opened
@@ -23,10 +23,10 @@ from flows.stages.context import opened
 
 def answer(environment: str) -> str:
     """The sentences to print; an environment "" is the last of slipway.toml."""
-    with FlowRuns() as runs, opened("why", silent, untold) as run:
+    with FlowRuns() as runs, opened("why", silent, no_progress) as run:
         now = datetime.now(ZoneInfo(run.settings.timezone))
         name = environment or [*run.settings.environments][-1]
-        return "\n".join(explain(Asking(run, runs, now).standing(name)))
+        return "\n".join(explain(StatusCollector(run, runs, now).standing(name)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

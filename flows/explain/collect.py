@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
-from flows.core.explain.status import Away, Place, Seen, Standing, Store
+from flows.core.explain.status import Away, DeploymentStatus, Place, Seen, Store
 from flows.core.night.schedule import NIGHTLY_RELEASE
 from flows.core.release import record as records
-from flows.core.release.decision import Candidate, Situation, Upstream
+from flows.core.release.decision import Candidate, EnvironmentSnapshot, Upstream
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
-from flows.services.prefect.api import FlowRun, FlowRuns, prefect_errors_told
-from flows.stages.context import Run, cluster_of
+from flows.services.prefect.api import FlowRun, FlowRuns, translated_prefect_errors
+from flows.stages.context import RunContext, cluster_of
 from flows.stages.resolve_image import find_candidate
 
 ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Asking:
+class StatusCollector:
     """Who is asked on behalf of one environment."""
 
-    run: Run
+    run: RunContext
     runs: FlowRuns
     now: datetime
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> DeploymentStatus:
         """Where everything stands for that environment; `SettingsError` where there is none of that name."""
         settings = self.run.settings
         wanted = settings.environment(name)
@@ -45,7 +45,7 @@ class Asking:
         head = _asked("the repository", self._head)
         store = _asked("the model store", self._store)
         candidates = [one for one in (latest, promotable) if isinstance(one, Candidate)]
-        return Standing(
+        return DeploymentStatus(
             now=self.now,
             here=here,
             upstream=upstream,
@@ -64,21 +64,21 @@ class Asking:
         wanted = self.run.settings.environment(name)
         above = upstream.situation if upstream else None
 
-        def situation() -> Situation:
+        def situation() -> EnvironmentSnapshot:
             cluster = self._cluster(name)
             kept = Records(cluster)
             history = tuple(kept.history())
             promoting = None
-            if upstream and isinstance(above, Situation):
+            if upstream and isinstance(above, EnvironmentSnapshot):
                 promoting = Upstream(upstream.name, above.history, wanted.bake)
-            return Situation(cluster.live(), history, kept.notes(), promoting)
+            return EnvironmentSnapshot(cluster.live(), history, kept.notes(), promoting)
 
         return Place(name, _asked(f"the cluster of {name}", situation), wanted.approval)
 
     def _cluster(self, name: str) -> Cluster:
         """As the account that releases; while Prefect, which keeps its kubeconfig, is away: as this user."""
         try:
-            with prefect_errors_told():
+            with translated_prefect_errors():
                 return self.run.cluster(name)
         except PrefectUnavailable:
             return cluster_of(self.run.settings, name)
@@ -104,7 +104,7 @@ class Asking:
 
     def _store(self) -> Store:
         models, name = self.run.models, self.run.settings.model.name
-        wanted, pin = models.sighting(name), models.pinned(name)
+        wanted, pin = models.peek(name), models.pinned(name)
         return Store(wanted, models.versions(name)[0] if pin else wanted.version, pin)
 
     def _build(self, head: str | Away, store: Store | Away) -> Seen | None:
@@ -143,7 +143,7 @@ class Asking:
 
 def _asked(system: str, question: Callable[[], T]) -> T | Away:
     try:
-        with prefect_errors_told():
+        with translated_prefect_errors():
             return question()
     except SlipwayError as error:
         return Away(system, error.happened)

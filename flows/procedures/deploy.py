@@ -16,10 +16,10 @@ from flows.services.kubernetes import lease
 from flows.services.kubernetes.release_store import Records
 from flows.services.verification.verification import Latency
 from flows.stages import undo
-from flows.stages.context import Run
-from flows.stages.release import Turn, explain
+from flows.stages.context import RunContext
+from flows.stages.release import EnvironmentLock, explain
 
-UNRENEWED = lease.DURATION + 1
+ONE_LEASE_PERIOD = lease.DURATION + 1
 """Seconds in which a holder that lives is seen to renew its Lease, and one that was killed is not."""
 
 RECOVER = "recover/on-demand"
@@ -27,16 +27,18 @@ RECOVER = "recover/on-demand"
 
 
 @contextmanager
-def turn(run: Run, environment: str, wait: float) -> Iterator[Turn]:
+def turn(run: RunContext, environment: str, wait: float) -> Iterator[EnvironmentLock]:
     """The environment's lock, for as long as the context lasts; `LockedByAnother` after `wait` seconds."""
     tasks.check_fence(run, environment)
     with lease.hold(run.cluster(environment), run.id, wait, run.say) as held:
-        here = Turn(environment, held)
+        here = EnvironmentLock(environment, held)
         tasks.stamp(run, here)
         yield here
 
 
-def put_in_force(run: Run, here: Turn, record: Record, reason: str, outgoing: Latency | None = None) -> str:
+def put_in_force(
+    run: RunContext, here: EnvironmentLock, record: Record, reason: str, outgoing: Latency | None = None
+) -> str:
     """Apply, watch, prove and soak a recorded release; what was seen. Else `ReleaseUndone`, or worse."""
     with taken_back_on_failure(run, here, record):
         tasks.apply_manifests(run, here, record)
@@ -49,7 +51,7 @@ def put_in_force(run: Run, here: Turn, record: Record, reason: str, outgoing: La
 
 
 @contextmanager
-def taken_back_on_failure(run: Run, here: Turn, record: Record) -> Iterator[None]:
+def taken_back_on_failure(run: RunContext, here: EnvironmentLock, record: Record) -> Iterator[None]:
     """Undo the release on any failure; not where another run has taken over, whose move it then is."""
     with put_back_if_cut_off(run, here, record):
         try:
@@ -61,7 +63,7 @@ def taken_back_on_failure(run: Run, here: Turn, record: Record) -> Iterator[None
 
 
 @contextmanager
-def put_back_if_cut_off(run: Run, here: Turn, record: Record) -> Iterator[None]:
+def put_back_if_cut_off(run: RunContext, here: EnvironmentLock, record: Record) -> Iterator[None]:
     """Put back at once what was in force, also while undoing: Prefect kills 30 s after a cancel.
 
     What cut it off is raised again, whatever becomes of that: nothing may begin behind a cancel.
@@ -81,7 +83,7 @@ def put_back_if_cut_off(run: Run, here: Turn, record: Record) -> Iterator[None]:
         raise
 
 
-def undone(run: Run, here: Turn, record: Record, failure: SlipwayError) -> ReleaseUndone:
+def undone(run: RunContext, here: EnvironmentLock, record: Record, failure: SlipwayError) -> ReleaseUndone:
     """The error that tells both stories, once what was in force before is again; else `UndoFailed`."""
     story = f"{record} failed in {here.environment}: {failure}"
     run.say(story)
@@ -92,7 +94,7 @@ def undone(run: Run, here: Turn, record: Record, failure: SlipwayError) -> Relea
     return ReleaseUndone(story, f"Undone: {outcome}", details=details)
 
 
-def take_back(run: Run, here: Turn, record: Record, story: str, details: str = "") -> str:
+def take_back(run: RunContext, here: EnvironmentLock, record: Record, story: str, details: str = "") -> str:
     """Put back what was in force before, prove it, and close the record; what is in force now.
 
     `UndoFailed` tells the `story` that led here, and how this ended.
@@ -110,7 +112,7 @@ def take_back(run: Run, here: Turn, record: Record, story: str, details: str = "
         ) from None
 
 
-def _taken_back(run: Run, here: Turn, record: Record) -> str:
+def _taken_back(run: RunContext, here: EnvironmentLock, record: Record) -> str:
     good = tasks.last_good(run, here.environment)
     tasks.write_undoing(run, here, record)
     tasks.put_back(run, here, record, good)
@@ -126,7 +128,7 @@ def _taken_back(run: Run, here: Turn, record: Record) -> str:
     return f"{good} is in force again: {proof}."
 
 
-def keep_ledger(run: Run, environment: str) -> None:
+def keep_ledger(run: RunContext, environment: str) -> None:
     """Write what is live now into the environment's ledger, where it says anything else; no run fails by it.
 
     While a release is under way that is its run's to do, which then knows more.
@@ -140,7 +142,7 @@ def keep_ledger(run: Run, environment: str) -> None:
         artifacts.publish_live(run, environment, history)
 
 
-def reconcile(run: Run, here: Turn, is_wanted: Callable[[Record], bool]) -> str | None:
+def reconcile(run: RunContext, here: EnvironmentLock, is_wanted: Callable[[Record], bool]) -> str | None:
     """Finish or undo what a run before this one left in the middle; what became of it, or None.
 
     It is finished where its rollout has ended well and it is (still) what is wanted; else undone.
@@ -160,7 +162,7 @@ def reconcile(run: Run, here: Turn, is_wanted: Callable[[Record], bool]) -> str 
     return f"{record} was cut off and is undone now: {outcome}"
 
 
-def start_recovery(run: Run, environment: str) -> None:
+def start_recovery(run: RunContext, environment: str) -> None:
     """Have a run of its own prove what was put back: this one's time is up.
 
     Where Prefect is away, the next release of the environment does it.

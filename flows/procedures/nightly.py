@@ -21,7 +21,7 @@ from flows.core.night.table import NIGHTS_KEPT, Row, bounded, table
 from flows.core.trigger.run_labels import AGAIN
 from flows.runtime import artifacts
 from flows.runtime.flow_context import started_by_clock, this_run, was_scheduled
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 NIGHTLY = "nightly"
 """The tag of the deployment whose scheduled runs are nights."""
@@ -38,7 +38,9 @@ def is_nightly() -> bool:
     return run is not None and was_scheduled() and NIGHTLY in run.tags and run.deployment_id is not None
 
 
-def once_a_night(run: Run, release: Callable[[], State[None]], recover: Callable[[], None]) -> State[None]:
+def once_a_night(
+    run: RunContext, release: Callable[[], State[None]], recover: Callable[[], None]
+) -> State[None]:
     """What `release` ends with, if that of the night is this run's; else a state Skipped that says why.
 
     Either way the table has it. `recover` mends what a crashed run left, where it is too late for more.
@@ -95,13 +97,13 @@ def nightly_run(found: FlowRun) -> NightlyRun:
     )
 
 
-def publish_table(run: Run, runs: NightlyRuns, *further: Row) -> None:
+def publish_table(run: RunContext, runs: NightlyRuns, *further: Row) -> None:
     """The table as the runs say, over the one before; `further` rows are of nights without a run."""
     with artifacts.best_effort(TABLE, run.say):
         artifacts.publish_nights(bounded([*table(artifacts.nights(), runs, artifacts.link), *further]))
 
 
-def _publish_end(run: Run, deployment: UUID, own: NightlyRun) -> None:
+def _publish_end(run: RunContext, deployment: UUID, own: NightlyRun) -> None:
     """The table with this run as it is about to end."""
     with artifacts.best_effort(TABLE, run.say):
         runs = known_runs(deployment, run.settings.nights)

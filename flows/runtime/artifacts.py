@@ -23,7 +23,7 @@ from flows.core.release import history_page
 from flows.core.release.history_page import cell
 from flows.core.release.record import Record
 from flows.services.process.command import Say
-from flows.stages.context import Run, Stage
+from flows.stages.context import RunContext, Stage
 
 
 @contextmanager
@@ -49,17 +49,17 @@ def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], 
     return "\n\n".join(parts)
 
 
-def publish(run: Run, key: str, facts: Mapping[str, object]) -> None:
+def publish(run: RunContext, key: str, facts: Mapping[str, object]) -> None:
     """The run's closing artifact."""
     _write(run, key, markdown(f"{key}: done", facts, run.journal))
 
 
-def publish_failure(run: Run, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:
+def publish_failure(run: RunContext, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:
     """The closing artifact of a run that failed: what happened, and all that explains it."""
     _write(run, key, markdown(str(error), facts, run.journal, error.details), error.happened)
 
 
-def publish_tests(run: Run, results: TestResults, key: str) -> None:
+def publish_tests(run: RunContext, results: TestResults, key: str) -> None:
     """Totals, every failed test with its message, and the ten slowest."""
     rows = [
         {"test": "total", "result": str(results), "seconds": f"{sum(c.seconds for c in results.cases):.1f}"}
@@ -70,14 +70,14 @@ def publish_tests(run: Run, results: TestResults, key: str) -> None:
         create_table_artifact(rows, key=key, description=f"Tests: {results}")
 
 
-def publish_verdict(run: Run, branch: str, verdict: str, facts: Mapping[str, object]) -> None:
+def publish_verdict(run: RunContext, branch: str, verdict: str, facts: Mapping[str, object]) -> None:
     """The ledger of a branch: how its newest run of ci ended; nothing for a commit that is on no branch."""
     if branch:
         page = history_page.verdict(branch, verdict, facts, link(run.id))
         _write(run, history_page.branch_key(branch), page.text, page.headline)
 
 
-def publish_live(run: Run, environment: str, history: Sequence[Record]) -> None:
+def publish_live(run: RunContext, environment: str, history: Sequence[Record]) -> None:
     """The ledger of an environment: what is live now, and what was before; not where it says so."""
     key = history_page.environment_key(environment)
     page = history_page.live(environment, history, link, ZoneInfo(run.settings.timezone))
@@ -108,7 +108,7 @@ def _newest(key: str) -> Artifact | None:
     return cast(Artifact | None, PublishedArtifact.get(key))
 
 
-def _write(run: Run, key: str, text: str, description: str | None = None) -> None:
+def _write(run: RunContext, key: str, text: str, description: str | None = None) -> None:
     with best_effort(f"The artifact {key}", run.say):
         create_markdown_artifact(text, key=key, description=description)
 

@@ -19,7 +19,7 @@ from flows.core.errors import ClaimedByAnother, SettingsError, SlipwayError
 from flows.core.trigger.run_labels import AGAIN
 from flows.runtime import artifacts
 from flows.services.models.transfer import Progress
-from flows.stages.context import Run, opened
+from flows.stages.context import RunContext, opened
 
 TELL_EVERY = 2.0
 """Seconds between two updates of a progress artifact: each is a request to the server."""
@@ -40,13 +40,13 @@ LOCK_TIMEOUT = 300
 ASK_FOR = 5
 """Seconds after which a slot is asked for anew: until then a cancelled process does not end."""
 
-LEFT_FREE = 2 * ASK_FOR
+REACQUIRE_PAUSE = 2 * ASK_FOR
 """Seconds between two turns of who takes a slot again and again: there is no queue, so whoever waits has to
 come upon a free one."""
 
 
 @contextmanager
-def one_at_a_time(limit: str) -> Iterator[None]:
+def global_lock(limit: str) -> Iterator[None]:
     """Hold the only slot of a global concurrency limit; `SettingsError` where there is no such limit."""
     deadline = time.monotonic() + LOCK_TIMEOUT
     with ExitStack() as held:
@@ -73,7 +73,7 @@ def _took(limit: str, held: ExitStack) -> bool:
 
 
 @contextmanager
-def reported_run(key: str) -> Iterator[tuple[Run, dict[str, object]]]:
+def run_context(key: str) -> Iterator[tuple[RunContext, dict[str, object]]]:
     """This flow's run, and the facts for its closing report, which on an error explains that."""
     facts: dict[str, object] = {}
     with opened(str(runtime.flow_run.id), _log, _progress) as run:

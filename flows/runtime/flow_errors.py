@@ -30,7 +30,7 @@ for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "
     logging.getLogger(_name).addFilter(OneLine())
 
 
-def failures_told(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
+def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
     """The flow, whose `Failed` state says what the error says and nothing else, as does the list of runs.
 
     Prefect would put "Flow run encountered an exception" and the error's type before it.

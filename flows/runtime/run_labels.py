@@ -13,10 +13,10 @@ from prefect.context import FlowRunContext
 from flows.core.trigger.run_labels import WHY, with_reason
 from flows.runtime.artifacts import best_effort
 from flows.services.process.command import Say
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 
-def show(run: Run, name: str | None, *tags: str) -> None:
+def show(run: RunContext, name: str | None, *tags: str) -> None:
     """Name this flow run (None: leave its name), and add the tags; a server that takes neither is logged."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or not isinstance(context.client, SyncPrefectClient):

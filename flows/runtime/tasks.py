@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
 from flows.stages import ci, housekeeping, publish_model, release, resolve_image, test_cache, undo
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,10 +30,10 @@ def may_pass(_task: object, _task_run: TaskRun, state: State[Any]) -> bool:
 
 
 def _task(
-    stage: Callable[Concatenate[Run, P], R], name: str, *, tries: int = 1, timeout: float | None = None
-) -> Task[Concatenate[Run, P], R]:
+    stage: Callable[Concatenate[RunContext, P], R], name: str, *, tries: int = 1, timeout: float | None = None
+) -> Task[Concatenate[RunContext, P], R]:
     @wraps(stage)
-    def timed(run: Run, *args: P.args, **kwargs: P.kwargs) -> R:
+    def timed(run: RunContext, *args: P.args, **kwargs: P.kwargs) -> R:
         with run.stage(name):
             return stage(run, *args, **kwargs)
 
@@ -62,7 +62,7 @@ keep_tests       = _task(test_cache.keep_tests,        "keep tests",            
 forget_tests     = _task(test_cache.forget_tests,      "forget tests",               timeout=2 * MINUTE)
 fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4)
 build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
-try_out          = _task(ci.try_out,                "try out",                    timeout=10 * MINUTE)
+smoke_test          = _task(ci.smoke_test,                "try out",                    timeout=10 * MINUTE)
 push_image       = _task(ci.push_image,             "push image",        tries=4, timeout=35 * MINUTE)
 decide_latest    = _task(ci.decide_latest,          "decide about latest", tries=4, timeout=5 * MINUTE)
 move_latest      = _task(ci.move_latest,            "move latest",       tries=4, timeout=5 * MINUTE)
@@ -106,7 +106,7 @@ upload_model     = _task(publish_model.upload_model,   "upload model",      trie
 
 forget_runs      = _task(housekeeping.forget_runs,  "forget runs",       tries=2, timeout=60 * MINUTE)
 sweep_machine    = _task(housekeeping.sweep_machine, "sweep machine",             timeout=30 * MINUTE)
-sweep_memories   = _task(housekeeping.sweep_passed_tests, "sweep memories", tries=2, timeout=30 * MINUTE)
+sweep_test_cache   = _task(housekeeping.sweep_passed_tests, "sweep memories", tries=2, timeout=30 * MINUTE)
 sweep_engine     = _task(housekeeping.sweep_engine, "sweep engine",      tries=2, timeout=30 * MINUTE)
 take_stock       = _task(housekeeping.take_stock,  "take stock",        tries=2, timeout=60 * MINUTE)
 sweep_registry   = _task(housekeeping.sweep_registry, "sweep registry",  tries=2, timeout=4 * MINUTE)

@@ -13,18 +13,19 @@ from flows.core.build.capsule import Capsule, seal
 from flows.core.build.commit import Commit
 from flows.core.build.content import Content, what_changed
 from flows.core.build.image import Image, parse
-from flows.core.build.latest import Keep, Move, Pointer
+from flows.core.build.latest import Keep, LatestPointer, Move
 from flows.core.build.test_results import TestResults
 from flows.core.errors import SlipwayError
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.core.model.manifest import parse as parse_manifest
 from flows.core.model.model import Model
-from flows.services.git.commit_status import State
-from flows.services.images import smoke_test, test_stage
+from flows.services.git.commit_status import BuildStatus
+from flows.services.images import smoke_test as smoke_tests
+from flows.services.images import test_stage
 from flows.services.images.container_engine import Build
 from flows.services.images.smoke_test import Expected, Limits, Trial
 from flows.services.registry import client
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 LISTED = 20
 """Commits that are listed; of more, these and how many they are."""
@@ -59,7 +60,7 @@ class Fetched:
     how: str
 
 
-def resolve_commit(run: Run, ref: str, branch: str = "") -> Commit:
+def resolve_commit(run: RunContext, ref: str, branch: str = "") -> Commit:
     """Bring the mirror up to date and find the commit that `ref` names, on `branch` if it is there.
 
     A trigger names both; what it names may be on its way to the repository yet.
@@ -72,7 +73,7 @@ def resolve_commit(run: Run, ref: str, branch: str = "") -> Commit:
     return commit
 
 
-def passed_over(run: Run, commit: Commit, since: str) -> list[str]:
+def passed_over(run: RunContext, commit: Commit, since: str) -> list[str]:
     """The commits after `since` that this one is built in place of, newest first."""
     if not since:
         return []
@@ -88,7 +89,7 @@ def listed(commits: Sequence[str]) -> str:
     return "; ".join([*commits[:LISTED], *more])
 
 
-def tell_status(run: Run, commit: Commit, state: State, description: str, link: str) -> None:
+def tell_status(run: RunContext, commit: Commit, state: BuildStatus, description: str, link: str) -> None:
     """Tell the commit's host; what goes wrong with that is said, and nothing depends on it."""
     try:
         if run.commit_status is not None:
@@ -97,17 +98,17 @@ def tell_status(run: Run, commit: Commit, state: State, description: str, link: 
         run.say(f"The commit's status is not told: {error}")
 
 
-def pin_model(run: Run, model: Model, asked_for: str) -> None:
+def pin_model(run: RunContext, model: Model, asked_for: str) -> None:
     """Pin the version that was asked for; `newest` lifts the pin, `wanted` leaves it as it is."""
     if asked_for == NEWEST:
-        run.models.lift_pin(model.name)
+        run.models.unpin(model.name)
     elif asked_for != WANTED:
         run.models.pin(model.name, model.version, run.id)
     if (pin := run.models.pinned(model.name)) is not None:
         run.say(f"Version {pin.version} is pinned since {pin.since}, until a run of ci with model={NEWEST}.")
 
 
-def find_model(run: Run, version: str) -> Model:
+def find_model(run: RunContext, version: str) -> Model:
     """The model of that version, or the one that is wanted, or the newest; nothing is pinned by this."""
     name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
@@ -121,7 +122,7 @@ def find_model(run: Run, version: str) -> Model:
     return model
 
 
-def seal_capsule(run: Run, commit: Commit, model: Model) -> Inputs:
+def seal_capsule(run: RunContext, commit: Commit, model: Model) -> Inputs:
     """Hash what would enter the image."""
     app = run.settings.app
     base_image = client.resolve_base(parse(app.base_image), run.registry)
@@ -137,7 +138,7 @@ def seal_capsule(run: Run, commit: Commit, model: Model) -> Inputs:
     return Inputs(commit, model, base_image, capsule)
 
 
-def find_image(run: Run, inputs: Inputs) -> Image | None:
+def find_image(run: RunContext, inputs: Inputs) -> Image | None:
     """The image of this capsule if the registry has it: then nothing is built."""
     image = run.registry.find(inputs.capsule.tag)
     run.say(
@@ -146,14 +147,14 @@ def find_image(run: Run, inputs: Inputs) -> Image | None:
     return image
 
 
-def compare_with_latest(run: Run, inputs: Inputs) -> str:
+def compare_with_latest(run: RunContext, inputs: Inputs) -> str:
     """What changed since the image that `latest` names."""
     changed = what_changed(run.registry.pointer(), inputs.content)
     run.say(f"To what latest names, this is: {changed}.")
     return changed
 
 
-def run_tests(run: Run, inputs: Inputs) -> TestResults:
+def run_tests(run: RunContext, inputs: Inputs) -> TestResults:
     """Build the test stage, run it, keep its JUnit report, and require that every test passed."""
     context = _context(run, inputs, "tests")
     app = run.settings.app
@@ -168,7 +169,7 @@ def run_tests(run: Run, inputs: Inputs) -> TestResults:
     return test_results.require_success(results, ran.status, ran.log)
 
 
-def fetch_model(run: Run, inputs: Inputs) -> Fetched:
+def fetch_model(run: RunContext, inputs: Inputs) -> Fetched:
     """Model and manifest, from the store or from this machine's cache, checked against their digests."""
     if (here := run.models.here(inputs.model)) is not None:
         run.say(f"{inputs.model} was fetched before, and is on this machine.")
@@ -176,7 +177,7 @@ def fetch_model(run: Run, inputs: Inputs) -> Fetched:
     return Fetched(run.models.fetch(inputs.model, run.progress(f"fetch {inputs.model}")), "fetched now")
 
 
-def build_image(run: Run, inputs: Inputs, model: Path) -> str:
+def build_image(run: RunContext, inputs: Inputs, model: Path) -> str:
     """Pack code and model into one image; its id on the engine."""
     context = _context(run, inputs, "image")
     shutil.copytree(model, context / "model")
@@ -203,16 +204,16 @@ def build_image(run: Run, inputs: Inputs, model: Path) -> str:
     return run.engine.build(build, run.say)
 
 
-def try_out(run: Run, inputs: Inputs, image: str, model: Path) -> Trial:
+def smoke_test(run: RunContext, inputs: Inputs, image: str, model: Path) -> Trial:
     """Start the image, ask it, and stop it, before anybody else gets it."""
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
-    return smoke_test.try_out(
+    return smoke_tests.smoke_test(
         run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), run.say
     )
 
 
-def push_image(run: Run, inputs: Inputs, built: str, model: Path) -> Image:
+def push_image(run: RunContext, inputs: Inputs, built: str, model: Path) -> Image:
     """Push what was tried out under its capsule's tag, after the model's manifest, which releases need."""
     run.registry.attach(inputs.capsule.tag, (model / "manifest.json").read_bytes())
     run.engine.tag(built, _tag(run, inputs))  # another run of this capsule may have tagged its own
@@ -222,30 +223,30 @@ def push_image(run: Run, inputs: Inputs, built: str, model: Path) -> Image:
     return image
 
 
-def decide_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
+def decide_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
     """Whether `latest` is to name the image, as branch, store and pointer are now."""
     current = run.registry.pointer()
-    candidate = Pointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
+    candidate = LatestPointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
     decision = pointers.decide(candidate, current, _standing(run, inputs.commit, current))
     run.say(f"{'Move' if isinstance(decision, Move) else 'Keep'} latest: {decision.reason}.")
     return decision
 
 
-def move_latest(run: Run, inputs: Inputs, image: Image) -> Move | Keep:
+def move_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
     """Decide again, with what was pushed and published meanwhile, and move `latest` where it still is due."""
     run.repository.fetch(run.say)
     decision = decide_latest(run, inputs, image)
     if isinstance(decision, Move):
-        run.registry.move(Pointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id))
+        run.registry.move(LatestPointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id))
     return decision
 
 
-def _standing(run: Run, commit: Commit, current: Pointer | None) -> pointers.Standing:
+def _standing(run: RunContext, commit: Commit, current: LatestPointer | None) -> pointers.BranchFacts:
     branch = run.settings.source.released_branch
     source = run.repository
     latest = current.commit if current else ""
     wanted = run.models.wanted(run.settings.model.name)
-    return pointers.Standing(
+    return pointers.BranchFacts(
         released_branch=branch,
         on_branch=source.is_ancestor(commit.sha, f"refs/heads/{branch}"),
         behind=commit.sha != latest and source.is_ancestor(commit.sha, latest),
@@ -254,11 +255,11 @@ def _standing(run: Run, commit: Commit, current: Pointer | None) -> pointers.Sta
     )
 
 
-def _tag(run: Run, inputs: Inputs) -> str:
+def _tag(run: RunContext, inputs: Inputs) -> str:
     return f"{run.registry.name}:{inputs.capsule.tag}"
 
 
-def _context(run: Run, inputs: Inputs, name: str) -> Path:
+def _context(run: RunContext, inputs: Inputs, name: str) -> Path:
     folder = run.workspace / name
     shutil.rmtree(folder, ignore_errors=True)  # of a try before this one
     folder.mkdir()
@@ -272,6 +273,6 @@ def _set_times(folder: Path, time: datetime) -> None:
         os.utime(path, (time.timestamp(), time.timestamp()), follow_symlinks=False)
 
 
-def read_manifest(model: Path) -> Manifest:
+def read_manifest(model: Path) -> ModelManifest:
     """The manifest beside a fetched model."""
     return parse_manifest((model / "manifest.json").read_bytes(), source="manifest.json")

@@ -15,15 +15,15 @@ from flows.config.load import CHECKOUT, EMBEDDED, Settings
 from flows.config.schema import ModelSettings
 from flows.core.build.image import Image
 from flows.core.errors import SettingsError
-from flows.core.model.manifest import Manifest, parse
+from flows.core.model.manifest import ModelManifest, parse
 from flows.credentials import prefect_blocks
 from flows.credentials.prefect_blocks import secret
 from flows.credentials.source import CredentialSource
 from flows.services.git import commit_status
 from flows.services.git.commit_status import CommitStatus
 from flows.services.git.repository import Repository
-from flows.services.images.container_engine import Engine
-from flows.services.images.test_cache import PassedTests
+from flows.services.images.container_engine import ContainerEngine
+from flows.services.images.test_cache import TestCache
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.kubeconfig import context_of, write_private
 from flows.services.kubernetes.manifests import Overlay
@@ -34,7 +34,7 @@ from flows.services.models.transfer import Progress
 from flows.services.process import cancellation, command
 from flows.services.process.command import Say
 from flows.services.registry.client import Registry
-from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.public_endpoint import PublicEndpoint
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
     """What every stage is given.
 
     `say` writes to the run's log, `progress` shows how far a transfer of that title has come, `workspace`
@@ -61,7 +61,7 @@ class Run:
     progress: Callable[[str], Progress]
     credentials: CredentialSource = prefect_blocks
     journal: list[Stage] = field(default_factory=list)
-    _model_manifests: dict[str, Manifest] = field(default_factory=dict, repr=False)
+    _model_manifests: dict[str, ModelManifest] = field(default_factory=dict, repr=False)
     _clusters: dict[str, Cluster] = field(default_factory=dict, repr=False)
 
     @property
@@ -100,14 +100,14 @@ class Run:
         return ModelStore(blobs, self.cache / "models", plain=_plain(wanted))
 
     @cached_property
-    def passed_tests(self) -> PassedTests:
+    def passed_tests(self) -> TestCache:
         """What is remembered of tests: in the storage block of the settings, else on this machine."""
         storage = self.settings.results.storage
         if storage is not None:
-            return PassedTests(*prefect_blocks.results_storage(storage))
+            return TestCache(*prefect_blocks.results_storage(storage))
         folder = configuration.state_folder() / "results"
         folder.mkdir(parents=True, exist_ok=True)
-        return PassedTests(blob_providers.folder(folder))
+        return TestCache(blob_providers.folder(folder))
 
     @cached_property
     def registry(self) -> Registry:
@@ -117,10 +117,10 @@ class Run:
         return Registry(wanted.address, wanted.repository, login, wanted.insecure)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> ContainerEngine:
         """The container engine, as this run: what it starts is labelled with the run's id."""
         url = self.credentials.engine_url(self.settings.engine)
-        return Engine(url, self.id, self.registry.credentials)
+        return ContainerEngine(url, self.id, self.registry.credentials)
 
     def cluster(self, environment: str) -> Cluster:
         """The namespace that the environment lives in, as the account that releases."""
@@ -128,12 +128,14 @@ class Run:
             self._clusters[environment] = self._cluster(environment)
         return self._clusters[environment]
 
-    def edge(self, environment: str) -> Edge:
+    def edge(self, environment: str) -> PublicEndpoint:
         """The way that the environment's users take."""
         wanted = self.settings.environment(environment)
-        return Edge(wanted.public_url, wanted.resolver, tuple(str(one) for one in wanted.load_balancer))
+        return PublicEndpoint(
+            wanted.public_url, wanted.resolver, tuple(str(one) for one in wanted.load_balancer)
+        )
 
-    def model_manifest(self, image: Image, capsule: str) -> Manifest:
+    def model_manifest(self, image: Image, capsule: str) -> ModelManifest:
         """The manifest of the model in that image, as the registry keeps it beside it; asked for once.
 
         It is where the image is: a recorded release may be of another repository than the settings name now.
@@ -177,10 +179,10 @@ class Run:
 @contextmanager
 def opened(
     run_id: str, say: Say, progress: Callable[[str], Progress], credentials: CredentialSource = prefect_blocks
-) -> Iterator[Run]:
+) -> Iterator[RunContext]:
     """A run that leaves nothing behind, however it ends: no process, no container, no file."""
     wanted, workspace = configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-"))
-    run = Run(run_id, wanted, workspace, say, progress, credentials)
+    run = RunContext(run_id, wanted, workspace, say, progress, credentials)
     try:
         yield run
     finally:
@@ -190,7 +192,7 @@ def opened(
 
 
 @contextmanager
-def containers_removed(run: Run) -> Iterator[None]:
+def containers_removed(run: RunContext) -> Iterator[None]:
     """Remove what this run started on the engine and did not get to remove, as after a cancel."""
     try:
         yield

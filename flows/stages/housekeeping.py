@@ -26,8 +26,8 @@ from flows.services.models.model_cache import ModelCache
 from flows.services.prefect import retention
 from flows.services.prefect.retention import Spared
 from flows.services.process import files
-from flows.services.registry.client import Manifest, Registry
-from flows.stages.context import Run
+from flows.services.registry.client import ImageManifest, Registry
+from flows.stages.context import RunContext
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ IMAGES_AT_A_TIME = 20
 """As many as a registry that is slow deletes while somebody waits to move `latest`."""
 
 
-def forget_runs(run: Run, *, dry_run: bool) -> Freed:
+def forget_runs(run: RunContext, *, dry_run: bool) -> Freed:
     """Prefect's runs that ended long ago, with their logs.
 
     Not those of commits that are still wanted, nor of releases that are recorded: the watch knows by a
@@ -58,7 +58,7 @@ def runs_recorded_in(cluster: Cluster) -> frozenset[str]:
     return frozenset(record.run for record in Records(cluster).history())
 
 
-def sweep_machine(run: Run, *, dry_run: bool) -> list[Freed]:
+def sweep_machine(run: RunContext, *, dry_run: bool) -> list[Freed]:
     """Models, mirrors and reports on this machine that no run has used for long."""
     wanted = run.settings.housekeeping
     models = ModelCache(run.cache / "models").unused_since(_days_ago(wanted.cache))
@@ -71,7 +71,7 @@ def sweep_machine(run: Run, *, dry_run: bool) -> list[Freed]:
     ]
 
 
-def sweep_passed_tests(run: Run, *, dry_run: bool) -> Freed:
+def sweep_passed_tests(run: RunContext, *, dry_run: bool) -> Freed:
     """What is remembered of tests that passed long ago."""
     old = run.passed_tests.older_than(_days_ago(run.settings.housekeeping.images))
     if not dry_run:
@@ -80,7 +80,7 @@ def sweep_passed_tests(run: Run, *, dry_run: bool) -> Freed:
     return Freed("memories of passed tests", len(old), sum(blob.size for blob in old))
 
 
-def find_named(run: Run) -> Named:
+def find_named(run: RunContext) -> Named:
     """What `latest` and every environment name; `PermanentError` where one of them can't be read."""
     pointer = run.registry.pointer()
     named = Named(frozenset({pointer.digest}), frozenset({pointer.capsule})) if pointer else Named()
@@ -105,7 +105,7 @@ def named_in(cluster: Cluster) -> Named:
     )
 
 
-def sweep_engine(run: Run, *, dry_run: bool) -> Freed:
+def sweep_engine(run: RunContext, *, dry_run: bool) -> Freed:
     """The project's images on this machine's engine that are old, and that nothing names."""
     named = find_named(run)
     repository = run.registry.name
@@ -129,7 +129,7 @@ class Stock:
     """What the registry held: every tag, and its manifest; `gone`: the digests of what was deleted since."""
 
     tags: tuple[Tagged, ...]
-    manifests: Mapping[str, Manifest]
+    manifests: Mapping[str, ImageManifest]
     gone: frozenset[str] = frozenset()
 
 
@@ -142,14 +142,14 @@ class Swept:
     more: bool
 
 
-def take_stock(run: Run) -> Stock:
+def take_stock(run: RunContext) -> Stock:
     """Every tag of the project; this takes a while, a question or two for each."""
     manifests = _manifests(run.registry)
     tags = [Tagged(tag, found.digest, run.registry.created(found)) for tag, found in manifests.items()]
     return Stock(tuple(tags), manifests)
 
 
-def sweep_registry(run: Run, stock: Stock, *, dry_run: bool) -> Swept:
+def sweep_registry(run: RunContext, stock: Stock, *, dry_run: bool) -> Swept:
     """Images in the registry that are old, and that nothing names; nobody may move `latest` meanwhile.
 
     Not all at once, as others wait for that; a dry run counts all. The size is that of layers which no
@@ -171,7 +171,7 @@ def sweep_registry(run: Run, stock: Stock, *, dry_run: bool) -> Swept:
     return Swept(Freed("tags in the registry", len(going), freed), left, 0 < len(going) < len(may_go))
 
 
-def _manifests(registry: Registry) -> dict[str, Manifest]:
+def _manifests(registry: Registry) -> dict[str, ImageManifest]:
     found = {}
     for tag in registry.tags():
         with suppress(ImageNotFound):  # it went meanwhile
@@ -179,13 +179,13 @@ def _manifests(registry: Registry) -> dict[str, Manifest]:
     return found
 
 
-def _listed(stock: Iterable[Manifest]) -> Named:
+def _listed(stock: Iterable[ImageManifest]) -> Named:
     """An index needs the manifests that it lists, be it `latest` or one that somebody made."""
     entries = [entry for manifest in stock for entry in manifest.content.get("manifests", [])]
     return Named(frozenset(entry["digest"] for entry in entries))
 
 
-def _of_each(run: Run, what: str, question: Callable[[Cluster], T]) -> list[T]:
+def _of_each(run: RunContext, what: str, question: Callable[[Cluster], T]) -> list[T]:
     """The answer of every environment; while one gives none, no such thing is deleted."""
     answers = []
     for environment in run.settings.environments:
@@ -217,7 +217,7 @@ def _remove_folders(what: str, folders: list[Path], *, dry_run: bool) -> Freed:
     return Freed(what, len(folders), size)
 
 
-def _tell(run: Run, names: list[str]) -> None:
+def _tell(run: RunContext, names: list[str]) -> None:
     for name in names[:LISTED]:
         run.say(f"Nothing needs {name} any more.")
     if len(names) > LISTED:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 from flows.services.models.model_store import Published
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 
-def describe_model(run: Run, file: Path, name: str, version: str) -> Manifest:
+def describe_model(run: RunContext, file: Path, name: str, version: str) -> ModelManifest:
     """The author's manifest beside the file, completed with name, version, digest and size."""
     onnx = _onnx(file)
     described = model_check.describe(onnx, onnx.with_name("manifest.json"), name=name, version=version)
@@ -18,13 +18,13 @@ def describe_model(run: Run, file: Path, name: str, version: str) -> Manifest:
     return described
 
 
-def validate_model(run: Run, file: Path, described: Manifest) -> None:
+def validate_model(run: RunContext, file: Path, described: ModelManifest) -> None:
     """Load the model in ONNX Runtime and predict on zeros."""
     model_check.check(_onnx(file), described)
     run.say(f"It loads, and predicts {len(described.labels)} labels as its manifest says.")
 
 
-def upload_model(run: Run, file: Path, described: Manifest) -> Published:
+def upload_model(run: RunContext, file: Path, described: ModelManifest) -> Published:
     """Upload model and manifest; the pointer to the newest moves last."""
     published = run.models.publish(_onnx(file), described, progress=run.progress(f"upload {described.model}"))
     run.say(f"{published}.")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
 from flows.core.release import record as records
-from flows.core.release.decision import Situation, Upstream, hold_lifted
-from flows.core.release.environment_state import Hold, Mark
-from flows.core.release.record import Record, Verdict
+from flows.core.release.decision import EnvironmentSnapshot, Upstream, hold_lifted
+from flows.core.release.environment_state import Hold, Quarantine
+from flows.core.release.record import Record, ReleaseStatus
 from flows.core.rollout.judge import Done
 from flows.services.kubernetes import rollout_watch
 from flows.services.kubernetes.lease import Held
@@ -17,7 +17,7 @@ from flows.services.verification import soak, verification
 from flows.services.verification.soak import Soak
 from flows.services.verification.tls import EXPIRES_SOON
 from flows.services.verification.verification import Latency, Proof
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 from flows.stages.resolve_image import Plan
 
 ROUNDS = 3
@@ -28,21 +28,21 @@ WHOLE_WITHIN = 60.0
 
 
 @dataclass(frozen=True)
-class Turn:
+class EnvironmentLock:
     """This run's turn at an environment: while it lasts, nobody else's writes pass there."""
 
     environment: str
     held: Held
 
 
-def check_fence(run: Run, environment: str) -> None:
+def check_fence(run: RunContext, environment: str) -> None:
     """Require that the server enforces the lock, before it is taken; else `ClusterNotPrepared`."""
     cluster = run.cluster(environment)
     cluster.require_namespace()
     cluster.require_fence()
 
 
-def stamp(run: Run, here: Turn) -> None:
+def stamp(run: RunContext, here: EnvironmentLock) -> None:
     """Mark what is there as this run's to change, so that what a run before it still deletes is refused."""
     cluster, fence = run.cluster(here.environment), here.held.fence
     run.say(f"This run holds the lock of {here.environment}, as {fence}.")
@@ -51,7 +51,7 @@ def stamp(run: Run, here: Turn) -> None:
     cluster.stamp(tuple(known.values()), fence, run.say)
 
 
-def observe(run: Run, environment: str) -> Situation:
+def observe(run: RunContext, environment: str) -> EnvironmentSnapshot:
     """What is live, what was released here, what is held or bad, and what the environment promotes from."""
     wanted = run.settings.environment(environment)
     cluster = run.cluster(environment)
@@ -61,29 +61,29 @@ def observe(run: Run, environment: str) -> Situation:
         history = tuple(Records(run.cluster(wanted.promotes_from)).history())
         upstream = Upstream(wanted.promotes_from, history, wanted.bake)
     kept = Records(cluster)
-    situation = Situation(cluster.live(), tuple(kept.history()), kept.notes(), upstream)
+    situation = EnvironmentSnapshot(cluster.live(), tuple(kept.history()), kept.notes(), upstream)
     if (live := records.live(situation.history)) is not None:
         _have_at_hand(run, live)
     return situation
 
 
-def find_pending(run: Run, environment: str) -> Record | None:
+def find_pending(run: RunContext, environment: str) -> Record | None:
     """A release that is under way, or was cut off."""
     return records.pending(Records(run.cluster(environment)).history())
 
 
-def check_edge(run: Run, environment: str, valid_for: timedelta = EXPIRES_SOON) -> None:
+def check_edge(run: RunContext, environment: str, valid_for: timedelta = EXPIRES_SOON) -> None:
     """Require that name, load balancer and certificate are in order, before anything moves."""
     reported = run.cluster(environment).service_addresses()
     run.edge(environment).require_in_order(reported, run.say, valid_for=valid_for)
 
 
-def find_examples(run: Run, record: Record) -> None:
+def find_examples(run: RunContext, record: Record) -> None:
     """Have at hand what the release will be proven by; `ImageNotFound` where the registry lost it."""
     run.model_manifest(record.image, record.capsule)
 
 
-def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency | None:
+def measure_outgoing(run: RunContext, environment: str, live: Record | None) -> Latency | None:
     """How quickly what is live answers its model's examples; None where nothing is."""
     if live is None or not _have_at_hand(run, live):
         return None
@@ -94,7 +94,9 @@ def measure_outgoing(run: Run, environment: str, live: Record | None) -> Latency
     return latency
 
 
-def record_release(run: Run, here: Turn, plan: Plan, situation: Situation) -> Record:
+def record_release(
+    run: RunContext, here: EnvironmentLock, plan: Plan, situation: EnvironmentSnapshot
+) -> Record:
     """Write down what is about to be applied, before it is."""
     request, candidate = plan.request, plan.candidate
     number = records.next_number(situation.history)
@@ -130,14 +132,14 @@ def record_release(run: Run, here: Turn, plan: Plan, situation: Situation) -> Re
     return write(run, here, record)
 
 
-def write(run: Run, here: Turn, record: Record) -> Record:
+def write(run: RunContext, here: EnvironmentLock, record: Record) -> Record:
     """Put the record into the cluster."""
     Records(run.cluster(here.environment)).write(record, here.held.fence)
     run.say(f"Recorded {record} in {here.environment}: {record.verdict}{_because(record)}.")
     return record
 
 
-def check_manifests(run: Run, here: Turn, plan: Plan) -> None:
+def check_manifests(run: RunContext, here: EnvironmentLock, plan: Plan) -> None:
     """Have the server look at all objects before anything is recorded; `ManifestsRejected` says why not.
 
     One that it does not take, or a field that a person has set otherwise by hand, needs no undoing so.
@@ -145,7 +147,7 @@ def check_manifests(run: Run, here: Turn, plan: Plan) -> None:
     run.cluster(here.environment).check(plan.manifests.objects, here.held.fence)
 
 
-def apply_manifests(run: Run, here: Turn, record: Record) -> None:
+def apply_manifests(run: RunContext, here: EnvironmentLock, record: Record) -> None:
     """Apply all objects of the record, or none where the server would refuse one.
 
     What takes a release back takes fields, too, that somebody has set by hand since.
@@ -154,13 +156,13 @@ def apply_manifests(run: Run, here: Turn, record: Record) -> None:
     run.cluster(here.environment).apply(record.objects, here.held.fence, run.say, by_force=record.takes_back)
 
 
-def watch_rollout(run: Run, here: Turn) -> Done:
+def watch_rollout(run: RunContext, here: EnvironmentLock) -> Done:
     """Wait until all replicas are new and ready and no old one is left; `RolloutFailed` explains."""
     timeout = run.settings.environment(here.environment).rollout_timeout
     return rollout_watch.watch(run.cluster(here.environment), timeout, run.say, here.held.check)
 
 
-def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None) -> Proof:
+def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Latency | None = None) -> Proof:
     """Ask every replica its version and the model's examples, through the public URL."""
     wanted = run.settings.environment(here.environment)
     cluster = run.cluster(here.environment)
@@ -177,7 +179,7 @@ def prove(run: Run, here: Turn, record: Record, outgoing: Latency | None = None)
     )
 
 
-def verify(run: Run, here: Turn, record: Record) -> Proof:
+def verify(run: RunContext, here: EnvironmentLock, record: Record) -> Proof:
     """The same of what is live at any time; `RolloutFailed` where its replicas are not all ready in time."""
     try:
         rollout_watch.watch(run.cluster(here.environment), WHOLE_WITHIN, run.say, here.held.check)
@@ -191,7 +193,7 @@ def verify(run: Run, here: Turn, record: Record) -> Proof:
     return prove(run, here, record)
 
 
-def soak_release(run: Run, here: Turn) -> Soak:
+def soak_release(run: RunContext, here: EnvironmentLock) -> Soak:
     """Watch restarts and 5xx of every replica for a while, through the API server."""
     cluster = run.cluster(here.environment)
     return soak.soak(
@@ -204,7 +206,7 @@ def soak_release(run: Run, here: Turn) -> Soak:
     )
 
 
-def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
+def close_good(run: RunContext, here: EnvironmentLock, record: Record, reason: str) -> Record:
     """The release is good; the one before is closed, and what it alone had is deleted; old records go.
 
     The hold that it lifts goes first: a release that is good already is not closed again.
@@ -220,14 +222,14 @@ def close_good(run: Run, here: Turn, record: Record, reason: str) -> Record:
     return good
 
 
-def close_leftovers(run: Run, here: Turn) -> None:
+def close_leftovers(run: RunContext, here: EnvironmentLock) -> None:
     """Close what was good before the release in force, and delete what it alone had, where that is to do."""
     cluster = run.cluster(here.environment)
     kept = Records(cluster)
     history = kept.history()
     if (live := records.live(history)) is None:
         return
-    becomes: Verdict = "undone" if live.takes_back else "superseded"
+    becomes: ReleaseStatus = "undone" if live.takes_back else "superseded"
     for before in history:
         if before.verdict == "good" and before.number != live.number:
             cluster.delete(records.added(before, live), here.held.fence, run.say)
@@ -235,7 +237,7 @@ def close_leftovers(run: Run, here: Turn) -> None:
             kept.write(before.closed(becomes, why, datetime.now(UTC)), here.held.fence)
 
 
-def hold(run: Run, here: Turn, by: str, reason: str) -> None:
+def hold(run: RunContext, here: EnvironmentLock, by: str, reason: str) -> None:
     """Nothing is released here by itself any more."""
     kept = Records(run.cluster(here.environment))
     notes = kept.notes()
@@ -243,7 +245,7 @@ def hold(run: Run, here: Turn, by: str, reason: str) -> None:
     run.say(f"{here.environment} is held: {reason}.")
 
 
-def lift_hold(run: Run, here: Turn, why: str) -> bool:
+def lift_hold(run: RunContext, here: EnvironmentLock, why: str) -> bool:
     """Whether there was a hold to lift."""
     kept = Records(run.cluster(here.environment))
     notes = kept.notes()
@@ -254,22 +256,22 @@ def lift_hold(run: Run, here: Turn, why: str) -> bool:
     return True
 
 
-def lift_hold_for(run: Run, here: Turn, record: Record) -> None:
+def lift_hold_for(run: RunContext, here: EnvironmentLock, record: Record) -> None:
     """A person's release of something newer ends the hold that it met, and no later one."""
     hold = Records(run.cluster(here.environment)).notes().hold
     if hold is not None and hold.since == record.lifts_hold:
         lift_hold(run, here, f"{record.asked_by} released {record.content}")
 
 
-def mark_bad(run: Run, here: Turn, record: Record, reason: str) -> None:
+def mark_bad(run: RunContext, here: EnvironmentLock, record: Record, reason: str) -> None:
     """Remember that this image failed here, so that no night brings it back."""
     kept = Records(run.cluster(here.environment))
-    mark = Mark(record.image.digest, reason, datetime.now(UTC), run.id)
+    mark = Quarantine(record.image.digest, reason, datetime.now(UTC), run.id)
     kept.write_notes(kept.notes().with_mark(mark), here.held.fence)
     run.say(f"{record.content} is marked bad in {here.environment}: {reason}")
 
 
-def explain(run: Run, environment: str) -> str:
+def explain(run: RunContext, environment: str) -> str:
     """State, events and last log lines of the pods that are new; "" where they can't be had."""
     cluster = run.cluster(environment)
     try:
@@ -278,7 +280,7 @@ def explain(run: Run, environment: str) -> str:
         return ""
 
 
-def doubt(run: Run, here: Turn, record: Record, doubt: str) -> bool:
+def doubt(run: RunContext, here: EnvironmentLock, record: Record, doubt: str) -> bool:
     """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt.
 
     Whether that was not recorded yet.
@@ -289,7 +291,7 @@ def doubt(run: Run, here: Turn, record: Record, doubt: str) -> bool:
     return True
 
 
-def _have_at_hand(run: Run, live: Record) -> bool:
+def _have_at_hand(run: RunContext, live: Record) -> bool:
     """Whether the model's manifest of what is live could be had while the registry is there."""
     try:
         run.model_manifest(live.image, live.capsule)

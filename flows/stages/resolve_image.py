@@ -9,9 +9,9 @@ from flows.core.errors import ImageNotFound
 from flows.core.release import record as records
 from flows.core.release.decision import Candidate, Request
 from flows.services.kubernetes import manifests
-from flows.services.kubernetes.manifests import Manifests
+from flows.services.kubernetes.manifests import KubernetesManifests
 from flows.services.kubernetes.release_store import Records
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 CAPSULE = re.compile("[0-9a-f]{64}")
 
@@ -22,7 +22,7 @@ class Plan:
 
     request: Request
     candidate: Candidate
-    manifests: Manifests
+    manifests: KubernetesManifests
 
     @property
     def environment(self) -> str:
@@ -30,7 +30,7 @@ class Plan:
         return self.request.environment
 
 
-def find_candidate(run: Run, wanted: str) -> Candidate:
+def find_candidate(run: RunContext, wanted: str) -> Candidate:
     """The image that `latest`, a tag, a capsule or a digest names now; from here on it is a digest."""
     reference = reference_of(wanted)
     pointer = run.registry.pointer(reference)
@@ -59,7 +59,7 @@ def find_candidate(run: Run, wanted: str) -> Candidate:
     return candidate
 
 
-def find_promotable(run: Run, environment: str) -> Candidate | None:
+def find_promotable(run: RunContext, environment: str) -> Candidate | None:
     """The newest image that is good, and baked, where the environment promotes from; None while none is.
 
     Its commit is the one that it was released for there.
@@ -75,7 +75,7 @@ def find_promotable(run: Run, environment: str) -> Candidate | None:
     return replace(candidate, commit=found.commit, committed=found.committed)
 
 
-def render_manifests(run: Run, request: Request, candidate: Candidate) -> Plan:
+def render_manifests(run: RunContext, request: Request, candidate: Candidate) -> Plan:
     """The environment's Kubernetes objects for this image."""
     rendered = manifests.render(run.overlay(request.environment), candidate.image, run.settings.kubectl)
     run.say(f"Rendered {', '.join(str(o['kind']) for o in rendered.objects)}.")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from flows.core.build.test_results import Passed, TestResults
 from flows.core.errors import SlipwayError
 from flows.stages.ci import Inputs
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Earlier:
     answers: bool = True
 
 
-def look_up_tests(run: Run, inputs: Inputs, *, fresh: bool) -> Earlier:
+def look_up_tests(run: RunContext, inputs: Inputs, *, fresh: bool) -> Earlier:
     """When this capsule's tests passed, if they did; with `fresh` that is forgotten, as they may fail now."""
     try:
         if fresh:
@@ -32,7 +32,7 @@ def look_up_tests(run: Run, inputs: Inputs, *, fresh: bool) -> Earlier:
     return Earlier(passed)
 
 
-def keep_tests(run: Run, inputs: Inputs, results: TestResults) -> None:
+def keep_tests(run: RunContext, inputs: Inputs, results: TestResults) -> None:
     """Remember that this capsule's tests passed; where that can't be kept, they run again another time."""
     try:
         run.passed_tests.keep(inputs.capsule, Passed(results, run.id, datetime.now(UTC)))
@@ -40,7 +40,7 @@ def keep_tests(run: Run, inputs: Inputs, results: TestResults) -> None:
         run.say(f"That the tests passed is not kept: {error}")
 
 
-def forget_tests(run: Run, inputs: Inputs) -> None:
+def forget_tests(run: RunContext, inputs: Inputs) -> None:
     """Know no more that this capsule's tests passed before: they failed, and the storage was away when it was
     asked. Where it still is, that they passed counts for the next run."""
     try:

@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 
 from flows.core.errors import RolloutFailed
 from flows.core.release import record as records
-from flows.core.release.record import Record, Verdict
+from flows.core.release.record import Record, ReleaseStatus
 from flows.services.kubernetes.release_store import Records
-from flows.stages.context import Run
-from flows.stages.release import Turn, mark_bad, write
+from flows.stages.context import RunContext
+from flows.stages.release import EnvironmentLock, mark_bad, write
 
 POLL = 0.3
 
 
-def last_good(run: Run, environment: str) -> Record | None:
+def last_good(run: RunContext, environment: str) -> Record | None:
     """What an environment goes back to: the release that is in force, as its records say."""
     return records.live(Records(run.cluster(environment)).history())
 
 
-def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
+def put_back(run: RunContext, here: EnvironmentLock, record: Record, good: Record | None) -> None:
     """Re-apply all of the good release, and delete what the other one added; with none, delete everything.
 
     A field that somebody has set by hand meanwhile is set back: what is in force is what its record says.
@@ -33,7 +33,7 @@ def put_back(run: Run, here: Turn, record: Record, good: Record | None) -> None:
     cluster.delete(records.added(record, good), here.held.fence, run.say)
 
 
-def put_back_unproven(run: Run, here: Turn, record: Record, reason: str) -> None:
+def put_back_unproven(run: RunContext, here: EnvironmentLock, record: Record, reason: str) -> None:
     """What there is time for in a run that ends; an undoing that has begun keeps its own reason."""
     history = Records(run.cluster(here.environment)).history()
     begun = next((r for r in history if r.number == record.number and r.undoing), None)
@@ -41,7 +41,7 @@ def put_back_unproven(run: Run, here: Turn, record: Record, reason: str) -> None
     put_back(run, here, begun, records.live(history))
 
 
-def watch_removal(run: Run, here: Turn) -> None:
+def watch_removal(run: RunContext, here: EnvironmentLock) -> None:
     """Wait until the first release, which failed, has left no pod behind; `RolloutFailed` at the time-out."""
     cluster = run.cluster(here.environment)
     timeout = run.settings.environment(here.environment).rollout_timeout
@@ -53,17 +53,17 @@ def watch_removal(run: Run, here: Turn) -> None:
         time.sleep(POLL)
 
 
-def close_undone(run: Run, here: Turn, record: Record) -> Record:
+def close_undone(run: RunContext, here: EnvironmentLock, record: Record) -> Record:
     """The record's last word: bad where the image was to blame, else undone; a bad image is marked."""
     if record.fault == "image":
         mark_bad(run, here, record, record.undoing)
-    verdict: Verdict = "bad" if record.fault == "image" else "undone"
+    verdict: ReleaseStatus = "bad" if record.fault == "image" else "undone"
     closed = write(run, here, record.closed(verdict, record.undoing, datetime.now(UTC)))
     Records(run.cluster(here.environment)).prune(here.held.fence)
     return closed
 
 
-def is_healthy(run: Run, environment: str, record: Record) -> bool:
+def is_healthy(run: RunContext, environment: str, record: Record) -> bool:
     """Whether the rollout of a release that was cut off has ended well all the same."""
     cluster = run.cluster(environment)
     live = cluster.live()

@@ -8,11 +8,11 @@ is cancelled by the watch at the latest.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flows.core.model.model import Sighting
+from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger.run_labels import TRIGGERED, branch_tag, ci_name, commit_tag, model_tag
 from flows.core.trigger.trigger import MAX_ATTEMPTS, Rules, Wanted, identify, key
 from flows.services.prefect.api import ACTIVE, FlowRun, FlowRuns
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 
 OVERTAKEN = "overtaken"
 """Tag of a run that was cancelled for a newer commit of its branch."""
@@ -27,7 +27,9 @@ class Started:
     new: bool
 
 
-def start(runs: FlowRuns, deployment: str, wanted: Wanted, model: Sighting, again: str = "") -> Started:
+def start(
+    runs: FlowRuns, deployment: str, wanted: Wanted, model: ModelVersionSeen, again: str = ""
+) -> Started:
     """The run that builds the commit with that model; after a crash, up to `MAX_ATTEMPTS`, a new one.
 
     `again` asks for one more run although one has ended, once for each reason. Runs of the branch that are
@@ -38,13 +40,13 @@ def start(runs: FlowRuns, deployment: str, wanted: Wanted, model: Sighting, agai
     counts, known = _that_counts(runs, keys)
     if known is not None:
         return Started(known, runs.link(known.id), new=False)
-    overtaken = _overtaken(runs, deployment, wanted)
-    oldest = next((str(run.parameters["since"]) for run in overtaken if run.parameters.get("since")), "")
+    superseded = _overtaken(runs, deployment, wanted)
+    oldest = next((str(run.parameters["since"]) for run in superseded if run.parameters.get("since")), "")
     parameters = {"ref": wanted.sha, "branch": wanted.branch, "since": oldest or wanted.before}
     name = ci_name(f"{wanted.sha[:7]} + {model}", wanted.branch)
     run, new = runs.create(deployment, counts, parameters, tags_of(wanted, model), name)
     if new:
-        for older in overtaken:
+        for older in superseded:
             overtake(runs, older, wanted)
     return Started(run, runs.link(run.id), new)
 
@@ -61,14 +63,14 @@ def _that_counts(runs: FlowRuns, keys: Sequence[str]) -> tuple[str, FlowRun | No
     return keys[-1], runs.with_key(keys[-1])
 
 
-def rules_of(run: Run) -> Rules:
+def rules_of(run: RunContext) -> Rules:
     """What is built; the repository is identified by what deliveries call it, where that is set."""
     source = run.settings.source
     repository = run.settings.hooks.repository or run.repository.url
     return Rules(identify(repository), source.branches, source.released_branch)
 
 
-def tags_of(wanted: Wanted, model: Sighting) -> tuple[str, ...]:
+def tags_of(wanted: Wanted, model: ModelVersionSeen) -> tuple[str, ...]:
     """What its run is found by."""
     what = (branch_tag(wanted.branch), commit_tag(wanted.sha), model_tag(model.name, model.version))
     return (TRIGGERED, *what)

@@ -16,16 +16,16 @@ from threading import Event
 from types import FrameType
 
 from flows.config import load as configuration
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from flows.core.errors import SettingsError, SlipwayError, TransientError
-from flows.core.model.model import Sighting
+from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger.run_labels import TRIGGERED, branch_tag, commit_tag, model_tag
 from flows.core.trigger.trigger import Wanted
-from flows.services.prefect.api import ACTIVE, FlowRun, FlowRuns, prefect_errors_told
+from flows.services.prefect.api import ACTIVE, FlowRun, FlowRuns, translated_prefect_errors
 from flows.services.process.command import Say, silent
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 from flows.triggers.launcher import OVERTAKEN, overtake, rules_of, start
-from flows.triggers.stuck_pending import NotBegun
+from flows.triggers.stuck_pending import PendingReaper
 from flows.triggers.webhook_config import outside_run
 
 REMOTE_TIMEOUT = 30
@@ -38,12 +38,12 @@ class Watch:
 
     say: Say
     _heads: dict[str, str] = field(default_factory=dict)
-    _seen: Sighting | None = None
+    _seen: ModelVersionSeen | None = None
     _built: set[tuple[str, str]] = field(default_factory=set)
     _complaint: object = None
 
     def __post_init__(self) -> None:
-        self._not_begun = NotBegun(self.say)
+        self._not_begun = PendingReaper(self.say)
 
     def look(self) -> None:
         """Start what is missing; what is in the way is told when it appears and when it has passed."""
@@ -69,11 +69,11 @@ class Watch:
             under_way = runs.with_tags(TRIGGERED, states=ACTIVE, deployment=deployment)
             self._start_missing(run, runs, under_way)
 
-    def _start_missing(self, run: Run, runs: FlowRuns, under_way: Sequence[FlowRun]) -> None:
-        with prefect_errors_told():
+    def _start_missing(self, run: RunContext, runs: FlowRuns, under_way: Sequence[FlowRun]) -> None:
+        with translated_prefect_errors():
             repository, models = replace(run.repository, timeout=REMOTE_TIMEOUT), run.models
         heads = repository.heads()
-        model = self._whole(models.sighting(run.settings.model.name))
+        model = self._whole(models.peek(run.settings.model.name))
         if model is None:
             return
         rules = rules_of(run)
@@ -90,7 +90,7 @@ class Watch:
                 "Push it, or name another at [source] released_branch.",
             )
 
-    def _whole(self, seen: Sighting) -> Sighting | None:
+    def _whole(self, seen: ModelVersionSeen) -> ModelVersionSeen | None:
         """The model, unless it is a plain file that looked different before: one that is still written."""
         before, self._seen = self._seen, seen
         return seen if seen.settled or seen == before else None
@@ -99,9 +99,11 @@ class Watch:
         before = self._heads.get(branch, "")
         return "" if before == heads[branch] else before
 
-    def _ensure_released(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting) -> None:
+    def _ensure_released(
+        self, run: RunContext, runs: FlowRuns, wanted: Wanted, model: ModelVersionSeen
+    ) -> None:
         """`latest` is what counts: what was built before, and replaced, may be wanted again."""
-        with prefect_errors_told():
+        with translated_prefect_errors():
             latest = run.registry.pointer()
         if names(latest, wanted, model):
             return
@@ -113,7 +115,7 @@ class Watch:
             if not names(latest, wanted, model):
                 self._in_force(run, runs, wanted, model, f"after-{latest.run if latest else 'none'}")
 
-    def _ensure_other(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting) -> None:
+    def _ensure_other(self, run: RunContext, runs: FlowRuns, wanted: Wanted, model: ModelVersionSeen) -> None:
         """Each commit once, with the model of its time: a new one concerns the released branch."""
         if (wanted.branch, wanted.sha) in self._built:
             return
@@ -126,7 +128,7 @@ class Watch:
             self._built.add((wanted.branch, wanted.sha))
 
     def _in_force(
-        self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str = ""
+        self, run: RunContext, runs: FlowRuns, wanted: Wanted, model: ModelVersionSeen, again: str = ""
     ) -> FlowRun:
         """The run of it; one that was overtaken has a successor, now that its commit is wanted once more."""
         found = self._start(run, runs, wanted, model, again)
@@ -134,7 +136,9 @@ class Watch:
             found = self._start(run, runs, wanted, model, f"after-{found.id}")
         return found
 
-    def _start(self, run: Run, runs: FlowRuns, wanted: Wanted, model: Sighting, again: str) -> FlowRun:
+    def _start(
+        self, run: RunContext, runs: FlowRuns, wanted: Wanted, model: ModelVersionSeen, again: str
+    ) -> FlowRun:
         started = start(runs, run.settings.watch.deployment, wanted, model, again)
         if started.new:
             self.say(f"{wanted.branch} {wanted.sha[:7]} + {model}: started {started.link}")
@@ -142,7 +146,7 @@ class Watch:
 
 
 def overtake_others(
-    runs: FlowRuns, under_way: Sequence[FlowRun], wanted: Wanted, model: Sighting | None
+    runs: FlowRuns, under_way: Sequence[FlowRun], wanted: Wanted, model: ModelVersionSeen | None
 ) -> None:
     """Cancel those of the branch that are for another commit than is wanted now, or another model, if that
     counts for the branch."""
@@ -152,7 +156,7 @@ def overtake_others(
             overtake(runs, one, wanted)
 
 
-def names(latest: Pointer | None, wanted: Wanted, model: Sighting) -> bool:
+def names(latest: LatestPointer | None, wanted: Wanted, model: ModelVersionSeen) -> bool:
     """Whether `latest` is made from that commit and that model, of which a plain file has no digest yet."""
     if latest is None or latest.commit != wanted.sha:
         return False

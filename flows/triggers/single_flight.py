@@ -20,7 +20,7 @@ class _Asked(Generic[Answer]):
     until: float = inf
 
 
-class Together(Generic[Answer]):
+class SingleFlight(Generic[Answer]):
     """Answers, for any number of threads; one that was found counts for `seconds` more, an error never."""
 
     def __init__(self, seconds: float = 0, clock: Callable[[], float] = time.monotonic) -> None:

@@ -6,18 +6,18 @@ how long a file has looked as it does now.
 
 from threading import Lock
 
-from flows.core.model.model import Sighting
+from flows.core.model.model import ModelVersionSeen
 
 
-class Steady:
+class StabilityCheck:
     """What was seen at the store last and since when, for any number of threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._seen: Sighting | None = None
+        self._seen: ModelVersionSeen | None = None
         self._since = 0.0
 
-    def is_whole(self, seen: Sighting, now: float, apart: float) -> bool:
+    def is_stable(self, seen: ModelVersionSeen, now: float, apart: float) -> bool:
         """Whether it is a published model, or was seen just so at least `apart` seconds before `now`."""
         with self._lock:
             if seen != self._seen:

@@ -14,7 +14,7 @@ Clock = Callable[[], float]
 
 
 @dataclass
-class NotBegun:
+class PendingReaper:
     """Those of one work pool; `say` takes which are given up.
 
     How long they have waited is counted here, and not from what the server says of the time: so a clock that

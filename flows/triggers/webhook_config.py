@@ -13,16 +13,16 @@ from threading import Lock
 
 from flows.config import load as configuration
 from flows.core.errors import SettingsError, SlipwayError
-from flows.core.model.model import Sighting
+from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger.trigger import Rules
 from flows.credentials import prefect_blocks
-from flows.services.models.transfer import untold
-from flows.services.prefect.api import FlowRuns, prefect_errors_told
+from flows.services.models.transfer import no_progress
+from flows.services.prefect.api import FlowRuns, translated_prefect_errors
 from flows.services.process.command import Say
-from flows.stages.context import Run
+from flows.stages.context import RunContext
 from flows.triggers.launcher import Started, rules_of
-from flows.triggers.single_flight import Together
-from flows.triggers.stability import Steady
+from flows.triggers.single_flight import SingleFlight
+from flows.triggers.stability import StabilityCheck
 
 FRESH_FOR = 60.0
 """Seconds."""
@@ -35,9 +35,9 @@ SAME_FOR = 1.0
 class Shared:
     """What deliveries share: the look at the wanted model, whether it is whole, a commit's run."""
 
-    looks: Together[Sighting] = field(default_factory=Together)
-    steady: Steady = field(default_factory=Steady)
-    starts: Together[Started] = field(default_factory=lambda: Together(SAME_FOR))
+    looks: SingleFlight[ModelVersionSeen] = field(default_factory=SingleFlight)
+    steady: StabilityCheck = field(default_factory=StabilityCheck)
+    starts: SingleFlight[Started] = field(default_factory=lambda: SingleFlight(SAME_FOR))
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Known:
     `shared` outlasts them: a burst may come while they are read anew.
     """
 
-    run: Run
+    run: RunContext
     runs: FlowRuns
     rules: Rules
     shared: Shared
@@ -62,7 +62,7 @@ class Access:
         self._say = say
         self._shared = Shared()
         self._refreshing = Lock()
-        self._first: Together[Known] = Together()
+        self._first: SingleFlight[Known] = SingleFlight()
         self._known: Known | None = None
         self._read_at = 0.0
 
@@ -92,15 +92,15 @@ class Access:
         return known
 
 
-def outside_run(name: str, say: Say) -> Run:
+def outside_run(name: str, say: Say) -> RunContext:
     """A run that is no flow run: the settings as they are now, and the services they name."""
-    return Run(name, configuration.load(), configuration.state_folder(), say, untold)
+    return RunContext(name, configuration.load(), configuration.state_folder(), say, no_progress)
 
 
 def _read(say: Say, shared: Shared) -> Known:
     run = outside_run("receiver", say)
     hooks = run.settings.hooks
-    with prefect_errors_told(), ExitStack() as opened:
+    with translated_prefect_errors(), ExitStack() as opened:
         known = Known(
             run,
             opened.enter_context(FlowRuns()),

@@ -20,10 +20,10 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from flows.core.errors import ModelNotFound, SlipwayError
-from flows.core.model.model import Sighting
+from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger import trigger
-from flows.core.trigger.trigger import Foreign, Ignored, Invalid, Outcome, Wanted
-from flows.services.prefect.api import prefect_errors_told
+from flows.core.trigger.trigger import Foreign, Ignored, Invalid, TriggerDecision, Wanted
+from flows.services.prefect.api import translated_prefect_errors
 from flows.triggers.launcher import Started, start
 from flows.triggers.webhook_config import Access, Known
 
@@ -91,7 +91,7 @@ def is_same(given: str, secret: str | None) -> bool:
     return secret is not None and hmac.compare_digest(given.encode(), secret.encode())
 
 
-def _answer(known: Known, outcomes: Sequence[Outcome]) -> Response:
+def _answer(known: Known, outcomes: Sequence[TriggerDecision]) -> Response:
     """The worst outcome decides; else all that is wanted is started before anything is said."""
     for outcome in outcomes:
         if isinstance(outcome, Invalid):
@@ -115,15 +115,15 @@ def _answer(known: Known, outcomes: Sequence[Outcome]) -> Response:
 def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
     """A run for each; none while the model may be written still."""
     settings = known.run.settings
-    with prefect_errors_told():
+    with translated_prefect_errors():
         models = known.run.models  # the first time, its credentials are read
-    model, _ = known.shared.looks.ask(settings.model.name, lambda: models.sighting(settings.model.name))
-    if not known.shared.steady.is_whole(model, time.monotonic(), settings.watch.interval):
+    model, _ = known.shared.looks.ask(settings.model.name, lambda: models.peek(settings.model.name))
+    if not known.shared.steady.is_stable(model, time.monotonic(), settings.watch.interval):
         return []
     return [_started_once(known, one, model) for one in wanted]
 
 
-def _started_once(known: Known, wanted: Wanted, model: Sighting) -> Started:
+def _started_once(known: Known, wanted: Wanted, model: ModelVersionSeen) -> Started:
     """The run, of which one delivery alone is told that it is new."""
     deployment = known.run.settings.watch.deployment
     started, is_first = known.shared.starts.ask(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flows.config.load import CHECKOUT
 from flows.core.build.image import Image
 from flows.core.model.manifest import parse
-from flows.core.release.decision import Candidate, Live
+from flows.core.release.decision import Candidate, Observed
 from flows.core.release.record import Record
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -58,8 +58,10 @@ def released(number: int = 1, letter: str = "a", days: int = 0, **changes: objec
     return Record(**{**values, **changes})  # type: ignore[arg-type]  # a table's columns have many types
 
 
-def deployed(letter: str = "a", manifests: str = "m", *, settled: bool = True, whole: bool = True) -> Live:
+def deployed(
+    letter: str = "a", manifests: str = "m", *, settled: bool = True, whole: bool = True
+) -> Observed:
     """What the Deployment of such a release says."""
-    return Live(
+    return Observed(
         image(letter), letter * 64, letter * 40, "", manifests, replicas=3, settled=settled, whole=whole
     )

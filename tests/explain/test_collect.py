@@ -9,8 +9,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
 from flows.explain.__main__ import answer, main
-from flows.explain.collect import Asking
-from flows.services.models.transfer import untold
+from flows.explain.collect import StatusCollector
+from flows.services.models.transfer import no_progress
 from flows.services.prefect.api import FlowRuns
 from flows.services.process.command import silent
 from flows.stages.context import opened
@@ -42,8 +42,8 @@ def test_a_run_through_all_environments_is_told_of_what_it_brings_to_each_and_wh
     for one in (older, newer):
         everything += [commit_tag(one.commit), model_tag(one.model, one.model_version)]
     everything += [to_tag("staging", str(newer)), to_tag("production", str(older))]
-    with FlowRuns() as runs, opened("why", silent, untold) as run:
-        asking = Asking(run, runs, datetime.now(UTC))
+    with FlowRuns() as runs, opened("why", silent, no_progress) as run:
+        asking = StatusCollector(run, runs, datetime.now(UTC))
         made_run, _ = runs.create(team.deployment, f"{team.model}-every", {}, everything, "every")
 
         def told(environment: str) -> dict[str, str]:

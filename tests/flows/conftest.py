@@ -20,7 +20,7 @@ from deployments.local.wait import wait_until
 from flows.ci import ci
 from flows.config import load as configuration
 from flows.core.build.capsule import ATTACHED
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from flows.core.model.model import Model
 from flows.credentials.prefect_blocks import blob_store, registry_credentials
 from flows.release import release
@@ -95,7 +95,7 @@ class Line:
         return [tag for tag in self.tags() if not tag.endswith(ATTACHED)]
 
     @property
-    def latest(self) -> Pointer | None:
+    def latest(self) -> LatestPointer | None:
         """What `latest` says now."""
         return self.registry.pointer()
 
@@ -110,7 +110,7 @@ class Line:
         """One run of ci."""
         return Ended(self.platform, ci(ref=ref, model=model, return_state=True, **parameters))
 
-    def built(self) -> Pointer:
+    def built(self) -> LatestPointer:
         """What `latest` names once another good commit is built."""
         self.commit()
         run = self.ci()

@@ -16,7 +16,7 @@ import yaml
 from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
-from flows.core.release.environment_state import Notes
+from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
@@ -85,7 +85,7 @@ class Place:
         path = "--output=jsonpath={.spec.holderIdentity}"
         return self.kubectl("get", "lease", "slipway-release", path)
 
-    def notes(self) -> Notes:
+    def notes(self) -> EnvironmentState:
         """Hold and marks."""
         return Records(self.cluster).notes()
 

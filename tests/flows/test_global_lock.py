@@ -7,7 +7,7 @@ import sys
 from deployments.local.instance import Instance
 from deployments.local.prefect.api import PrefectApi
 from deployments.local.prefect.server import flow_environment
-from flows.runtime.flow_context import LATEST, one_at_a_time
+from flows.runtime.flow_context import LATEST, global_lock
 from tests.support.prefect_client import talking_to
 
 HOLD = f"""
@@ -28,5 +28,5 @@ def test_whoever_waits_gets_the_slot_of_a_holder_that_was_killed(
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
         holder.kill()
-    with talking_to(prefect_server), one_at_a_time(LATEST):
+    with talking_to(prefect_server), global_lock(LATEST):
         pass

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.local.docker.engine import connect
 from flows.housekeeping import housekeeping
-from flows.runtime.flow_context import LATEST, one_at_a_time
+from flows.runtime.flow_context import LATEST, global_lock
 from tests.flows.conftest import Ended, Line
 
 
@@ -59,7 +59,7 @@ def test_latest_may_move_while_images_are_deleted_and_what_it_names_then_stays(
 
     def others_have_a_turn(_seconds: float) -> None:
         (left,) = [pointer for pointer in outdated if line.registry.find(pointer.digest)]
-        with one_at_a_time(LATEST):
+        with global_lock(LATEST):
             line.registry.move(left)
 
     for name, value in {"IMAGES": "0.000001", "KEEP": "0"}.items():

@@ -14,7 +14,7 @@ from flows.core.build.capsule import Capsule
 from flows.core.errors import StoreUnavailable
 from flows.credentials.prefect_blocks import blob_store
 from flows.services.images import test_stage
-from flows.services.images.test_cache import PassedTests
+from flows.services.images.test_cache import TestCache
 from tests.flows.conftest import Line
 from tests.support.prefect_client import asking
 
@@ -78,15 +78,15 @@ def test_an_earlier_pass_is_forgotten_by_a_failure_though_the_storage_was_away_a
     monkeypatch.setenv("SLIPWAY_APP__READY_TIMEOUT", "1")
     line.commit(app="never ready")
     assert "run tests" in line.ci().tasks()
-    forget = PassedTests.forget
+    forget = TestCache.forget
 
-    def away(tests: PassedTests, capsule: Capsule) -> None:
-        monkeypatch.setattr(PassedTests, "forget", forget)
+    def away(tests: TestCache, capsule: Capsule) -> None:
+        monkeypatch.setattr(TestCache, "forget", forget)
         raise StoreUnavailable("The store is away.")
 
     with monkeypatch.context() as flaky:
         flaky.setattr(test_stage, "run", lambda *_: test_stage.TestRun(1, None, "expected a cat"))
-        monkeypatch.setattr(PassedTests, "forget", away)
+        monkeypatch.setattr(TestCache, "forget", away)
         failed = line.ci(fresh=True)
     assert failed.tasks()["run tests"] == ("FAILED", 1)
     assert "run tests" in line.ci().tasks()

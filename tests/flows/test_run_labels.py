@@ -15,8 +15,8 @@ from prefect.states import Completed
 from deployments.local.prefect.api import PrefectApi
 from flows.core.errors import PermanentError
 from flows.runtime import artifacts
-from flows.runtime.flow_context import reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import run_context
+from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 from tests.support.a_record import good
@@ -27,14 +27,14 @@ LINES: list[UnreliableLine] = []
 
 
 @flow(name="a-test", flow_run_name="{environment} ← ?")
-@failures_told
+@returns_failed_state
 def tiny(environment: str, fails: bool = False, release: int = 1, ends_as: str = "") -> State[None]:
     """What every flow does, in a second.
 
     Args:
         environment: where.
     """
-    with reported_run("a-test") as (run, facts):
+    with run_context("a-test") as (run, facts):
         facts["what"] = "nothing"
         if fails:
             raise PermanentError("A disk\nis full.", "Empty it.")
@@ -52,7 +52,7 @@ def tiny(environment: str, fails: bool = False, release: int = 1, ends_as: str =
 @flow(name="a-transfer")
 def transferring() -> None:
     """Moves four megabytes in three steps that follow each other at once."""
-    with reported_run("a-transfer") as (run, _):
+    with run_context("a-transfer") as (run, _):
         tell = run.progress("digits 1.0.0")
         for done in (1, 2, 4):
             tell(done * 10**6, 4 * 10**6)

@@ -14,7 +14,7 @@ from deployments.local.prefect.server import SERVER, WORKER
 from deployments.local.wait import wait_until
 from flows.nightly_check import nightly_check
 from flows.services.prefect.api import FlowRuns
-from flows.triggers.stuck_pending import NotBegun
+from flows.triggers.stuck_pending import PendingReaper
 from tests.stand_ins.quick_night import quick_night
 from tests.support.nights import Night, a_night, ended
 
@@ -119,7 +119,7 @@ def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_releas
     flow = {"work_pool_name": POOL, "work_queue_name": "release", "pull_steps": []}
     flow["entrypoint"] = "tests.stand_ins.quick_night.quick_night"
     with a_night(prefect_server, "quick-night", 1, **flow) as night:
-        not_begun = NotBegun(print)
+        not_begun = PendingReaper(print)
         worker = next(state.pid for state in supervision.states(instance) if state.name == WORKER)
         (run,) = night.made()
         wait_until(lambda: prefect_server.flow_run(run).state != "SCHEDULED", 30, "No worker takes it")

@@ -17,7 +17,7 @@ from PIL import Image
 from deployments.local.demo import sample_model
 from deployments.local.demo.sample_model import photos, weights
 from flows.core.model import manifest
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 
 
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def described(folder: Path) -> Manifest:
+def described(folder: Path) -> ModelManifest:
     return manifest.parse((folder / "manifest.json").read_bytes(), source="manifest.json")
 
 

@@ -18,8 +18,8 @@ from flows.procedures.deploy import put_back_if_cut_off
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.lease import Held
 from flows.stages import release, undo
-from flows.stages.context import Run
-from flows.stages.release import Turn
+from flows.stages.context import RunContext
+from flows.stages.release import EnvironmentLock
 from tests.support.a_record import a_record
 
 
@@ -43,10 +43,10 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     kubeconfig.write_text(yaml.safe_dump(content))
     cluster = Cluster(kubeconfig, "away", "staging", "classifier", "kubectl")
     said: list[str] = []
-    run = Run(
+    run = RunContext(
         "run-1", configuration.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}
     )
-    here = Turn("staging", Held(cluster, "run-1", {"spec": {"leaseTransitions": 1}}, 15))
+    here = EnvironmentLock("staging", Held(cluster, "run-1", {"spec": {"leaseTransitions": 1}}, 15))
     with (
         temporary_settings({PREFECT_API_URL: f"http://{nobody}/api"}),
         pytest.raises(TerminationSignal),

@@ -17,7 +17,7 @@ from deployments.local.docker import images as platform_images
 from deployments.local.docker.engine import connect
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
-from flows.services.images.container_engine import Build, Engine
+from flows.services.images.container_engine import Build, ContainerEngine
 from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.client import Credentials
@@ -95,9 +95,9 @@ Context = Callable[..., Path]
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine() -> Iterator[ContainerEngine]:
     """The machine's container engine, for a run that leaves nothing behind."""
-    engine = Engine(None, uuid.uuid4().hex)
+    engine = ContainerEngine(None, uuid.uuid4().hex)
     yield engine
     engine.remove_containers()
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
 
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 
 AUTHOR: dict[str, Any] = {
@@ -58,7 +58,7 @@ def write_onnx(file: Path, *, batch: int | str = "n", scores: str = "scores", na
     return file
 
 
-def write(folder: Path, version: str, content: bytes, **changes: Any) -> tuple[Path, Manifest]:
+def write(folder: Path, version: str, content: bytes, **changes: Any) -> tuple[Path, ModelManifest]:
     """A model file of that content, which need not be a graph, and its manifest, completed."""
     folder.mkdir(parents=True, exist_ok=True)
     file, manifest = folder / "model.onnx", folder / "manifest.json"

@@ -6,12 +6,12 @@ from prefect.states import Completed
 
 from flows.core.errors import ReleaseUndone
 from flows.procedures.nightly import once_a_night
-from flows.runtime.flow_context import reported_run
-from flows.runtime.flow_errors import failures_told
+from flows.runtime.flow_context import run_context
+from flows.runtime.flow_errors import returns_failed_state
 
 
 @flow(name="quick-night")
-@failures_told
+@returns_failed_state
 def quick_night(fails: bool = False) -> State[None]:
     """Release nothing, or fail to."""
 
@@ -23,5 +23,5 @@ def quick_night(fails: bool = False) -> State[None]:
     def recover() -> None:
         run.say("nothing was left")
 
-    with reported_run("quick-night") as (run, _facts):
+    with run_context("quick-night") as (run, _facts):
         return once_a_night(run, release, recover)

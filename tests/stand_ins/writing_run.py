@@ -14,7 +14,7 @@ from pathlib import Path
 from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT
 from flows.core.errors import FenceLost
-from flows.core.release.environment_state import Hold, Notes
+from flows.core.release.environment_state import EnvironmentState, Hold
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
@@ -62,7 +62,7 @@ def main(kubeconfig: str, context: str, namespace: str, holder: str, duration: s
         with lease.hold(cluster, holder, 0, print, duration=int(duration)) as held:
             while True:
                 count += 1
-                records.write_notes(Notes(Hold(datetime.now(UTC), holder, str(count))), held.fence)
+                records.write_notes(EnvironmentState(Hold(datetime.now(UTC), holder, str(count))), held.fence)
     except FenceLost:
         return LOST
 

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.local.demo import sample_model
 from deployments.local.prefect.api import FlowRun
-from flows.core.model.manifest import Manifest, parse
+from flows.core.model.manifest import ModelManifest, parse
 from tests.flows.environments import Place
 from tests.support.platform_under_test import PlatformUnderTest
 
@@ -25,7 +25,7 @@ class Released:
     release: FlowRun
 
     @property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> ModelManifest:
         """The model's."""
         return parse((self.model / "manifest.json").read_bytes(), source="the sample model")
 

@@ -23,7 +23,7 @@ from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
 from flows.config import load as configuration
 from flows.core.build.capsule import ATTACHED
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from flows.core.model.model import Model
 from flows.core.trigger.run_labels import branch_tag, commit_tag
 from flows.credentials.prefect_blocks import blob_store as blob_store_of
@@ -83,7 +83,7 @@ class Team:
         registry.attach("built", b"{}")
         digest = registry.manifest(f"built{ATTACHED}").digest
         registry.move(
-            Pointer(
+            LatestPointer(
                 digest=digest,
                 commit=sha,
                 committed="2026-11-24T10:00:00+00:00",

@@ -117,9 +117,9 @@ def test_a_run_for_an_older_commit_is_cancelled(team: Team) -> None:
     older = team.git("rev-parse", "HEAD")
     newer = team.commit()
     watch.look()
-    overtaken = team.only_run(older)
-    assert (overtaken.state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
-    assert overtaken.message == f"Overtaken by {newer[:7]} on main."
+    superseded = team.only_run(older)
+    assert (superseded.state, team.only_run(newer).state) == ("CANCELLED", "SCHEDULED")
+    assert superseded.message == f"Overtaken by {newer[:7]} on main."
 
 
 def test_a_run_for_an_older_commit_is_let_go_on_once_it_pushes(team: Team) -> None:
@@ -182,8 +182,8 @@ def test_a_run_that_a_person_started_for_an_older_commit_is_left_alone(team: Tea
     watch.look()
     states = {run.name: run.state for run in team.runs(older)}
     assert states.pop("by hand") == "SCHEDULED"
-    (overtaken,) = states
-    assert overtaken.startswith(f"{older[:7]} + {team.model} 1.0.0 on main — Overtaken by ")
+    (superseded,) = states
+    assert superseded.startswith(f"{older[:7]} + {team.model} 1.0.0 on main — Overtaken by ")
     assert team.api.flow_run(by_hand.id).state == "SCHEDULED"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from deployments.local.wait import wait_until
-from flows.triggers.single_flight import Together
+from flows.triggers.single_flight import SingleFlight
 
 CALLERS = 8
 
@@ -25,7 +25,7 @@ class Question:
 
 def ask_at_the_same_time(find: Callable[[], int]) -> tuple[list[Future[tuple[int, bool]]], int]:
     """What each caller gets, when all have asked before anything is found; and how often that was."""
-    together: Together[int] = Together()
+    together: SingleFlight[int] = SingleFlight()
     question = Question()
     found: list[None] = []
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_found_is_an_error_for_all_who_asked() -> None:
 
 
 def test_what_is_asked_later_is_found_anew() -> None:
-    together: Together[int] = Together()
+    together: SingleFlight[int] = SingleFlight()
     answers = iter((1, 2))
     assert together.ask("it", lambda: next(answers)) == (1, True)
     assert together.ask("it", lambda: next(answers)) == (2, True)
@@ -65,7 +65,7 @@ def test_what_is_asked_later_is_found_anew() -> None:
 
 def test_what_was_found_counts_for_as_long_as_it_is_told_to() -> None:
     now = 0.0
-    together: Together[int] = Together(2, lambda: now)
+    together: SingleFlight[int] = SingleFlight(2, lambda: now)
     answers = iter((1, 2))
     assert together.ask("it", lambda: next(answers)) == (1, True)
     now = 1.9
@@ -75,7 +75,7 @@ def test_what_was_found_counts_for_as_long_as_it_is_told_to() -> None:
 
 
 def test_an_error_does_not_count_for_those_who_ask_later() -> None:
-    together: Together[int] = Together(2, lambda: 0)
+    together: SingleFlight[int] = SingleFlight(2, lambda: 0)
     with pytest.raises(ZeroDivisionError):
         together.ask("it", lambda: 1 // 0)
     assert together.ask("it", lambda: 1) == (1, True)

@@ -1,7 +1,7 @@
 """A run that a worker took, and that nothing began, as when the worker is killed in that moment."""
 
 from flows.services.prefect.api import FlowRun, FlowRuns
-from flows.triggers.stuck_pending import NotBegun
+from flows.triggers.stuck_pending import PendingReaper
 from tests.triggers.conftest import Team
 
 PATIENCE = 120
@@ -19,7 +19,7 @@ def taken(team: Team) -> FlowRun:
 
 def test_it_is_given_up_after_a_while_and_started_anew(team: Team) -> None:
     run, now = taken(team), [0.0]
-    not_begun = NotBegun(team.said.append, lambda: now[0])
+    not_begun = PendingReaper(team.said.append, lambda: now[0])
     with FlowRuns() as runs:
         for now[0] in (0, PATIENCE - 1):
             not_begun.give_up(runs, team.deployment, PATIENCE)
@@ -35,7 +35,7 @@ def test_it_is_given_up_after_a_while_and_started_anew(team: Team) -> None:
 
 def test_one_that_began_in_the_meantime_and_waits_once_more_has_the_whole_time_again(team: Team) -> None:
     run, now = taken(team), [0.0]
-    not_begun = NotBegun(team.said.append, lambda: now[0])
+    not_begun = PendingReaper(team.said.append, lambda: now[0])
     with FlowRuns() as runs:
         not_begun.give_up(runs, team.deployment, PATIENCE)
         team.set_state(run, "RUNNING")

@@ -16,7 +16,7 @@ from docker.errors import APIError, ImageNotFound
 
 from deployments.local.progress import Say
 from flows.core.errors import CommandFailed, PlatformFailed
-from flows.services.images.container_engine import Build, Engine
+from flows.services.images.container_engine import Build, ContainerEngine
 from flows.services.process.command import Command, run
 
 BASE = "base"
@@ -57,7 +57,7 @@ def ensure(client: docker.DockerClient, role: str, say: Say) -> str:
     image = _image(role, base, *(f"{file.name}\0{file.read_text()}" for file in sorted(recipe.iterdir())))
     if not _is_there(client, image):
         build = Build(recipe, "Dockerfile", tag=image, arguments={"BASE_IMAGE": base})
-        Engine(base_url=None, run=role).build(build, lambda line: _say_step(line, say))
+        ContainerEngine(base_url=None, run=role).build(build, lambda line: _say_step(line, say))
     return image
 
 

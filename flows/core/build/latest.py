@@ -18,7 +18,7 @@ _PREFIX = "dev.slipway."
 
 
 @dataclass(frozen=True)
-class Pointer:
+class LatestPointer:
     """What `latest` says: the image by digest, and the commit, model, capsule and run it came from.
 
     `committed` is the commit's time (RFC 3339). A revert finds an older image again: its label has another.
@@ -36,7 +36,7 @@ class Pointer:
     run: str
 
     @classmethod
-    def to(cls, image: Image, commit: Commit, model: Model, capsule: Capsule, run: str) -> "Pointer":
+    def to(cls, image: Image, commit: Commit, model: Model, capsule: Capsule, run: str) -> "LatestPointer":
         """The pointer that names this image for these reasons."""
         return cls(
             digest=image.digest,
@@ -82,7 +82,7 @@ class Pointer:
         }
 
     @classmethod
-    def from_index(cls, index: Mapping[str, Any]) -> "Pointer | None":
+    def from_index(cls, index: Mapping[str, Any]) -> "LatestPointer | None":
         """The pointer that this index is, or None for an index that somebody else made."""
         notes = index.get("annotations", {})
         if _PREFIX + "capsule" not in notes or len(index.get("manifests", [])) != 1:
@@ -116,7 +116,7 @@ class Keep:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BranchFacts:
     """What the branch and the store say at the moment of moving.
 
     `on_branch`: the candidate's commit is on the released branch. `behind`: it is a true ancestor of the one
@@ -132,7 +132,7 @@ class Standing:
     wanted_model: tuple[str, str]
 
 
-def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> Move | Keep:
+def decide(candidate: LatestPointer, current: LatestPointer | None, standing: BranchFacts) -> Move | Keep:
     """Whether `latest` moves to `candidate`: two runs that end in the wrong order must not move it back."""
     model = f"{candidate.model} {candidate.model_version}"
     if not standing.on_branch:
@@ -150,6 +150,6 @@ def decide(candidate: Pointer, current: Pointer | None, standing: Standing) -> M
     return Move(_difference(candidate, current))
 
 
-def _difference(candidate: Pointer, current: Pointer) -> str:
+def _difference(candidate: LatestPointer, current: LatestPointer) -> str:
     changed = what_changed(current, candidate)
     return f"image {current.digest[:19]} → {candidate.digest[:19]}" if changed == SAME else changed

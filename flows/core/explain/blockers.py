@@ -4,23 +4,23 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from flows.core.build.content import Content, Made, what_changed
-from flows.core.explain.status import Away, Place, Seen, Standing
+from flows.core.explain.status import Away, DeploymentStatus, Place, Seen
 from flows.core.night.schedule import NIGHTLY_RELEASE
 from flows.core.release import record as records
-from flows.core.release.decision import Candidate, Request, Situation, Skip, decide
+from flows.core.release.decision import Candidate, EnvironmentSnapshot, Request, SkipRelease, decide
 from flows.core.release.record import Record
 
 ENDED_UNASKED = {"Refused", "ApprovalTimedOut"}
 """Names of states in which a release ended for want of a person's word."""
 
 
-def waiting(standing: Standing) -> list[str]:
+def waiting(standing: DeploymentStatus) -> list[str]:
     """A line for each thing that is newer, the next to go live first."""
     candidates = [f"{label}: {_reason(standing, one)}" for one, label in _candidates(standing)]
     return [*candidates, *_unbuilt(standing), *_pinned(standing)]
 
 
-def _candidates(standing: Standing) -> Iterator[tuple[Candidate, str]]:
+def _candidates(standing: DeploymentStatus) -> Iterator[tuple[Candidate, str]]:
     """The images that are there and not live: what would be promoted next, then what `latest` names."""
     live = standing.here.live
     seen = {live.image.digest} if live else set()
@@ -34,7 +34,7 @@ def _candidates(standing: Standing) -> Iterator[tuple[Candidate, str]]:
         yield latest, f"{latest} (latest)"
 
 
-def _reason(standing: Standing, candidate: Candidate) -> str:
+def _reason(standing: DeploymentStatus, candidate: Candidate) -> str:
     """Why it is not live here."""
     here = standing.here
     if isinstance(here.situation, Away):
@@ -57,7 +57,7 @@ def _reason(standing: Standing, candidate: Candidate) -> str:
     return f"{obstacle}."
 
 
-def left_open(pending: Record, standing: Standing) -> str:
+def left_open(pending: Record, standing: DeploymentStatus) -> str:
     """A release that is under way, or was cut off, and where a person sees its run."""
     address = standing.link(pending.run)
     if pending.undoing:
@@ -66,7 +66,7 @@ def left_open(pending: Record, standing: Standing) -> str:
     return f"{pending} is under way since {since}, or was cut off. {address}".rstrip()
 
 
-def _under_way_there(standing: Standing, candidate: Candidate, upstream: Place) -> str | None:
+def _under_way_there(standing: DeploymentStatus, candidate: Candidate, upstream: Place) -> str | None:
     """What goes on with it where it has to be good before, if anything does."""
     assert not isinstance(upstream.situation, Away), "asked for only where it is known"
     pending = records.pending(upstream.situation.history)
@@ -77,13 +77,13 @@ def _under_way_there(standing: Standing, candidate: Candidate, upstream: Place) 
     return _under_way(run) if run else None
 
 
-def _obstacle(place: Place, candidate: Candidate, standing: Standing) -> str | None:
+def _obstacle(place: Place, candidate: Candidate, standing: DeploymentStatus) -> str | None:
     """What the night would skip it for, or None."""
     assert not isinstance(place.situation, Away), "asked for only where it is known"
     manifests = place.situation.live.manifests if place.situation.live else ""
     request = Request(place.name, by_person=False)
     decision = decide(request, candidate, manifests, place.situation, standing.now)
-    return decision.reason.removeprefix(f"{candidate} ") if isinstance(decision, Skip) else None
+    return decision.reason.removeprefix(f"{candidate} ") if isinstance(decision, SkipRelease) else None
 
 
 def _was_released(candidate: Candidate, place: Place) -> bool:
@@ -103,7 +103,7 @@ def _under_way(run: Seen) -> str | None:
     return None
 
 
-def _tried(candidate: Candidate, situation: Situation, run: Seen | None) -> str:
+def _tried(candidate: Candidate, situation: EnvironmentSnapshot, run: Seen | None) -> str:
     """How the last try to release it here ended, if there was one."""
     if run and run.state_name in ENDED_UNASKED:
         return f"{run.message.rstrip('.')} ({run.link}); "
@@ -115,7 +115,7 @@ def _tried(candidate: Candidate, situation: Situation, run: Seen | None) -> str:
     return ""
 
 
-def _when(standing: Standing, place: Place) -> str:
+def _when(standing: DeploymentStatus, place: Place) -> str:
     """When it comes by itself."""
     if isinstance(standing.night, Away):
         return "it comes with the next night"
@@ -131,7 +131,7 @@ def _when(standing: Standing, place: Place) -> str:
     return f"it is not yet night: it comes at {due}{asks}"
 
 
-def _unbuilt(standing: Standing) -> list[str]:
+def _unbuilt(standing: DeploymentStatus) -> list[str]:
     """The newest commit with the wanted model, where no image that counts is made of them."""
     base = standing.latest if isinstance(standing.latest, Candidate) else None
     known: Made | None = base or (standing.here.live if isinstance(standing.latest, Away) else None)
@@ -142,7 +142,7 @@ def _unbuilt(standing: Standing) -> list[str]:
     return [f"{wanted} (newest{since}): {_build(standing)}"]
 
 
-def _wanted(standing: Standing, known: Made | None) -> Content | None:
+def _wanted(standing: DeploymentStatus, known: Made | None) -> Content | None:
     """What an image would be made of now; what is not known of it is taken to be as it was."""
     store, head = standing.store, standing.head
     if isinstance(head, Away) and isinstance(store, Away):
@@ -162,7 +162,7 @@ def _same(known: Made, wanted: Content) -> bool:
     return wanted == Content(known.commit, known.model, known.model_version, known.model_digest)
 
 
-def _build(standing: Standing) -> str:
+def _build(standing: DeploymentStatus) -> str:
     """How far ci has come with it."""
     run = standing.build
     is_seen = not isinstance(standing.latest, Away)
@@ -188,7 +188,7 @@ def _build(standing: Standing) -> str:
     return f"{told}. {run.link}"
 
 
-def _pinned(standing: Standing) -> list[str]:
+def _pinned(standing: DeploymentStatus) -> list[str]:
     store = standing.store
     if isinstance(store, Away) or store.pin is None or store.pin.version == store.newest:
         return []

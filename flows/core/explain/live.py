@@ -1,15 +1,15 @@
 """Why an environment runs what it runs, and why nothing newer: facts in, sentences out."""
 
 from flows.core.explain.blockers import left_open, waiting
-from flows.core.explain.status import Away, Standing
+from flows.core.explain.status import Away, DeploymentStatus
 from flows.core.release import record as records
-from flows.core.release.decision import Live, Situation
+from flows.core.release.decision import EnvironmentSnapshot, Observed
 from flows.core.release.record import Record
 
 INDENT = "  "
 
 
-def explain(standing: Standing) -> list[str]:
+def explain(standing: DeploymentStatus) -> list[str]:
     """The lines to print: what is live, what is newer and what keeps it, and what could not be asked."""
     lines = _live(standing)
     if newer := waiting(standing):
@@ -22,7 +22,7 @@ def explain(standing: Standing) -> list[str]:
     return lines
 
 
-def _live(standing: Standing) -> list[str]:
+def _live(standing: DeploymentStatus) -> list[str]:
     here = standing.here
     if isinstance(here.situation, Away):
         return [f"What is live in {here.name} is not known."]
@@ -49,7 +49,7 @@ def _live(standing: Standing) -> list[str]:
     return lines
 
 
-def _unrecorded(name: str, situation: Situation) -> str:
+def _unrecorded(name: str, situation: EnvironmentSnapshot) -> str:
     if situation.live is not None:
         return f"{name} runs {situation.live.image}, which was not released by this pipeline."
     last = next(iter(records.newest_first(situation.history)), None)
@@ -63,7 +63,7 @@ def _asked(record: Record) -> str:
     return f"Asked for by {record.asked_by}{because}."
 
 
-def _spoiled(recorded: Record, live: Live | None) -> list[str]:
+def _spoiled(recorded: Record, live: Observed | None) -> list[str]:
     """What of it is not as it was recorded."""
     lines = [f"It is in doubt, as a later proof failed: {recorded.doubt}"] if recorded.doubt else []
     if live is None:

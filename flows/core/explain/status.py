@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flows.core.local_time import wall_time
-from flows.core.model.model import Pin, Sighting
+from flows.core.model.model import ModelVersionSeen, Pin
 from flows.core.release import record as records
-from flows.core.release.decision import Candidate, Situation
+from flows.core.release.decision import Candidate, EnvironmentSnapshot
 from flows.core.release.record import Record
 
 
@@ -34,7 +34,7 @@ class Place:
     """An environment: what its cluster says of it, and whether it asks for approval."""
 
     name: str
-    situation: Situation | Away
+    situation: EnvironmentSnapshot | Away
     approval: bool = False
 
     @property
@@ -47,13 +47,13 @@ class Place:
 class Store:
     """What the model store says: the model that is wanted, the newest version, and the pin."""
 
-    wanted: Sighting
+    wanted: ModelVersionSeen
     newest: str
     pin: Pin | None = None
 
 
 @dataclass(frozen=True)
-class Standing:
+class DeploymentStatus:
     """All of it. `now` is in the project's time zone, in which times are told.
 
     `promotable` is the newest image that is good where the environment promotes from, `head` the newest

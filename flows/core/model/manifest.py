@@ -132,7 +132,7 @@ def _listed(scores: Sequence[tuple[str, float]]) -> str:
 
 
 @dataclass(frozen=True, config=_exact)
-class Manifest:
+class ModelManifest:
     """One version of a model as the app serves it: `input` and `output` name tensors of the ONNX graph,
     `labels` stand in the order of the output, `digest` and `size` (bytes) are the model file's."""
 
@@ -177,17 +177,17 @@ class Manifest:
         return self
 
 
-_manifests = TypeAdapter(Manifest)
+_manifests = TypeAdapter(ModelManifest)
 
 
-def parse(content: bytes, *, source: str) -> Manifest:
+def parse(content: bytes, *, source: str) -> ModelManifest:
     """A complete manifest; `ModelRejected` names `source`, each missing or wrong key and what is allowed."""
     return _checked(_json_object(content, source), source)
 
 
 def complete(
     author: bytes, *, source: str, name: str, version: str, digest: str, size: int, created: str
-) -> Manifest:
+) -> ModelManifest:
     """An author's manifest with the keys of `FILLED_IN`; `ModelRejected` as from `parse`."""
     facts = {"name": name, "version": version, "digest": digest, "size": size, "created": created}
     return _checked(_json_object(author, source) | facts, source)
@@ -216,7 +216,7 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
     return found
 
 
-def _checked(found: dict[str, Any], source: str) -> Manifest:
+def _checked(found: dict[str, Any], source: str) -> ModelManifest:
     try:
         return _manifests.validate_json(json.dumps(found))
     except ValidationError as error:
@@ -240,7 +240,7 @@ def _complaint(detail: dict[str, Any]) -> str:
 
 def _allowed(location: tuple[str | int, ...]) -> list[str]:
     """The keys of the table that holds the last part of `location`."""
-    table = {"preprocessing": Preprocessing, "examples": Example}.get(str(location[0]), Manifest)
+    table = {"preprocessing": Preprocessing, "examples": Example}.get(str(location[0]), ModelManifest)
     return [key.name for key in fields(table)]
 
 

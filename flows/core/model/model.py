@@ -35,7 +35,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ModelVersionSeen:
     """Which model is wanted, as far as a look tells that downloads nothing.
 
     `identity` differs where the weights do: the digest of a published model; of a plain file, whose digest

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flows.core.night.schedule import NIGHTLY_RELEASE, NightlyRun, NightlyRuns, Skip
+from flows.core.night.schedule import NIGHTLY_RELEASE, NightlyRun, NightlyRuns, SkipNight
 
 PREFECT_SAYS = r"^Flow run encountered an exception: \w+: "
 """Before what an error says itself."""
@@ -16,7 +16,7 @@ START_BY_HAND = f"start {NIGHTLY_RELEASE} by hand if it is not to wait for the n
 
 
 @dataclass(frozen=True)
-class Outcome:
+class NightOutcome:
     """How a night went: a word, the reason, and whose move it is; `settled` where nobody has to be told.
 
     `run` is the id of the run that it is told of; None: there is none.
@@ -40,15 +40,15 @@ class NightlyDeployment:
     since: datetime
 
 
-def outcome_of(run: NightlyRun) -> Outcome:
+def outcome_of(run: NightlyRun) -> NightOutcome:
     """What a run's state says."""
     why = re.sub(PREFECT_SAYS, "", run.message)
     match run.state:
         case "COMPLETED":
             words = {"Completed": "released", "Skipped": "skipped"}
-            return Outcome(words.get(run.state_name, "not approved"), why, run=run.id)
+            return NightOutcome(words.get(run.state_name, "not approved"), why, run=run.id)
         case "PAUSED":
-            return Outcome("waiting for approval", "the form is on the run's page", run=run.id)
+            return NightOutcome("waiting for approval", "the form is on the run's page", run=run.id)
         case "FAILED":
             return _open(run, "failed", why, f"ops: read why on the run's page, and {START_BY_HAND}")
         case "CRASHED":
@@ -62,7 +62,7 @@ def outcome_of(run: NightlyRun) -> Outcome:
             return _open(run, "not begun", why, "ops: look at worker and queues at Work Pools")
 
 
-def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> Outcome:
+def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> NightOutcome:
     """The outcome of the last night that was due before `moment`; a run by hand since then counts too.
 
     A run that is about to skip itself is told as skipped: after a downtime it may be asked about before it
@@ -75,10 +75,12 @@ def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> O
         told = [(run, foretold(runs, run)) for run in found]
         return max(told, key=lambda one: weight(one[1].word, one[0].by_clock))[1]
     if deployed.paused:
-        return Outcome("skipped", "the schedule of the nightly release is paused")
+        return NightOutcome("skipped", "the schedule of the nightly release is paused")
     if deployed.since > due:
-        return Outcome("skipped", f"the nightly release was registered only at {nights.time(deployed.since)}")
-    return Outcome(
+        return NightOutcome(
+            "skipped", f"the nightly release was registered only at {nights.time(deployed.since)}"
+        )
+    return NightOutcome(
         "no run",
         f"the scheduler made none for {nights.time(due)}: the server was down, or the schedule changed",
         f"ops: is the schedule of {NIGHTLY_RELEASE} in force? Then {START_BY_HAND}",
@@ -86,7 +88,7 @@ def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> O
     )
 
 
-def look_again(runs: NightlyRuns, outcome: Outcome, moment: datetime) -> datetime | None:
+def look_again(runs: NightlyRuns, outcome: NightOutcome, moment: datetime) -> datetime | None:
     """When the check that was due at `moment` is to be made again; None: what it found counts.
 
     After a downtime a check begins together with the run that catches up with its night, or before one that
@@ -106,8 +108,8 @@ def look_again(runs: NightlyRuns, outcome: Outcome, moment: datetime) -> datetim
     return None if runs.nights.is_too_late(due, began) or until <= runs.now else until
 
 
-def _open(run: NightlyRun, word: str, why: str, move: str) -> Outcome:
-    return Outcome(word, why, move, settled=False, run=run.id)
+def _open(run: NightlyRun, word: str, why: str, move: str) -> NightOutcome:
+    return NightOutcome(word, why, move, settled=False, run=run.id)
 
 
 def latest_first(runs: NightlyRuns) -> list[NightlyRun]:
@@ -121,12 +123,12 @@ def _belongs(runs: NightlyRuns, run: NightlyRun, due: datetime) -> bool:
     return runs.night_of(run) == runs.nights.date(due) if run.by_clock else run.due >= due
 
 
-def foretold(runs: NightlyRuns, run: NightlyRun) -> Outcome:
+def foretold(runs: NightlyRuns, run: NightlyRun) -> NightOutcome:
     """What a run's state says, and of one that is about to skip itself that it was skipped."""
     if run.by_clock and run.state in {"SCHEDULED", "PENDING", "RUNNING"}:
         decision = runs.decide(run)
-        if isinstance(decision, Skip):
-            return Outcome("skipped", decision.reason, run=run.id)
+        if isinstance(decision, SkipNight):
+            return NightOutcome("skipped", decision.reason, run=run.id)
     return outcome_of(run)
 
 

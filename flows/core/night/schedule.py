@@ -107,7 +107,7 @@ class Go:
 
 
 @dataclass(frozen=True)
-class Skip:
+class SkipNight:
     """This run releases nothing, for this reason."""
 
     reason: str
@@ -121,20 +121,22 @@ class NightlyRuns:
     nights: Nights
     now: datetime
 
-    def decide(self, own: NightlyRun) -> Go | Skip:
+    def decide(self, own: NightlyRun) -> Go | SkipNight:
         """Whether a run that the clock started releases.
 
         Of several that are late, the newest does: workers take the oldest first.
         """
         nights = self.nights
         if (newer := self.newer_than(own)) is not None:
-            return Skip(f"the run due at {nights.time(newer.due)} takes its place")
+            return SkipNight(f"the run due at {nights.time(newer.due)} takes its place")
         due = self.stands_for(own)
         if (other := self._taken(own, nights.date(due))) is not None:
             ended = f"{other.state_name}: {other.message}".rstrip(": .")
-            return Skip(f"the night of {nights.date(due)} had its run at {nights.time(other.due)} ({ended})")
+            return SkipNight(
+                f"the night of {nights.date(due)} had its run at {nights.time(other.due)} ({ended})"
+            )
         if nights.is_too_late(due, began := self.began(own)):
-            return Skip(
+            return SkipNight(
                 f"it was due at {nights.time(due)}, {_hours(began - due)} ago, and a night is caught up with "
                 f"for less than {_hours(nights.catch_up)}"
             )

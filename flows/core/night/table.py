@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
-from flows.core.night.outcome import Outcome, foretold, latest_first, weight
+from flows.core.night.outcome import NightOutcome, foretold, latest_first, weight
 from flows.core.night.schedule import NightlyRuns
 
 NIGHTS_KEPT = 30
@@ -43,7 +43,7 @@ def bounded(rows: Sequence[Row]) -> list[Row]:
     return [by_night[night] for night in sorted(by_night, reverse=True)][:NIGHTS_KEPT]
 
 
-def row(night: date | str, outcome: Outcome, link: Link) -> Row:
+def row(night: date | str, outcome: NightOutcome, link: Link) -> Row:
     """What the table says of a night."""
     values = (str(night), outcome.word, outcome.why, link(outcome.run) if outcome.run else "")
     return dict(zip(COLUMNS, values, strict=True))

@@ -5,9 +5,9 @@ from datetime import datetime, tzinfo
 
 from flows.core.build.image import Image
 from flows.core.local_time import wall_time
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.core.release import record
-from flows.core.release.environment_state import Notes
+from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record
 
 
@@ -27,14 +27,14 @@ class Candidate:
     model_version: str
     model_digest: str
     model_created: datetime
-    manifest: Manifest = field(repr=False)
+    manifest: ModelManifest = field(repr=False)
 
     def __str__(self) -> str:
         return f"{self.commit[:7]} + {self.model} {self.model_version}"
 
 
 @dataclass(frozen=True)
-class Live:
+class Observed:
     """What an environment runs now, as its Deployment says.
 
     `settled` when its last rollout ended well, whatever became of a replica since; `whole` while all of them
@@ -77,12 +77,12 @@ class Upstream:
 
 
 @dataclass(frozen=True)
-class Situation:
+class EnvironmentSnapshot:
     """What an environment is like at the moment of deciding."""
 
-    live: Live | None
+    live: Observed | None
     history: tuple[Record, ...] = ()
-    notes: Notes = field(default_factory=Notes)
+    notes: EnvironmentState = field(default_factory=EnvironmentState)
     upstream: Upstream | None = None
 
 
@@ -94,7 +94,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Skip:
+class SkipRelease:
     """Nothing is to be released, for this reason."""
 
     reason: str
@@ -107,11 +107,11 @@ class Refuse:
     reason: str
 
 
-Decision = Release | Skip | Refuse
+Decision = Release | SkipRelease | Refuse
 
 
 def decide(
-    request: Request, candidate: Candidate, manifests: str, situation: Situation, now: datetime
+    request: Request, candidate: Candidate, manifests: str, situation: EnvironmentSnapshot, now: datetime
 ) -> Decision:
     """Whether `candidate`, with manifests of that hash, is released over what is live.
 
@@ -138,25 +138,31 @@ def lifts_hold(request: Request, candidate: Candidate, history: tuple[Record, ..
     return request.by_person and newer
 
 
-def hold_lifted(request: Request, candidate: Candidate, situation: Situation) -> datetime | None:
+def hold_lifted(request: Request, candidate: Candidate, situation: EnvironmentSnapshot) -> datetime | None:
     """The time of the hold that ends once the candidate is good here; None where none does."""
     hold = situation.notes.hold
     return hold.since if hold and lifts_hold(request, candidate, situation.history) else None
 
 
-def _held(request: Request, candidate: Candidate, situation: Situation, zone: tzinfo | None) -> Skip | None:
+def _held(
+    request: Request, candidate: Candidate, situation: EnvironmentSnapshot, zone: tzinfo | None
+) -> SkipRelease | None:
     hold = situation.notes.hold
     if hold is None or lifts_hold(request, candidate, situation.history):
         return None
-    return Skip(f"{request.environment} is {hold.told(zone)}; `resume` lifts it")
+    return SkipRelease(f"{request.environment} is {hold.told(zone)}; `resume` lifts it")
 
 
-def _bad_before(candidate: Candidate, notes: Notes, zone: tzinfo | None) -> Skip | None:
+def _bad_before(candidate: Candidate, notes: EnvironmentState, zone: tzinfo | None) -> SkipRelease | None:
     mark = notes.mark_of(candidate.image.digest)
-    return Skip(f"{candidate} was bad here on {wall_time(mark.since, zone)}: {mark.reason}") if mark else None
+    return (
+        SkipRelease(f"{candidate} was bad here on {wall_time(mark.since, zone)}: {mark.reason}")
+        if mark
+        else None
+    )
 
 
-def _live_already(candidate: Candidate, manifests: str, situation: Situation) -> Skip | None:
+def _live_already(candidate: Candidate, manifests: str, situation: EnvironmentSnapshot) -> SkipRelease | None:
     recorded = record.live(situation.history)
     live = situation.live
     if live is None or recorded is None or not live.settled:
@@ -165,18 +171,18 @@ def _live_already(candidate: Candidate, manifests: str, situation: Situation) ->
     if wanted != (live.image.digest, live.manifests) or recorded.image.digest != candidate.image.digest:
         return None
     doubt = f", but in doubt: {recorded.doubt}" if recorded.doubt else ""
-    return Skip(f"{candidate} is live already, as release {recorded.number}{doubt}")
+    return SkipRelease(f"{candidate} is live already, as release {recorded.number}{doubt}")
 
 
-def _older(candidate: Candidate, situation: Situation, zone: tzinfo | None) -> Skip | None:
+def _older(candidate: Candidate, situation: EnvironmentSnapshot, zone: tzinfo | None) -> SkipRelease | None:
     recorded = record.live(situation.history)
     if recorded is None or candidate.committed >= recorded.committed:
         return None
     committed = wall_time(candidate.committed, zone)
-    return Skip(f"{candidate} of {committed} is older than {recorded.content}, which is live")
+    return SkipRelease(f"{candidate} of {committed} is older than {recorded.content}, which is live")
 
 
-def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime) -> Skip | None:
+def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime) -> SkipRelease | None:
     if upstream is None:
         return None
     ended = [
@@ -187,19 +193,19 @@ def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime
     in_force = record.live(ended)  # a later one of the same image may have failed by its manifests
     found = in_force or next(iter(ended), None)
     if found is None:
-        return Skip(f"{candidate} was not released to {upstream.name} yet")
+        return SkipRelease(f"{candidate} was not released to {upstream.name} yet")
     if not found.was_good:
-        return Skip(f"{candidate} is not good in {upstream.name}: {found.doubt or found.reason}")
+        return SkipRelease(f"{candidate} is not good in {upstream.name}: {found.doubt or found.reason}")
     if record.is_taken_back(found, upstream.history):
-        return Skip(f"{candidate} is not good in {upstream.name}: it was rolled back")
+        return SkipRelease(f"{candidate} is not good in {upstream.name}: it was rolled back")
     if (baked := found.baked(now)) < upstream.bake:
-        return Skip(
+        return SkipRelease(
             f"{candidate} has been good in {upstream.name} for {baked:.0f} of {upstream.bake:.0f} minutes"
         )
     return None
 
 
-def _why(candidate: Candidate, manifests: str, situation: Situation) -> str:
+def _why(candidate: Candidate, manifests: str, situation: EnvironmentSnapshot) -> str:
     live = situation.live
     recorded = record.live(situation.history)
     if live is None:

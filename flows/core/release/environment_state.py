@@ -25,7 +25,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Mark:
+class Quarantine:
     """The image of that digest failed here, in that run; it isn't released again by itself."""
 
     digest: str
@@ -35,29 +35,29 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Notes:
+class EnvironmentState:
     """An environment's hold, if there is one, and its marks, the newest first, one a digest."""
 
     hold: Hold | None = None
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[Quarantine, ...] = ()
 
-    def mark_of(self, digest: str) -> Mark | None:
+    def mark_of(self, digest: str) -> Quarantine | None:
         """The mark of that image, or None."""
         return next((mark for mark in self.marks if mark.digest == digest), None)
 
-    def with_hold(self, hold: Hold) -> "Notes":
+    def with_hold(self, hold: Hold) -> "EnvironmentState":
         """The same, held."""
         return replace(self, hold=hold)
 
-    def without_hold(self) -> "Notes":
+    def without_hold(self) -> "EnvironmentState":
         """The same, resumed."""
         return replace(self, hold=None)
 
-    def with_mark(self, mark: Mark) -> "Notes":
+    def with_mark(self, mark: Quarantine) -> "EnvironmentState":
         """The same with this mark in place of an older one of its image."""
         return replace(self, marks=(mark, *self.without_mark(mark.digest).marks)[:KEPT])
 
-    def without_mark(self, digest: str) -> "Notes":
+    def without_mark(self, digest: str) -> "EnvironmentState":
         """The same without that image's mark."""
         return replace(self, marks=tuple(mark for mark in self.marks if mark.digest != digest))
 
@@ -69,13 +69,13 @@ class Notes:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Notes":
+    def from_json(cls, content: Mapping[str, Any]) -> "EnvironmentState":
         """The notes of such values."""
         hold = Hold(**_parsed(content["hold"])) if content.get("hold") else None
-        return cls(hold, tuple(Mark(**_parsed(mark)) for mark in content.get("marks", [])))
+        return cls(hold, tuple(Quarantine(**_parsed(mark)) for mark in content.get("marks", [])))
 
 
-def _plain(value: Hold | Mark) -> dict[str, Any]:
+def _plain(value: Hold | Quarantine) -> dict[str, Any]:
     return {**asdict(value), "since": value.since.isoformat()}
 
 

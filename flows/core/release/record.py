@@ -13,7 +13,7 @@ from flows.core.build.image import Image
 KEPT = 10
 """Records of an environment that are kept, beside the live one and the last good one."""
 
-Verdict = Literal["pending", "good", "bad", "undone", "superseded"]
+ReleaseStatus = Literal["pending", "good", "bad", "undone", "superseded"]
 """pending: under way, or cut off. good: live and proven. superseded: was good, a later one is. bad: the image
 failed. undone: taken back for another reason."""
 
@@ -49,7 +49,7 @@ class Record:
     asked_by: str
     asked_for: str
     started: datetime
-    verdict: Verdict = "pending"
+    verdict: ReleaseStatus = "pending"
     reason: str = ""
     undoing: str = ""
     fault: str = ""
@@ -83,7 +83,7 @@ class Record:
             return 0
         return ((self.ended or now) - self.good_since).total_seconds() / 60
 
-    def closed(self, verdict: Verdict, reason: str, now: datetime) -> "Record":
+    def closed(self, verdict: ReleaseStatus, reason: str, now: datetime) -> "Record":
         """The same with its verdict."""
         if verdict == "good":
             return replace(self, verdict=verdict, reason=reason, good_since=now, undoing="", ended=None)

@@ -23,8 +23,8 @@ __all__ = [
     "Failed",
     "Object",
     "Progressing",
+    "RolloutState",
     "Snapshot",
-    "Verdict",
     "ended_well",
     "is_seen",
     "judge",
@@ -50,10 +50,10 @@ class Progressing:
     fault: Fault = "infrastructure"
 
 
-Verdict = Done | Progressing | Failed
+RolloutState = Done | Progressing | Failed
 
 
-def judge(snapshot: Snapshot) -> Verdict:
+def judge(snapshot: Snapshot) -> RolloutState:
     """The verdict on this snapshot; the caller owns the clock: the deadline, and a failure's patience."""
     deployment = snapshot.deployment
     status = deployment.get("status", {})

@@ -50,7 +50,7 @@ class Invalid:
     reason: str
 
 
-Outcome = Wanted | Ignored | Foreign | Invalid
+TriggerDecision = Wanted | Ignored | Foreign | Invalid
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class _GitHubPush(BaseModel):
     repository: _GitHubRepository
 
 
-def github(event: str, payload: Any, rules: Rules) -> Outcome:
+def github(event: str, payload: Any, rules: Rules) -> TriggerDecision:
     """What a delivery of GitHub asks for; `event` is its X-GitHub-Event."""
     try:
         about = _GitHubEvent.model_validate(payload).repository
@@ -153,7 +153,7 @@ class _AzurePush(BaseModel):
     resource: _AzureResource
 
 
-def azure_devops(payload: Any, rules: Rules) -> Sequence[Outcome]:
+def azure_devops(payload: Any, rules: Rules) -> Sequence[TriggerDecision]:
     """What a service hook of Azure DevOps asks for; one push may update several branches."""
     try:
         event = _AzureEvent.model_validate(payload).eventType
@@ -167,7 +167,7 @@ def azure_devops(payload: Any, rules: Rules) -> Sequence[Outcome]:
     return [_update(one.name, one.oldObjectId, one.newObjectId, rules) for one in push.refUpdates]
 
 
-def _update(ref: str, before: str, after: str, rules: Rules) -> Outcome:
+def _update(ref: str, before: str, after: str, rules: Rules) -> TriggerDecision:
     if not ref.startswith(BRANCH):
         return Ignored(f"{ref} is no branch")
     branch = ref.removeprefix(BRANCH)

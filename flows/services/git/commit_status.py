@@ -14,7 +14,7 @@ import httpx
 from flows.core.errors import CredentialsRefused, SettingsError, StatusNotTaken
 from flows.core.trigger.trigger import identify
 
-State = Literal["pending", "success", "failure"]
+BuildStatus = Literal["pending", "success", "failure"]
 
 TIMEOUT = 5
 """Seconds: a host that is slow to take the news is not waited for."""
@@ -27,7 +27,7 @@ DESCRIPTION_LIMIT = 140
 class CommitStatus(Protocol):
     """A host that shows statuses."""
 
-    def tell(self, sha: str, state: State, description: str, link: str) -> None:
+    def tell(self, sha: str, state: BuildStatus, description: str, link: str) -> None:
         """Show that beside the commit, with a link to the run.
 
         `StatusNotTaken` or `CredentialsRefused` where the host does not take it.
@@ -42,7 +42,7 @@ class GitHub:
     repository: str
     token: str = field(repr=False)
 
-    def tell(self, sha: str, state: State, description: str, link: str) -> None:
+    def tell(self, sha: str, state: BuildStatus, description: str, link: str) -> None:
         """As `CommitStatus` says."""
         _post(
             f"{self.api}/repos/{self.repository}/statuses/{sha}",
@@ -59,7 +59,7 @@ class AzureRepos:
     repository: str
     token: str = field(repr=False)
 
-    def tell(self, sha: str, state: State, description: str, link: str) -> None:
+    def tell(self, sha: str, state: BuildStatus, description: str, link: str) -> None:
         """As `CommitStatus` says."""
         states = {"pending": "pending", "success": "succeeded", "failure": "failed"}
         _post(

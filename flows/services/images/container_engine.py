@@ -19,9 +19,9 @@ from flows.core.errors import CommandFailed, PermanentError
 from flows.services.images.docker_cli import docker_command
 from flows.services.images.docker_errors import (
     build_failure,
-    engine_errors_told,
     engine_unavailable,
     push_failure,
+    translated_engine_errors,
 )
 from flows.services.process.command import LAST_LINES, Command, Say, run
 from flows.services.registry.client import Credentials
@@ -60,7 +60,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Engine:
+class ContainerEngine:
     """The container engine at `base_url` (None: where the environment says), on behalf of flow run `run`."""
 
     base_url: str | None
@@ -88,7 +88,7 @@ class Engine:
                 raise build_failure(failure, self.credentials) from None
             return id_file.read_text()
 
-    @engine_errors_told()
+    @translated_engine_errors()
     def tag(self, image: str, tag: str) -> None:
         """Let the tag name the image of that id."""
         repository, _, name = tag.rpartition(":")
@@ -103,7 +103,7 @@ class Engine:
             except CommandFailed as failure:
                 raise push_failure(failure, self.credentials) from None
 
-    @engine_errors_told()
+    @translated_engine_errors()
     def start(self, image: str, role: str, **options: Any) -> Container:
         """Start a container that is labelled with the run's id; the caller removes it.
 
@@ -118,7 +118,7 @@ class Engine:
                 f"The engine can't start a container of {image}: {error.explanation}"
             ) from None
 
-    @engine_errors_told()
+    @translated_engine_errors()
     def remove_containers(self) -> None:
         """Remove every container that this run started and nobody removed, as after a cancel."""
         for container in self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.run}"}):

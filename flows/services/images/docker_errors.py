@@ -33,7 +33,7 @@ BROKEN_OFF = (RequestException, HTTPError, ConnectionError, TimeoutError)
 
 
 @contextmanager
-def engine_errors_told() -> Iterator[None]:
+def translated_engine_errors() -> Iterator[None]:
     """Around docker's SDK: `EngineUnavailable` where the line broke, `PermanentError` where it refused."""
     try:
         yield

@@ -5,15 +5,15 @@ from datetime import datetime
 from docker.errors import APIError, ImageNotFound
 
 from flows.core.build.image_retention import LocalImage
-from flows.services.images.container_engine import Engine
-from flows.services.images.docker_errors import engine_errors_told
+from flows.services.images.container_engine import ContainerEngine
+from flows.services.images.docker_errors import translated_engine_errors
 
 CONFLICT = 409
 """The engine's answer where a container still uses the image."""
 
 
-@engine_errors_told()
-def images_of(engine: Engine, repository: str) -> list[LocalImage]:
+@translated_engine_errors()
+def images_of(engine: ContainerEngine, repository: str) -> list[LocalImage]:
     """The images that have a name in that repository, or in that of its test stages."""
     client = engine.client
     found = {
@@ -32,8 +32,8 @@ def images_of(engine: Engine, repository: str) -> list[LocalImage]:
     ]
 
 
-@engine_errors_told()
-def remove(engine: Engine, name: str) -> bool:
+@translated_engine_errors()
+def remove(engine: ContainerEngine, name: str) -> bool:
     """Whether the name is gone by this, with the layers that only it needed; a container may still use it."""
     try:
         engine.client.images.remove(name)
@@ -46,7 +46,7 @@ def remove(engine: Engine, name: str) -> bool:
     return True
 
 
-@engine_errors_told()
-def layers_size(engine: Engine) -> int:
+@translated_engine_errors()
+def layers_size(engine: ContainerEngine) -> int:
     """Bytes of all layers on the engine."""
     return int(engine.client.df()["LayersSize"])

@@ -9,12 +9,12 @@ from docker.models.containers import Container
 
 from flows.core.build.capsule import Capsule
 from flows.core.errors import ProofFailed, TrialFailed
-from flows.core.model.manifest import Manifest
-from flows.services.images.container_engine import Engine, last_lines, removed_at_the_end
-from flows.services.images.docker_errors import engine_errors_told
+from flows.core.model.manifest import ModelManifest
+from flows.services.images.container_engine import ContainerEngine, last_lines, removed_at_the_end
+from flows.services.images.docker_errors import translated_engine_errors
 from flows.services.process.command import Say
 from flows.services.verification import probe
-from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.public_endpoint import PublicEndpoint
 
 POLL = 0.1
 
@@ -33,7 +33,7 @@ class Expected:
     """What the image must say of itself, and answer."""
 
     capsule: Capsule
-    manifest: Manifest
+    manifest: ModelManifest
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Trial:
     stopped_after: float
 
 
-@engine_errors_told()
-def try_out(engine: Engine, image: str, expected: Expected, limits: Limits, say: Say) -> Trial:
+@translated_engine_errors()
+def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: Limits, say: Say) -> Trial:
     """Run the image as the cluster will: not root, read-only root, no capabilities.
 
     `TrialFailed` says what it did wrong, with its last 50 log lines. The container is gone afterwards.
@@ -67,7 +67,7 @@ def try_out(engine: Engine, image: str, expected: Expected, limits: Limits, say:
         try:
             ready_after = _until_ready(container, limits)
             say(f"Ready after {ready_after:.1f} s.")
-            edge = Edge(_url(container, limits.port))
+            edge = PublicEndpoint(_url(container, limits.port))
             _check_version(edge, expected)
             examples = probe.check_examples(edge, expected.manifest)
             say(f"Answered the model's {examples} examples within their tolerance.")
@@ -91,13 +91,13 @@ def _until_ready(container: Container, limits: Limits) -> float:
         if container.status == "exited":
             code = container.attrs["State"]["ExitCode"]
             raise _failed(f"The container ended by itself, with exit code {code}.", container)
-        if url and probe.is_ready(Edge(url)):
+        if url and probe.is_ready(PublicEndpoint(url)):
             return time.monotonic() - started
         time.sleep(POLL)
     raise _failed(f"The container was not ready within {limits.ready:.0f} s.", container)
 
 
-def _check_version(edge: Edge, expected: Expected) -> None:
+def _check_version(edge: PublicEndpoint, expected: Expected) -> None:
     said = probe.version(edge)
     if said.capsule != expected.capsule.hash:
         raise ProofFailed(f"/version says capsule {said.capsule!r}, but {expected.capsule.hash!r} was built.")

@@ -13,7 +13,7 @@ from flows.services.models.blob_store import Blob, BlobStore
 
 
 @dataclass(frozen=True)
-class PassedTests:
+class TestCache:
     """Those in one folder of a store ("": at its root). Every method raises what `BlobStore` raises."""
 
     blobs: BlobStore

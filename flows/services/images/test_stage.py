@@ -10,8 +10,13 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from flows.services.images.container_engine import CALL_TIMEOUT, Engine, last_lines, removed_at_the_end
-from flows.services.images.docker_errors import engine_errors_told
+from flows.services.images.container_engine import (
+    CALL_TIMEOUT,
+    ContainerEngine,
+    last_lines,
+    removed_at_the_end,
+)
+from flows.services.images.docker_errors import translated_engine_errors
 from flows.services.process.command import Say
 
 __test__ = False
@@ -28,8 +33,8 @@ class TestRun:
     log: str
 
 
-@engine_errors_told()
-def run(engine: Engine, image: str, timeout: float, say: Say) -> TestRun:
+@translated_engine_errors()
+def run(engine: ContainerEngine, image: str, timeout: float, say: Say) -> TestRun:
     """Run the test stage and copy its report out, whatever its exit status; `timeout` in seconds.
 
     `EngineUnavailable` where the engine breaks off.

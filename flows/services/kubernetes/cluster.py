@@ -20,7 +20,7 @@ from flows.core.errors import (
     FenceLost,
     ManifestsRejected,
 )
-from flows.core.release.decision import Live
+from flows.core.release.decision import Observed
 from flows.core.rollout.judge import Done, Object, Snapshot, ended_well, is_seen, judge
 from flows.services.kubernetes.api import FIELD_MANAGER, LEASE, KubernetesApi, not_prepared
 from flows.services.kubernetes.kubectl import Kubectl
@@ -132,7 +132,7 @@ class Cluster:
         """The app's Deployment, or None."""
         return self.api.get(self.path("apis/apps/v1", "deployments", self.deployment))
 
-    def live(self) -> Live | None:
+    def live(self) -> Observed | None:
         """What the Deployment says is live, or None where there is none of ours."""
         deployment = self.found()
         if deployment is None:
@@ -141,7 +141,7 @@ class Cluster:
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
         whole = isinstance(judge(self.snapshot(deployment)), Done)
         repository, _, digest = image.partition("@")
-        return Live(
+        return Observed(
             image=Image(repository, digest),
             capsule=notes.get(ANNOTATION + "capsule", ""),
             commit=notes.get(ANNOTATION + "commit", ""),

@@ -44,19 +44,19 @@ class Overlay:
 
 
 @dataclass(frozen=True)
-class Manifests:
+class KubernetesManifests:
     """Rendered objects; `hash` covers what they ask for, without the annotations that tell why."""
 
     objects: tuple[dict[str, Any], ...]
     hash: str
 
-    def annotated(self, deployment: str, annotations: Mapping[str, str]) -> "Manifests":
+    def annotated(self, deployment: str, annotations: Mapping[str, str]) -> "KubernetesManifests":
         """The same with these annotations on the Deployment itself, which restarts nothing."""
         marked = tuple(_marked(o, annotations) if _is(o, deployment) else o for o in self.objects)
-        return Manifests(marked, self.hash)
+        return KubernetesManifests(marked, self.hash)
 
 
-def render(overlay: Overlay, image: Image, kubectl: str) -> Manifests:
+def render(overlay: Overlay, image: Image, kubectl: str) -> KubernetesManifests:
     """The objects of this release; `ManifestsRejected` where they don't render or don't hold the image."""
     if not (overlay.folder / "overlays" / overlay.name).is_dir():
         known = ", ".join(sorted(path.name for path in (overlay.folder / "overlays").iterdir()))
@@ -75,7 +75,9 @@ def render(overlay: Overlay, image: Image, kubectl: str) -> Manifests:
             f"Overlay {overlay.name!r} has no Deployment {overlay.deployment!r} with image {PLACEHOLDER!r}.",
             f"Name it as [app] name in slipway.toml does, and its container's image {PLACEHOLDER!r}.",
         )
-    return Manifests(objects, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest())
+    return KubernetesManifests(
+        objects, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
+    )
 
 
 def _kustomize(kubectl: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.core.errors import PermanentError, RecordTaken
-from flows.core.release.environment_state import Notes
+from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record, expired, newest_first
 from flows.services.kubernetes.cluster import ANNOTATION, Cluster, fenced
 from flows.services.process.command import silent
@@ -48,12 +48,12 @@ class Records:
         ]
         self.cluster.delete(gone, fence, silent)
 
-    def notes(self) -> Notes:
+    def notes(self) -> EnvironmentState:
         """The environment's hold and marks; empty where nothing was noted yet."""
         found = self.cluster.api.get(self.cluster.path("api/v1", "configmaps", NOTES))
-        return Notes.from_json(json.loads(found["data"]["notes"])) if found else Notes()
+        return EnvironmentState.from_json(json.loads(found["data"]["notes"])) if found else EnvironmentState()
 
-    def write_notes(self, notes: Notes, fence: str) -> None:
+    def write_notes(self, notes: EnvironmentState, fence: str) -> None:
         """Keep these notes in place of those before."""
         path = self.cluster.path("api/v1", "configmaps", NOTES)
         content = {

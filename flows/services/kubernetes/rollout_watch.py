@@ -21,11 +21,11 @@ REMEDY = {
 }
 
 
-def nobody_minds() -> None:
+def no_check() -> None:
     """An `alive` that never objects."""
 
 
-def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] = nobody_minds) -> Done:
+def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] = no_check) -> Done:
     """Wait until the rollout is done; `RolloutFailed` explains, before `timeout` (seconds) if it can.
 
     An API server that does not answer is waited for as long again, and the rollout gets the time back that it

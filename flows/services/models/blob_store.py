@@ -63,7 +63,7 @@ class BlobStore:
 
     def read(self, path: str) -> bytes | None:
         """A small object's content; None when there is no such object."""
-        with self._errors_told():
+        with self._translated_errors():
             try:
                 return bytes(obstore.get(self.objects, path).bytes())
             except FileNotFoundError as error:
@@ -73,7 +73,7 @@ class BlobStore:
 
     def find(self, path: str) -> Blob | None:
         """What is known of an object without reading it; None when there is none."""
-        with self._errors_told():
+        with self._translated_errors():
             try:
                 return _blob(obstore.head(self.objects, path))
             except FileNotFoundError:
@@ -81,17 +81,17 @@ class BlobStore:
 
     def list_folder(self, folder: str) -> list[Blob]:
         """All objects below `folder`, however deep."""
-        with self._errors_told():
+        with self._translated_errors():
             return [_blob(meta) for meta in obstore.list(self.objects, folder).collect()]
 
     def list_root(self) -> list[Blob]:
         """The objects that lie in no folder."""
-        with self._errors_told():
+        with self._translated_errors():
             return [_blob(meta) for meta in obstore.list_with_delimiter(self.objects)["objects"]]
 
     def create(self, path: str, content: bytes) -> bool:
         """Write a small object unless there is one, atomically; whether it was written."""
-        with self._errors_told():
+        with self._translated_errors():
             try:
                 obstore.put(self.objects, path, content, mode="create")
             except AlreadyExistsError:
@@ -100,12 +100,12 @@ class BlobStore:
 
     def replace(self, path: str, content: bytes) -> None:
         """Write a small object, whatever was there."""
-        with self._errors_told():
+        with self._translated_errors():
             obstore.put(self.objects, path, content)
 
     def remove(self, path: str) -> None:
         """Delete an object; nothing happens where there is none."""
-        with self._errors_told():
+        with self._translated_errors():
             try:
                 obstore.delete(self.objects, path)
             except FileNotFoundError as error:
@@ -114,7 +114,7 @@ class BlobStore:
 
     def upload(self, path: str, content: Iterable[bytes]) -> None:
         """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
-        with self._errors_told():
+        with self._translated_errors():
             cancellation.call(
                 lambda: obstore.put(
                     self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT
@@ -140,13 +140,13 @@ class BlobStore:
     def _part(self, blob: Blob, start: int) -> memoryview:
         end = min(start + self.part, blob.size)
         wanted: obstore.GetOptions = {"range": (start, end), "if_match": blob.etag}
-        with self._errors_told():
+        with self._translated_errors():
             return cancellation.call(
                 lambda: memoryview(obstore.get(self.objects, blob.path, options=wanted).bytes())
             )
 
     @contextlib.contextmanager
-    def _errors_told(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except (BaseError, OSError) as error:

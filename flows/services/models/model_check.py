@@ -16,7 +16,7 @@ import numpy as np
 
 from flows.core.errors import ModelRejected
 from flows.core.model import manifest
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -32,7 +32,7 @@ class Tensors(NamedTuple):
     output: str
 
 
-def describe(file: Path, manifest_file: Path, *, name: str, version: str) -> Manifest:
+def describe(file: Path, manifest_file: Path, *, name: str, version: str) -> ModelManifest:
     """An author's manifest, completed for publishing `file` now.
 
     `ModelRejected` when either file is missing, or the manifest is not complete.
@@ -55,7 +55,7 @@ def describe(file: Path, manifest_file: Path, *, name: str, version: str) -> Man
     )
 
 
-def check(file: Path, described: Manifest) -> None:
+def check(file: Path, described: ModelManifest) -> None:
     """Load the model and predict on zeros; `ModelRejected` says what keeps it from being served."""
     if not described.examples:
         raise ModelRejected(
@@ -95,7 +95,7 @@ def _load(file: Path) -> "InferenceSession":
         return onnxruntime.InferenceSession(link, options, providers=["CPUExecutionProvider"])
 
 
-def _batches(session: "InferenceSession", described: Manifest) -> tuple[int, ...]:
+def _batches(session: "InferenceSession", described: ModelManifest) -> tuple[int, ...]:
     """The batch sizes to try: 1, and 2 where the graph says that any will do."""
     inputs = {tensor.name: tensor for tensor in session.get_inputs()}
     if set(inputs) != {described.input}:
@@ -123,13 +123,13 @@ def _batches(session: "InferenceSession", described: Manifest) -> tuple[int, ...
     return (1,) if batch == 1 else (1, 2)
 
 
-def _predict_zeros(session: "InferenceSession", described: Manifest, batch: int) -> Any:
+def _predict_zeros(session: "InferenceSession", described: ModelManifest, batch: int) -> Any:
     zeros = np.zeros((batch, *described.preprocessing.input_shape()), np.float32)
     with _told(f"The model does not predict on {batch} x zeros"):
         return session.run([described.output], {described.input: zeros})[0]
 
 
-def _complaint(answer: Any, batch: int, described: Manifest) -> str | None:
+def _complaint(answer: Any, batch: int, described: ModelManifest) -> str | None:
     """What is wrong with the scores of `batch` pictures."""
     if not isinstance(answer, np.ndarray):
         return "is no tensor (converted by skl2onnx: pass options={'zipmap': False})"

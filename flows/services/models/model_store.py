@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
 from flows.core.model import manifest
-from flows.core.model.manifest import Manifest
-from flows.core.model.model import Latest, Model, Pin, Sighting
+from flows.core.model.manifest import ModelManifest
+from flows.core.model.model import Latest, Model, ModelVersionSeen, Pin
 from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import ModelCache
 from flows.services.models.plain_models import PlainDescription, PlainModels, version_of
@@ -69,18 +69,18 @@ class ModelStore:
         pin = self.pinned(name)
         return self.newest(name, progress) if pin is None else self.find(name, pin.version, progress)
 
-    def sighting(self, name: str) -> Sighting:
+    def peek(self, name: str) -> ModelVersionSeen:
         """The wanted model by a look at the store; a plain file is not settled. Raises as `wanted`."""
         if (pin := self.pinned(name)) is not None:
             described = self._read_manifest(f"{name}/{pin.version}/manifest.json")
             if described is not None:
-                return Sighting(name, pin.version, described.digest, settled=True)
+                return ModelVersionSeen(name, pin.version, described.digest, settled=True)
         elif (pointer := self._pointer(name)) is not None:
-            return Sighting(name, pointer.model.version, pointer.model.digest, settled=True)
+            return ModelVersionSeen(name, pointer.model.version, pointer.model.digest, settled=True)
         for file in self._plain.files(name):
             if pin is None or version_of(file) == pin.version:
                 seen = f"{file.path}@{file.modified.isoformat()},{file.size}"
-                return Sighting(name, version_of(file), seen, settled=False)
+                return ModelVersionSeen(name, version_of(file), seen, settled=False)
         raise self._not_found(name, f"{self._blobs.place} has no model {name!r} that is wanted.")
 
     def pinned(self, name: str) -> Pin | None:
@@ -93,7 +93,7 @@ class ModelStore:
         """Want that version until the pin is lifted, on behalf of that flow run."""
         self._blobs.replace(f"{name}/{PIN}", Pin(version, _now(), run).to_bytes())
 
-    def lift_pin(self, name: str) -> None:
+    def unpin(self, name: str) -> None:
         """Want the newest again."""
         self._blobs.remove(f"{name}/{PIN}")
 
@@ -130,7 +130,7 @@ class ModelStore:
         return self._cache.find(model) or self._receive(described, progress)
 
     def publish(
-        self, file: Path, described: Manifest, *, point: bool = True, progress: Progress = silent
+        self, file: Path, described: ModelManifest, *, point: bool = True, progress: Progress = silent
     ) -> Published:
         """Upload a model with its manifest and, if `point`, make it the newest.
 
@@ -158,7 +158,7 @@ class ModelStore:
         self._point(model)
         return model
 
-    def _find(self, name: str, version: str, progress: Progress) -> Manifest:
+    def _find(self, name: str, version: str, progress: Progress) -> ModelManifest:
         described = None
         if manifest.is_version(version):
             described = self._read_manifest(f"{name}/{version}/manifest.json")
@@ -167,7 +167,7 @@ class ModelStore:
             raise self._not_found(name, f"{self._blobs.place} has no version {version!r} of {name!r}.")
         return described
 
-    def _receive(self, described: Manifest, progress: Progress) -> Path:
+    def _receive(self, described: ModelManifest, progress: Progress) -> Path:
         model = described.model
         blob = self._model_file(model)
         if blob.size != model.size:
@@ -198,7 +198,7 @@ class ModelStore:
         pointer = Latest(model, published=_now())
         self._blobs.replace(f"{model.name}/{manifest.LATEST}", pointer.to_bytes())
 
-    def _claim(self, folder: str, described: Manifest) -> Manifest:
+    def _claim(self, folder: str, described: ModelManifest) -> ModelManifest:
         """The manifest that the version has for good: `described`, unless a publisher was here before."""
         published = self._read_manifest(f"{folder}/manifest.json")
         if published is None and self._blobs.create(f"{folder}/claim.json", described.to_bytes()):
@@ -218,7 +218,7 @@ class ModelStore:
             f"Choose a new version; or, if it was broken off, delete {folder}/claim.json and try again.",
         )
 
-    def _upload(self, file: Path, path: str, claimed: Manifest, progress: Progress) -> None:
+    def _upload(self, file: Path, path: str, claimed: ModelManifest, progress: Progress) -> None:
         try:
             send(self._blobs, file, path, claimed, progress)
         except StoreUnavailable:
@@ -230,7 +230,7 @@ class ModelStore:
         file = self._blobs.find(path)
         return file is not None and file.size == size
 
-    def _read_manifest(self, path: str) -> Manifest | None:
+    def _read_manifest(self, path: str) -> ModelManifest | None:
         content = self._blobs.read(path)
         return manifest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from flows.core.errors import DigestMismatch, ModelRejected
 from flows.core.model import manifest
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import ModelCache
@@ -39,12 +39,12 @@ class PlainModels:
     cache: ModelCache
     description: PlainDescription | None = None
 
-    def newest(self, name: str, progress: Progress) -> Manifest | None:
+    def newest(self, name: str, progress: Progress) -> ModelManifest | None:
         """The newest file's manifest, completed with its digest; None when there is no file."""
         files = self.files(name)
         return self.manifest(name, files[0], progress) if files else None
 
-    def find(self, name: str, version: str, progress: Progress) -> Manifest | None:
+    def find(self, name: str, version: str, progress: Progress) -> ModelManifest | None:
         """The manifest of the file that was modified when `version` says."""
         for file in self.files(name):
             if version_of(file) == version:
@@ -59,7 +59,7 @@ class PlainModels:
         files = files or [blob for blob in self.blobs.list_root() if blob.path.endswith(".onnx")]
         return sorted(files, key=lambda blob: (blob.modified, blob.path), reverse=True)
 
-    def manifest(self, name: str, file: Blob, progress: Progress) -> Manifest:
+    def manifest(self, name: str, file: Blob, progress: Progress) -> ModelManifest:
         """A file's manifest; the file is fetched into the cache unless this one, so described, was before."""
         author = self._author(file)
         key = json.dumps([self.blobs.place, name, file.path, file.etag, file.size, repr(author)])
@@ -88,7 +88,7 @@ class PlainModels:
 
     def _completed(
         self, name: str, file: Blob, author: bytes | PlainDescription, digest: str, fetched: Path
-    ) -> Manifest:
+    ) -> ModelManifest:
         source = f"the manifest beside {file.path}"
         if isinstance(author, PlainDescription):
             source = f"the manifest made from [model.plain] for {file.path}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flows.core.errors import DigestMismatch
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models.blob_store import Blob, BlobStore
 
 Progress = Callable[[int, int], None]
@@ -16,7 +16,7 @@ def silent(done: int, total: int) -> None:
     """Tells nobody."""
 
 
-def untold(_title: str) -> Progress:
+def no_progress(_title: str) -> Progress:
     """The progress of a transfer that nobody is shown."""
     return silent
 
@@ -40,7 +40,7 @@ def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str
     return f"sha256:{digest.hexdigest()}"
 
 
-def send(blobs: BlobStore, file: Path, path: str, described: Manifest, progress: Progress) -> None:
+def send(blobs: BlobStore, file: Path, path: str, described: ModelManifest, progress: Progress) -> None:
     """Write `file` to the store, unless it is not what `described` promises: then `DigestMismatch`.
 
     `StoreUnavailable` when it breaks off.
@@ -48,7 +48,7 @@ def send(blobs: BlobStore, file: Path, path: str, described: Manifest, progress:
     blobs.upload(path, _parts(file, blobs.part, described, progress))
 
 
-def _parts(file: Path, size: int, described: Manifest, progress: Progress) -> Iterator[bytes]:
+def _parts(file: Path, size: int, described: ModelManifest, progress: Progress) -> Iterator[bytes]:
     digest, done = hashlib.sha256(), 0
     with file.open("rb") as content:
         while part := content.read(size):

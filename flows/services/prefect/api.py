@@ -190,7 +190,7 @@ class FlowRuns:
     def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
         """The answer; asked for again where a kept connection was closed, as nothing here does harm twice."""
         deadline = time.monotonic() + BUSY
-        with prefect_errors_told():
+        with translated_prefect_errors():
             while True:
                 is_last = time.monotonic() > deadline
                 try:
@@ -209,7 +209,7 @@ class FlowRuns:
 
 
 @contextmanager
-def prefect_errors_told() -> Iterator[None]:
+def translated_prefect_errors() -> Iterator[None]:
     """What goes wrong on the way to the server, as an error of ours."""
     try:
         yield

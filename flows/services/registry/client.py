@@ -16,7 +16,7 @@ import httpx
 
 from flows.core.build.capsule import ATTACHED
 from flows.core.build.image import Image, Reference
-from flows.core.build.latest import INDEX, Pointer
+from flows.core.build.latest import INDEX, LatestPointer
 from flows.core.errors import (
     CredentialsRefused,
     ImageNotFound,
@@ -85,7 +85,7 @@ class TokenAuth(httpx.Auth):
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ImageManifest:
     """A manifest as the registry keeps it: its digest, media type and bytes."""
 
     digest: str
@@ -122,7 +122,7 @@ class Registry:
     def image(self, reference: str) -> Image:
         """The image that a tag or digest names, pointers followed; `ImageNotFound` where there is none."""
         manifest = self.manifest(reference)
-        if manifest.media_type == INDEX and (pointer := Pointer.from_index(manifest.content)):
+        if manifest.media_type == INDEX and (pointer := LatestPointer.from_index(manifest.content)):
             return Image(self.name, pointer.digest)
         return Image(self.name, manifest.digest)
 
@@ -133,15 +133,15 @@ class Registry:
         except ImageNotFound:
             return None
 
-    def pointer(self, tag: str = "latest") -> Pointer | None:
+    def pointer(self, tag: str = "latest") -> LatestPointer | None:
         """What the pointer says, or None where there is none, or none of ours."""
         try:
             manifest = self.manifest(tag)
         except ImageNotFound:
             return None
-        return Pointer.from_index(manifest.content) if manifest.media_type == INDEX else None
+        return LatestPointer.from_index(manifest.content) if manifest.media_type == INDEX else None
 
-    def move(self, pointer: Pointer, tag: str = "latest") -> str:
+    def move(self, pointer: LatestPointer, tag: str = "latest") -> str:
         """Put the pointer, in one request; its digest. The image it names must be there."""
         named = self.manifest(pointer.digest)
         index = pointer.to_index(named.media_type, len(named.body))
@@ -149,11 +149,11 @@ class Registry:
         answer = self._ask("PUT", f"manifests/{tag}", content=body, headers={"Content-Type": INDEX})
         return answer.headers["docker-content-digest"]
 
-    def manifest(self, reference: str) -> Manifest:
+    def manifest(self, reference: str) -> ImageManifest:
         """The manifest of a tag or digest; `ImageNotFound` where there is none."""
         answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ", ".join(MANIFESTS)})
         media_type = answer.headers["content-type"].split(";")[0]
-        return Manifest(answer.headers["docker-content-digest"], media_type, answer.content)
+        return ImageManifest(answer.headers["docker-content-digest"], media_type, answer.content)
 
     def attach(self, tag: str, content: bytes) -> None:
         """Keep a model's manifest beside the image of that tag, as an OCI artifact of its own."""
@@ -188,7 +188,7 @@ class Registry:
         )
         return found
 
-    def created(self, manifest: Manifest) -> datetime | None:
+    def created(self, manifest: ImageManifest) -> datetime | None:
         """When the image of that manifest was built; None where it is none."""
         if manifest.content.get("config", {}).get("mediaType") not in IMAGE_CONFIGS:
             return None
@@ -218,7 +218,7 @@ class Registry:
         except ImageNotFound:
             return
 
-    def _configuration(self, manifest: Manifest) -> dict[str, Any]:
+    def _configuration(self, manifest: ImageManifest) -> dict[str, Any]:
         found: dict[str, Any] = self._ask("GET", f"blobs/{manifest.content['config']['digest']}").json()
         return found
 

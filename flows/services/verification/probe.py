@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from flows.core.errors import EdgeNotInOrder, ProofFailed, ResolverUnavailable
-from flows.core.model.manifest import Example, Manifest
+from flows.core.model.manifest import Example, ModelManifest
 from flows.services.verification import tls
-from flows.services.verification.public_endpoint import CONNECT, Edge
+from flows.services.verification.public_endpoint import CONNECT, PublicEndpoint
 
 SERVED_BY = "X-Served-By"
 TIMEOUT = httpx.Timeout(10, connect=CONNECT)
@@ -40,7 +40,7 @@ class Answer:
     milliseconds: float
 
 
-def is_ready(edge: Edge) -> bool:
+def is_ready(edge: PublicEndpoint) -> bool:
     """Whether /readyz says yes; False also where nobody answers."""
     try:
         return _sent(edge, "GET", "/readyz").is_success
@@ -48,7 +48,7 @@ def is_ready(edge: Edge) -> bool:
         return False
 
 
-def version(edge: Edge) -> Version:
+def version(edge: PublicEndpoint) -> Version:
     """What whoever answers at /version is."""
     answer = _answered(edge, "GET", "/version")
     try:
@@ -64,7 +64,7 @@ def version(edge: Edge) -> Version:
         raise _malformed(answer, error) from None
 
 
-def score(edge: Edge, picture: str) -> Answer:
+def score(edge: PublicEndpoint, picture: str) -> Answer:
     """The answer to one picture (base64); its time is from the connection to the whole answer."""
     started = time.perf_counter()
     answer = _answered(edge, "POST", "/score", json={"input": [picture]})
@@ -76,7 +76,7 @@ def score(edge: Edge, picture: str) -> Answer:
         raise _malformed(answer, error) from None
 
 
-def check_examples(edge: Edge, manifest: Manifest) -> int:
+def check_examples(edge: PublicEndpoint, manifest: ModelManifest) -> int:
     """How many of the model's examples were answered, all within tolerance."""
     wrong = [told for example in manifest.examples if (told := _disagreement(edge, example))]
     if wrong:
@@ -84,11 +84,11 @@ def check_examples(edge: Edge, manifest: Manifest) -> int:
     return len(manifest.examples)
 
 
-def _disagreement(edge: Edge, example: Example) -> str | None:
+def _disagreement(edge: PublicEndpoint, example: Example) -> str | None:
     return example.disagreement(score(edge, example.input).best)
 
 
-def _answered(edge: Edge, method: str, path: str, json: Any = None) -> httpx.Response:
+def _answered(edge: PublicEndpoint, method: str, path: str, json: Any = None) -> httpx.Response:
     answer = _sent(edge, method, path, json)
     if not answer.is_success:
         pod = answer.headers.get(SERVED_BY, "")
@@ -102,7 +102,7 @@ def _answered(edge: Edge, method: str, path: str, json: Any = None) -> httpx.Res
     return answer
 
 
-def _sent(edge: Edge, method: str, path: str, json: Any = None) -> httpx.Response:
+def _sent(edge: PublicEndpoint, method: str, path: str, json: Any = None) -> httpx.Response:
     """Asks at the addresses that the name leads to, in any order, until one accepts a connection."""
     try:
         addresses = edge.resolve()
@@ -120,7 +120,7 @@ def _sent(edge: Edge, method: str, path: str, json: Any = None) -> httpx.Respons
     raise ProofFailed(f"{edge.url} can't be reached: {refused}.", fault="infrastructure")
 
 
-def _sent_to(address: str, edge: Edge, method: str, path: str, json: Any) -> httpx.Response:
+def _sent_to(address: str, edge: PublicEndpoint, method: str, path: str, json: Any) -> httpx.Response:
     url = httpx.URL(edge.url).copy_with(host=address, path=path)
     host = httpx.URL(edge.url).netloc.decode()
     with httpx.Client(verify=tls.trusting(), trust_env=False, timeout=TIMEOUT, limits=ONE_EACH) as client:

@@ -16,7 +16,7 @@ CONNECT = 3.0
 
 
 @dataclass(frozen=True)
-class Edge:
+class PublicEndpoint:
     """Where users ask: `url` (scheme, host and port), looked up at `resolver` (address and port; None: the
     machine's own way), which has to lead to `load_balancer` (empty: what the Service reports)."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flows.core.errors import ProofFailed, TransientError
 from flows.core.model.manifest import Example
 from flows.services.verification import probe
-from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.public_endpoint import PublicEndpoint
 
 DEADLINE = 30.0
 """Seconds for every replica to have answered /version, and then for a further one to answer an example."""
@@ -26,7 +26,7 @@ BROKEN = 3
 class Asking:
     """Whom to ask, and what to look at between requests: `alive` before each, `settle` after a failed one."""
 
-    edge: Edge
+    edge: PublicEndpoint
     pods: frozenset[str]
     alive: Callable[[], None]
     settle: Callable[[], None]
@@ -85,7 +85,7 @@ def every_version(asking: Asking, capsule: str) -> int:
     return requests
 
 
-def _not_all(edge: Edge, missing: Collection[str], other: str) -> ProofFailed:
+def _not_all(edge: PublicEndpoint, missing: Collection[str], other: str) -> ProofFailed:
     silent = f"{', '.join(sorted(missing))} never answered" if missing else "other replicas answer too"
     happened = f"After {DEADLINE:g} s at {edge.url}, {silent}. {other.rstrip('.')}".rstrip(". ") + "."
     return ProofFailed(
@@ -126,7 +126,7 @@ def every_answer(asking: Asking, example: Example) -> tuple[int, list[float]]:
 
 
 def _unanswered(
-    edge: Edge, example: Example, missing: Collection[str], other: str, *, crashed: bool
+    edge: PublicEndpoint, example: Example, missing: Collection[str], other: str, *, crashed: bool
 ) -> ProofFailed:
     """The replicas had answered /version, so that a request which breaks off is their doing."""
     happened = f"{', '.join(sorted(missing))} did not answer {example.name} at {edge.url}. {other}".strip()

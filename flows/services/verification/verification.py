@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from flows.core.errors import ProofFailed
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.process.command import Say
 from flows.services.verification import probe
-from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.public_endpoint import PublicEndpoint
 from flows.services.verification.replicas import Asking, every_answer, every_version, restarted_since
 
 NOTICEABLE = 250.0
@@ -54,7 +54,7 @@ class Proof:
         )
 
 
-def measure(edge: Edge, manifest: Manifest, rounds: int) -> Latency:
+def measure(edge: PublicEndpoint, manifest: ModelManifest, rounds: int) -> Latency:
     """How quickly whoever is live answers the model's examples, each asked `rounds` times.
 
     Whether the answers are right is not looked at, as they are another model's. What is not answered does not
@@ -70,10 +70,10 @@ def measure(edge: Edge, manifest: Manifest, rounds: int) -> Latency:
 
 
 def prove(
-    edge: Edge,
+    edge: PublicEndpoint,
     replicas: Callable[[], Mapping[str, bool]],
     capsule: str,
-    manifest: Manifest,
+    manifest: ModelManifest,
     *,
     outgoing: Latency | None,
     slower_than: float,
@@ -109,7 +109,7 @@ def prove(
             return found
 
 
-def _seen(asking: Asking, capsule: str, manifest: Manifest, outgoing: Latency | None, say: Say) -> Proof:
+def _seen(asking: Asking, capsule: str, manifest: ModelManifest, outgoing: Latency | None, say: Say) -> Proof:
     edge, pods = asking.edge, asking.pods
     if not pods:
         raise ProofFailed(f"There is no replica to ask at {edge.url}.", fault="infrastructure")
@@ -125,7 +125,7 @@ def _seen(asking: Asking, capsule: str, manifest: Manifest, outgoing: Latency | 
     return proof
 
 
-def _require_as_quick(edge: Edge, proof: Proof, slower_than: float) -> None:
+def _require_as_quick(edge: PublicEndpoint, proof: Proof, slower_than: float) -> None:
     before, now = proof.outgoing, proof.latency
     if before is None or not before.requests or not now.requests:
         return

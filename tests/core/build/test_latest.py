@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from flows.core.build.latest import Keep, Move, Pointer, Standing, decide
+from flows.core.build.latest import BranchFacts, Keep, LatestPointer, Move, decide
 
-CURRENT = Pointer(
+CURRENT = LatestPointer(
     digest="sha256:" + "a" * 64,
     commit="a" * 40,
     committed="2026-01-01T00:00:00+00:00",
@@ -19,7 +19,7 @@ CURRENT = Pointer(
     run="run-1",
 )
 NEWER = replace(CURRENT, digest="sha256:" + "b" * 64, commit="b" * 40, capsule="d" * 64, run="run-2")
-STANDING = Standing(
+STANDING = BranchFacts(
     released_branch="main",
     on_branch=True,
     behind=False,
@@ -86,7 +86,7 @@ STANDING = Standing(
     ],
 )
 def test_latest_moves_only_to_what_is_still_wanted(
-    candidate: Pointer, current: Pointer | None, standing: Standing, expected: Move | Keep
+    candidate: LatestPointer, current: LatestPointer | None, standing: BranchFacts, expected: Move | Keep
 ) -> None:
     assert decide(candidate, current, standing) == expected
 
@@ -98,8 +98,8 @@ def test_a_revert_moves_latest_to_the_older_content() -> None:
 
 def test_a_pointer_survives_the_registry() -> None:
     index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234)
-    assert Pointer.from_index(index) == CURRENT
+    assert LatestPointer.from_index(index) == CURRENT
 
 
 def test_an_index_that_somebody_else_made_is_no_pointer() -> None:
-    assert Pointer.from_index({"schemaVersion": 2, "manifests": [{"digest": CURRENT.digest}]}) is None
+    assert LatestPointer.from_index({"schemaVersion": 2, "manifests": [{"digest": CURRENT.digest}]}) is None

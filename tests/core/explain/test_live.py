@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from flows.core.explain.live import explain
-from flows.core.explain.status import Away, Place, Seen, Standing, Store
-from flows.core.model.model import Pin, Sighting
-from flows.core.release.decision import Situation, Upstream
-from flows.core.release.environment_state import Hold, Mark, Notes
+from flows.core.explain.status import Away, DeploymentStatus, Place, Seen, Store
+from flows.core.model.model import ModelVersionSeen, Pin
+from flows.core.release.decision import EnvironmentSnapshot, Upstream
+from flows.core.release.environment_state import EnvironmentState, Hold, Quarantine
 from tests.core.releases import NOW, candidate, deployed, released
 
 A, B = released(), candidate("b")
-SIGHTED = Sighting("digits", "1.0.0", "sha256:" + "1" * 64, settled=True)
+SIGHTED = ModelVersionSeen("digits", "1.0.0", "sha256:" + "1" * 64, settled=True)
 NIGHT = NOW + timedelta(hours=23)
-LIVE = Situation(deployed(), (A,))
+LIVE = EnvironmentSnapshot(deployed(), (A,))
 
 
 def link(run: str) -> str:
@@ -27,7 +27,7 @@ def seen(state: str, message: str = "", name: str = "") -> Seen:
     return Seen(state, name or state.capitalize(), message, link("r"))
 
 
-NOTHING_NEW = Standing(
+NOTHING_NEW = DeploymentStatus(
     now=NOW,
     here=Place("production", LIVE),
     latest=candidate("a", days=0),
@@ -43,23 +43,27 @@ BEHIND = replace(NOTHING_NEW, head="b" * 40)
 """The newest commit is in no image."""
 
 
-def here(standing: Standing, situation: Situation | Away, *, approval: bool = False) -> Standing:
+def here(
+    standing: DeploymentStatus, situation: EnvironmentSnapshot | Away, *, approval: bool = False
+) -> DeploymentStatus:
     return replace(standing, here=Place("production", situation, approval))
 
 
-def staged(*history: object, bake: float = 0, notes: Notes | None = None, base: Standing = NEWER) -> Standing:
+def staged(
+    *history: object, bake: float = 0, notes: EnvironmentState | None = None, base: DeploymentStatus = NEWER
+) -> DeploymentStatus:
     """The same where production promotes from staging, which has these releases."""
-    situation = Situation(deployed(), history, notes or Notes())  # type: ignore[arg-type]  # records
+    situation = EnvironmentSnapshot(deployed(), history, notes or EnvironmentState())  # type: ignore[arg-type]  # records
     upstream = Upstream("staging", situation.history, bake)
     changed = here(base, replace(LIVE, upstream=upstream))
     return replace(changed, upstream=Place("staging", situation))
 
 
-def told(standing: Standing) -> str:
+def told(standing: DeploymentStatus) -> str:
     return "\n".join(explain(standing))
 
 
-LIVE_CASES: dict[str, tuple[Standing, str]] = {
+LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
     "a release": (
         NOTHING_NEW,
         "production runs aaaaaaa + digits 1.0.0, as release 1, since 2026-03-01 01:00.",
@@ -67,35 +71,47 @@ LIVE_CASES: dict[str, tuple[Standing, str]] = {
     "its reason": (NOTHING_NEW, "Asked for by Ada: a test."),
     "its run": (NOTHING_NEW, "Its run: http://ui/run-1"),
     "nothing yet": (
-        here(NOTHING_NEW, Situation(None)),
+        here(NOTHING_NEW, EnvironmentSnapshot(None)),
         "Nothing is live in production: nothing was released",
     ),
     "nothing, as the first failed": (
-        here(NOTHING_NEW, Situation(None, (released(verdict="bad", reason="keeps crashing"),))),
+        here(NOTHING_NEW, EnvironmentSnapshot(None, (released(verdict="bad", reason="keeps crashing"),))),
         "Nothing is live in production: release 1 (aaaaaaa + digits 1.0.0) ended as bad, keeps crashing.",
     ),
-    "somebody else's": (here(NOTHING_NEW, Situation(deployed())), "which was not released by this pipeline"),
-    "changed by hand": (here(NOTHING_NEW, Situation(deployed("c"), (A,))), "Somebody changed it by hand"),
+    "somebody else's": (
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed())),
+        "which was not released by this pipeline",
+    ),
+    "changed by hand": (
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed("c"), (A,))),
+        "Somebody changed it by hand",
+    ),
     "not settled": (
-        here(NOTHING_NEW, Situation(deployed(settled=False, whole=False), (A,))),
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed(settled=False, whole=False), (A,))),
         "Its last rollout has not ended well.",
     ),
-    "not whole": (here(NOTHING_NEW, Situation(deployed(whole=False), (A,))), "not all ready at the moment"),
-    "deleted": (here(NOTHING_NEW, Situation(None, (A,))), "Its Deployment is gone"),
+    "not whole": (
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed(whole=False), (A,))),
+        "not all ready at the moment",
+    ),
+    "deleted": (here(NOTHING_NEW, EnvironmentSnapshot(None, (A,))), "Its Deployment is gone"),
     "in doubt": (
-        here(NOTHING_NEW, Situation(deployed(), (replace(A, doubt="answers wrong"),))),
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (replace(A, doubt="answers wrong"),))),
         "It is in doubt, as a later proof failed: answers wrong",
     ),
     "under way": (
-        here(NOTHING_NEW, Situation(deployed(), (A, released(2, "b", verdict="pending")))),
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (A, released(2, "b", verdict="pending")))),
         "release 2 (bbbbbbb + digits 1.0.0) is under way since 2026-03-01 00:00, or was cut off. http://ui/run-2",
     ),
     "being undone": (
-        here(NOTHING_NEW, Situation(deployed(), (A, released(2, "b", verdict="pending", undoing="no room")))),
+        here(
+            NOTHING_NEW,
+            EnvironmentSnapshot(deployed(), (A, released(2, "b", verdict="pending", undoing="no room"))),
+        ),
         "is being undone: no room http://ui/run-2",
     ),
     "held": (
-        here(NOTHING_NEW, replace(LIVE, notes=Notes(Hold(NOW, "Ada", "a demo")))),
+        here(NOTHING_NEW, replace(LIVE, notes=EnvironmentState(Hold(NOW, "Ada", "a demo")))),
         "It is held since 2026-03-01 02:00 by Ada: a demo. That lasts until `resume`",
     ),
     "not known": (
@@ -104,7 +120,7 @@ LIVE_CASES: dict[str, tuple[Standing, str]] = {
     ),
 }
 
-NEWER_CASES: dict[str, tuple[Standing, str]] = {
+NEWER_CASES: dict[str, tuple[DeploymentStatus, str]] = {
     "nothing": (NOTHING_NEW, "There is nothing newer"),
     "not yet night": (NEWER, "(latest): it is not yet night: it comes at 2026-03-02 01:00."),
     "late": (
@@ -134,15 +150,23 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
         "its release failed, The name does not resolve (http://ui/r); it is not yet night",
     ),
     "undone": (
-        here(NEWER, Situation(deployed(), (A, released(2, "b", 1, verdict="undone", reason="no room")))),
+        here(
+            NEWER,
+            EnvironmentSnapshot(deployed(), (A, released(2, "b", 1, verdict="undone", reason="no room"))),
+        ),
         "it was undone as release 2, no room; it is not yet night",
     ),
     "marked bad": (
-        here(NEWER, replace(LIVE, notes=Notes(marks=(Mark(B.image.digest, "keeps crashing", NOW, "r"),)))),
+        here(
+            NEWER,
+            replace(
+                LIVE, notes=EnvironmentState(marks=(Quarantine(B.image.digest, "keeps crashing", NOW, "r"),))
+            ),
+        ),
         "bbbbbbb + digits 1.0.0 (latest): was bad here on 2026-03-01 02:00: keeps crashing.",
     ),
     "held": (
-        here(NEWER, replace(LIVE, notes=Notes(Hold(NOW, "Ada", "a demo")))),
+        here(NEWER, replace(LIVE, notes=EnvironmentState(Hold(NOW, "Ada", "a demo")))),
         "(latest): production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it.",
     ),
     "older": (
@@ -183,7 +207,7 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
         "(latest): is not good in staging: keeps crashing.",
     ),
     "staging is held": (
-        staged(released(3), notes=Notes(Hold(NOW, "Ada", "a demo"))),
+        staged(released(3), notes=EnvironmentState(Hold(NOW, "Ada", "a demo"))),
         "was not released to staging yet; in staging: staging is held since 2026-03-01 02:00 by Ada: a demo",
     ),
     "not baked": (
@@ -237,23 +261,23 @@ NEWER_CASES: dict[str, tuple[Standing, str]] = {
         "what ci makes of it is not known.",
     ),
     "nothing was ever built": (
-        replace(here(NOTHING_NEW, Situation(None)), latest=None),
+        replace(here(NOTHING_NEW, EnvironmentSnapshot(None)), latest=None),
         "aaaaaaa + digits 1.0.0 (newest): it is not built",
     ),
 }
 
 
 @pytest.mark.parametrize(("standing", "expected"), LIVE_CASES.values(), ids=LIVE_CASES.keys())
-def test_why_something_is_live(standing: Standing, expected: str) -> None:
+def test_why_something_is_live(standing: DeploymentStatus, expected: str) -> None:
     assert expected in told(standing)
 
 
 @pytest.mark.parametrize(("standing", "expected"), NEWER_CASES.values(), ids=NEWER_CASES.keys())
-def test_why_nothing_newer_is_live(standing: Standing, expected: str) -> None:
+def test_why_nothing_newer_is_live(standing: DeploymentStatus, expected: str) -> None:
     assert expected in told(standing)
 
 
-AWAY_CASES: dict[str, tuple[Standing, str, str]] = {
+AWAY_CASES: dict[str, tuple[DeploymentStatus, str, str]] = {
     "the cluster": (
         here(NEWER, Away("the cluster", "No answer.")),
         "the cluster could not be asked: No answer.",
@@ -287,7 +311,7 @@ AWAY_CASES: dict[str, tuple[Standing, str, str]] = {
 
 @pytest.mark.parametrize(("standing", "named", "still"), AWAY_CASES.values(), ids=AWAY_CASES.keys())
 def test_a_system_that_is_away_is_named_and_the_rest_is_answered(
-    standing: Standing, named: str, still: str
+    standing: DeploymentStatus, named: str, still: str
 ) -> None:
     text = told(standing)
     assert text.count(named) == 1
@@ -300,7 +324,7 @@ def test_an_image_that_is_live_is_nothing_newer_though_latest_names_another_comm
     assert "There is nothing newer" in told(replace(NOTHING_NEW, latest=renamed, head="d" * 40))
 
 
-def in_berlin(standing: Standing) -> str:
+def in_berlin(standing: DeploymentStatus) -> str:
     """Told there, where it is an hour later than in what the systems say."""
     assert NOW.tzinfo == UTC
     return told(replace(standing, now=NOW.astimezone(ZoneInfo("Europe/Berlin"))))

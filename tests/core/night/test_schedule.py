@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from flows.core.night.outcome import NightlyDeployment, judge, look_again
-from flows.core.night.schedule import Go, NightlyRun, NightlyRuns, Nights, Skip, date_without_night
+from flows.core.night.schedule import Go, NightlyRun, NightlyRuns, Nights, SkipNight, date_without_night
 from flows.core.night.table import NIGHTS_KEPT, row, table
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,12 +32,12 @@ def a_run(due: str, began: str | None = None, state: str = "RUNNING", **more: ob
 
 def decided(
     own: NightlyRun, *others: NightlyRun, nights: Nights = NIGHTS, now: str = "25 12:00"
-) -> Go | Skip:
+) -> Go | SkipNight:
     return NightlyRuns([own, *others], nights, at(now)).decide(own)
 
 
-def reason(decision: Go | Skip) -> str:
-    assert isinstance(decision, Skip)
+def reason(decision: Go | SkipNight) -> str:
+    assert isinstance(decision, SkipNight)
     return decision.reason
 
 
@@ -59,10 +59,10 @@ def test_a_night_that_was_missed_is_caught_up_with_for_some_hours() -> None:
 def test_of_several_late_runs_the_newest_releases_in_whatever_order_they_begin() -> None:
     late = [a_run(f"{day} 02:00", f"25 05:00:0{second}") for second, day in enumerate((23, 24, 25))]
     decisions = [NightlyRuns(late, NIGHTS, at("25 05:01")).decide(run) for run in late]
-    assert [type(decision) for decision in decisions] == [Skip, Skip, Go]
+    assert [type(decision) for decision in decisions] == [SkipNight, SkipNight, Go]
     assert reason(decisions[0]) == "the run due at 2026-11-25 02:00 takes its place"
     others = [replace(run, started=None, state="SCHEDULED") for run in late[1:]]
-    assert isinstance(decided(late[0], *others), Skip)
+    assert isinstance(decided(late[0], *others), SkipNight)
 
 
 def test_a_late_run_does_not_wait_for_one_that_is_not_due_yet() -> None:
@@ -73,8 +73,8 @@ def test_after_more_days_than_there_were_runs_for_the_newest_stands_for_the_last
     """The scheduler makes three ahead, and none for the time in which it is down."""
     oldest, newest = a_run("20 02:00", "25 03:00"), a_run("21 02:00", "25 03:00")
     assert decided(newest, oldest) == Go(at("25 02:00"))
-    assert isinstance(decided(oldest, newest), Skip)
-    assert isinstance(decided(replace(newest, started=at("25 08:00")), oldest), Skip)
+    assert isinstance(decided(oldest, newest), SkipNight)
+    assert isinstance(decided(replace(newest, started=at("25 08:00")), oldest), SkipNight)
 
 
 def test_a_night_that_had_its_run_gets_no_second_one_when_the_schedule_is_moved() -> None:
@@ -85,7 +85,7 @@ def test_a_night_that_had_its_run_gets_no_second_one_when_the_schedule_is_moved(
         "the night of 2026-11-25 had its run at 2026-11-25 02:00 (Completed: staging runs abc)"
     )
     for state in ("FAILED", "CANCELLED", "PAUSED", "RUNNING"):
-        assert isinstance(decided(second, replace(first, state=state), nights=moved), Skip)
+        assert isinstance(decided(second, replace(first, state=state), nights=moved), SkipNight)
 
 
 @pytest.mark.parametrize("nothing", [("CRASHED", "Crashed"), ("COMPLETED", "Skipped")])
@@ -99,13 +99,13 @@ def test_a_run_that_released_nothing_leaves_the_night_to_another(nothing: tuple[
 def test_of_two_runs_for_one_night_exactly_one_releases_whenever_they_begin(second_began: str) -> None:
     first, second = a_run("25 02:00", f"25 {second_began}"), a_run("25 03:00", "25 03:00:02")
     known = NightlyRuns([first, second], replace(NIGHTS, cron="0 3 * * *"), at("25 03:01"))
-    assert sorted(type(known.decide(run)).__name__ for run in (first, second)) == ["Go", "Skip"]
+    assert sorted(type(known.decide(run)).__name__ for run in (first, second)) == ["Go", "SkipNight"]
 
 
 def test_two_schedules_at_the_same_time_make_one_release() -> None:
     twins = [a_run("25 02:00", "25 02:00", id=name) for name in ("a", "b")]
     known = NightlyRuns(twins, NIGHTS, at("25 02:01"))
-    assert [type(known.decide(run)) for run in twins] == [Skip, Go]
+    assert [type(known.decide(run)) for run in twins] == [SkipNight, Go]
 
 
 def test_a_run_started_anew_stands_for_the_night_of_the_one_that_crashed() -> None:
@@ -144,7 +144,7 @@ def test_a_clock_that_jumped_forward_and_was_put_right_makes_no_second_release()
     early = a_run("25 02:00", "25 03:00", "COMPLETED")
     assert decided(early, TUESDAY, now="24 20:10") == Go(at("25 02:00"))
     made_anew = a_run("25 02:00", "25 02:00", id="zz made anew")
-    assert isinstance(decided(made_anew, replace(early, started=at("25 01:00"))), Skip)
+    assert isinstance(decided(made_anew, replace(early, started=at("25 01:00"))), SkipNight)
 
 
 def test_a_clock_that_went_back_leaves_the_run_that_is_due_in_its_future_alone() -> None:

@@ -9,117 +9,119 @@ import pytest
 from flows.core.release.decision import (
     Candidate,
     Decision,
+    EnvironmentSnapshot,
     Refuse,
     Release,
     Request,
-    Situation,
-    Skip,
+    SkipRelease,
     Upstream,
     decide,
     hold_lifted,
     lifts_hold,
 )
-from flows.core.release.environment_state import Hold, Mark, Notes
+from flows.core.release.environment_state import EnvironmentState, Hold, Quarantine
 from tests.core.releases import MONDAY, NOW, candidate, deployed, released
 
 ASKED = Request("production", by_person=False, asked_by="the schedule")
 BY_ADA = replace(ASKED, by_person=True, asked_by="Ada")
-LIVE = Situation(deployed(), (released(),))
-HELD = replace(LIVE, notes=Notes(hold=Hold(NOW, "Ada", "a demo")))
-BAD = replace(LIVE, notes=Notes(marks=(Mark("sha256:" + "b" * 64, "keeps crashing", NOW, "run-0"),)))
+LIVE = EnvironmentSnapshot(deployed(), (released(),))
+HELD = replace(LIVE, notes=EnvironmentState(hold=Hold(NOW, "Ada", "a demo")))
+BAD = replace(
+    LIVE, notes=EnvironmentState(marks=(Quarantine("sha256:" + "b" * 64, "keeps crashing", NOW, "run-0"),))
+)
 WANTED = "bbbbbbb + digits 1.0.0"
 
 
-def staged(**changes: object) -> Situation:
+def staged(**changes: object) -> EnvironmentSnapshot:
     """The candidate was released to staging, with that outcome."""
     return replace(LIVE, upstream=Upstream("staging", (released(5, "b", 1, **changes),), bake=30))
 
 
-def twice_staged(**changes: object) -> Situation:
+def twice_staged(**changes: object) -> EnvironmentSnapshot:
     """The candidate is good in staging, and was released there once more, with that outcome."""
     history = (released(5, "b", 1), released(6, "b", 1, **changes))
     return replace(LIVE, upstream=Upstream("staging", history, bake=30))
 
 
-CASES: dict[str, tuple[Request, Situation, Decision]] = {
-    "nothing was ever released": (ASKED, Situation(None), Release("nothing is live yet")),
+CASES: dict[str, tuple[Request, EnvironmentSnapshot, Decision]] = {
+    "nothing was ever released": (ASKED, EnvironmentSnapshot(None), Release("nothing is live yet")),
     "something newer": (ASKED, LIVE, Release("aaaaaaa + digits 1.0.0 is live")),
     "live already": (
         ASKED,
-        Situation(deployed("b"), (released(4, "b", 1),)),
-        Skip(f"{WANTED} is live already, as release 4"),
+        EnvironmentSnapshot(deployed("b"), (released(4, "b", 1),)),
+        SkipRelease(f"{WANTED} is live already, as release 4"),
     ),
     "live already, in doubt": (
         ASKED,
-        Situation(deployed("b"), (released(4, "b", 1, doubt="answers wrong"),)),
-        Skip(f"{WANTED} is live already, as release 4, but in doubt: answers wrong"),
+        EnvironmentSnapshot(deployed("b"), (released(4, "b", 1, doubt="answers wrong"),)),
+        SkipRelease(f"{WANTED} is live already, as release 4, but in doubt: answers wrong"),
     ),
     "live with other manifests": (
         ASKED,
-        Situation(deployed("b", "before"), (released(4, "b", 1),)),
+        EnvironmentSnapshot(deployed("b", "before"), (released(4, "b", 1),)),
         Release("the manifests changed"),
     ),
     "live already, a replica short": (
         ASKED,
-        Situation(deployed("b", whole=False), (released(4, "b", 1),)),
-        Skip(f"{WANTED} is live already, as release 4"),
+        EnvironmentSnapshot(deployed("b", whole=False), (released(4, "b", 1),)),
+        SkipRelease(f"{WANTED} is live already, as release 4"),
     ),
     "live, but its rollout never ended well": (
         ASKED,
-        Situation(deployed("b", settled=False, whole=False), (released(4, "b", 1),)),
+        EnvironmentSnapshot(deployed("b", settled=False, whole=False), (released(4, "b", 1),)),
         Release("its last rollout has not ended well"),
     ),
     "somebody changed the image by hand": (
         ASKED,
-        Situation(deployed("c"), (released(4, "b", 1),)),
+        EnvironmentSnapshot(deployed("c"), (released(4, "b", 1),)),
         Release("somebody else changed what is live"),
     ),
     "deployed by somebody else": (
         ASKED,
-        Situation(deployed("c")),
+        EnvironmentSnapshot(deployed("c")),
         Release("what is live was never recorded"),
     ),
     "bad before": (
         ASKED,
         BAD,
-        Skip(f"{WANTED} was bad here on 2026-03-01 02:00: keeps crashing"),
+        SkipRelease(f"{WANTED} was bad here on 2026-03-01 02:00: keeps crashing"),
     ),
     "bad before, and a person asks": (
         BY_ADA,
         BAD,
-        Skip(f"{WANTED} was bad here on 2026-03-01 02:00: keeps crashing"),
+        SkipRelease(f"{WANTED} was bad here on 2026-03-01 02:00: keeps crashing"),
     ),
     "older than what is live": (
         ASKED,
-        Situation(deployed("c"), (released(4, "c", 2),)),
-        Skip(f"{WANTED} of 2026-02-24 12:00 is older than ccccccc + digits 1.0.0, which is live"),
+        EnvironmentSnapshot(deployed("c"), (released(4, "c", 2),)),
+        SkipRelease(f"{WANTED} of 2026-02-24 12:00 is older than ccccccc + digits 1.0.0, which is live"),
     ),
     "held, and it is night": (
         ASKED,
         HELD,
-        Skip("production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it"),
+        SkipRelease("production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it"),
     ),
     "held, and a person asks for something newer": (BY_ADA, HELD, Release("aaaaaaa + digits 1.0.0 is live")),
     "held, and a person asks for what was rolled back": (
         BY_ADA,
         replace(HELD, history=(released(2, "b", 1, verdict="undone"), released(3))),
-        Skip("production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it"),
+        SkipRelease("production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it"),
     ),
     "not in staging": (
         ASKED,
         replace(LIVE, upstream=Upstream("staging", (), 0)),
-        Skip(f"{WANTED} was not released to staging yet"),
+        SkipRelease(f"{WANTED} was not released to staging yet"),
     ),
     "under way in staging": (
         ASKED,
         staged(verdict="pending", good_since=None),
-        Skip(f"{WANTED} was not released to staging yet"),
+        SkipRelease(f"{WANTED} was not released to staging yet"),
     ),
     "good in staging": (ASKED, staged(), Release("aaaaaaa + digits 1.0.0 is live")),
     "good in staging, not baked": (
         ASKED,
         staged(good_since=NOW - timedelta(minutes=10)),
-        Skip(f"{WANTED} has been good in staging for 10 of 30 minutes"),
+        SkipRelease(f"{WANTED} has been good in staging for 10 of 30 minutes"),
     ),
     "superseded in staging after it had baked": (
         ASKED,
@@ -129,12 +131,12 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
     "superseded in staging before it had baked": (
         ASKED,
         staged(verdict="superseded", ended=NOW - timedelta(minutes=50)),
-        Skip(f"{WANTED} has been good in staging for 10 of 30 minutes"),
+        SkipRelease(f"{WANTED} has been good in staging for 10 of 30 minutes"),
     ),
     "bad in staging": (
         ASKED,
         staged(verdict="bad", reason="keeps crashing"),
-        Skip(f"{WANTED} is not good in staging: keeps crashing"),
+        SkipRelease(f"{WANTED} is not good in staging: keeps crashing"),
     ),
     "good in staging, where it was then taken back with other manifests": (
         ASKED,
@@ -144,7 +146,7 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
     "rolled back in staging": (
         ASKED,
         staged(verdict="undone", reason="by release 6: rollback"),
-        Skip(f"{WANTED} is not good in staging: by release 6: rollback"),
+        SkipRelease(f"{WANTED} is not good in staging: by release 6: rollback"),
     ),
     "rolled back in staging by a run that closed nothing": (
         ASKED,
@@ -152,12 +154,12 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
             LIVE,
             upstream=Upstream("staging", (released(5, "b", 1), released(6, "a", takes_back=True)), bake=30),
         ),
-        Skip(f"{WANTED} is not good in staging: it was rolled back"),
+        SkipRelease(f"{WANTED} is not good in staging: it was rolled back"),
     ),
     "in doubt in staging": (
         ASKED,
         staged(doubt="answers wrong"),
-        Skip(f"{WANTED} is not good in staging: answers wrong"),
+        SkipRelease(f"{WANTED} is not good in staging: answers wrong"),
     ),
     "forced against all of it": (
         replace(BY_ADA, force=True, reason="a fix that can't wait"),
@@ -174,7 +176,7 @@ CASES: dict[str, tuple[Request, Situation, Decision]] = {
 
 @pytest.mark.parametrize(("request_", "situation", "expected"), CASES.values(), ids=CASES.keys())
 def test_a_release_is_due_or_not_for_a_reason(
-    request_: Request, situation: Situation, expected: Decision
+    request_: Request, situation: EnvironmentSnapshot, expected: Decision
 ) -> None:
     assert decide(request_, candidate(), "m", situation, NOW) == expected
 
@@ -184,7 +186,10 @@ def test_a_release_is_due_or_not_for_a_reason(
     [
         (HELD, candidate(), "held since 2026-03-01 03:00 by Ada"),
         (
-            replace(LIVE, notes=Notes(marks=(Mark(candidate().image.digest, "crashed", NOW, "run"),))),
+            replace(
+                LIVE,
+                notes=EnvironmentState(marks=(Quarantine(candidate().image.digest, "crashed", NOW, "run"),)),
+            ),
             candidate(),
             "was bad here on 2026-03-01 03:00",
         ),
@@ -192,11 +197,11 @@ def test_a_release_is_due_or_not_for_a_reason(
     ],
 )
 def test_reasons_tell_times_in_the_zone_of_the_one_who_decides(
-    situation: Situation, wanted: Candidate, told: str
+    situation: EnvironmentSnapshot, wanted: Candidate, told: str
 ) -> None:
     berlin = NOW.astimezone(ZoneInfo("Europe/Berlin"))
     decision = decide(ASKED, wanted, "m", situation, berlin)
-    assert isinstance(decision, Skip)
+    assert isinstance(decision, SkipRelease)
     assert told in decision.reason
 
 
@@ -212,12 +217,12 @@ def test_a_model_that_is_newer_than_all_before_lifts_a_hold_too() -> None:
     ids=["a person's", "the night's", "there is none"],
 )
 def test_a_release_lifts_the_hold_that_it_met(
-    request_: Request, situation: Situation, expected: datetime | None
+    request_: Request, situation: EnvironmentSnapshot, expected: datetime | None
 ) -> None:
     assert hold_lifted(request_, candidate(), situation) == expected
 
 
 def test_taking_a_model_back_is_not_older_than_what_is_live() -> None:
     newer_model = released(3, "c", 1, model_created=MONDAY + timedelta(days=2))
-    decision = decide(ASKED, candidate(), "m", Situation(deployed("c"), (newer_model,)), NOW)
+    decision = decide(ASKED, candidate(), "m", EnvironmentSnapshot(deployed("c"), (newer_model,)), NOW)
     assert isinstance(decision, Release)

@@ -1,38 +1,38 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from flows.core.release.environment_state import KEPT, Hold, Mark, Notes
+from flows.core.release.environment_state import KEPT, EnvironmentState, Hold, Quarantine
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 HOLD = Hold(NOON, "Ada", "rolled back to release 3")
 
 
-def mark(number: int, reason: str = "it crashed") -> Mark:
-    return Mark(f"sha256:{number:064x}", reason, NOON + timedelta(minutes=number), f"run-{number}")
+def mark(number: int, reason: str = "it crashed") -> Quarantine:
+    return Quarantine(f"sha256:{number:064x}", reason, NOON + timedelta(minutes=number), f"run-{number}")
 
 
 def test_notes_are_the_same_after_json() -> None:
-    notes = Notes(HOLD, (mark(2), mark(1)))
-    assert Notes.from_json(json.loads(json.dumps(notes.to_json()))) == notes
-    assert Notes.from_json(Notes().to_json()) == Notes()
+    notes = EnvironmentState(HOLD, (mark(2), mark(1)))
+    assert EnvironmentState.from_json(json.loads(json.dumps(notes.to_json()))) == notes
+    assert EnvironmentState.from_json(EnvironmentState().to_json()) == EnvironmentState()
 
 
 def test_an_image_has_one_mark_the_latest() -> None:
-    notes = Notes().with_mark(mark(1)).with_mark(mark(2)).with_mark(mark(1, "it answers wrong"))
+    notes = EnvironmentState().with_mark(mark(1)).with_mark(mark(2)).with_mark(mark(1, "it answers wrong"))
     assert notes.marks == (mark(1, "it answers wrong"), mark(2))
     assert notes.mark_of(mark(2).digest) == mark(2)
     assert notes.without_mark(mark(2).digest).mark_of(mark(2).digest) is None
 
 
 def test_the_newest_marks_are_kept() -> None:
-    notes = Notes()
+    notes = EnvironmentState()
     for number in range(KEPT + 5):
         notes = notes.with_mark(mark(number))
     assert [m.run for m in notes.marks] == [f"run-{number}" for number in range(KEPT + 4, 4, -1)]
 
 
 def test_a_hold_comes_and_goes_without_the_marks() -> None:
-    marked = Notes().with_mark(mark(1))
+    marked = EnvironmentState().with_mark(mark(1))
     held = marked.with_hold(HOLD)
-    assert held == Notes(HOLD, (mark(1),))
+    assert held == EnvironmentState(HOLD, (mark(1),))
     assert held.without_hold() == marked

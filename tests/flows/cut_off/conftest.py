@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import STAGING
 from tests.flows.environments import behaving, manifests_with
@@ -31,7 +31,7 @@ def live(in_staging: Line) -> str:
 
 
 @pytest.fixture
-def coming(in_staging: Line, live: str) -> Pointer:
+def coming(in_staging: Line, live: str) -> LatestPointer:
     """Another good image."""
     return in_staging.built()
 

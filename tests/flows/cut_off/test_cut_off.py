@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from flows.core.trigger.run_labels import key_of_again
 from flows.hold import hold, resume
 from flows.rollback import rollback
@@ -56,7 +56,7 @@ def kill(in_staging: Line, point: str, image: str) -> None:
 def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
     in_staging: Line,
     live: str,
-    coming: Pointer,
+    coming: LatestPointer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     point: str,
@@ -75,7 +75,7 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
 
 
 def test_a_release_that_is_finished_by_another_run_lifts_the_hold_as_its_own_would_have(
-    in_staging: Line, live: str, coming: Pointer
+    in_staging: Line, live: str, coming: LatestPointer
 ) -> None:
     assert hold(environment="staging", reason="a demo", by="Bob", return_state=True).is_completed()
     kill(in_staging, "during soak", coming.digest)
@@ -84,7 +84,9 @@ def test_a_release_that_is_finished_by_another_run_lifts_the_hold_as_its_own_wou
     assert STAGING.notes().hold is None
 
 
-def test_a_verification_sees_what_a_killed_run_left(in_staging: Line, live: str, coming: Pointer) -> None:
+def test_a_verification_sees_what_a_killed_run_left(
+    in_staging: Line, live: str, coming: LatestPointer
+) -> None:
     kill(in_staging, "during soak", coming.digest)
     told = Ended(in_staging.platform, verify(environment="staging", return_state=True)).message
     assert "was left in the middle, which `recover` ends" in told
@@ -99,7 +101,7 @@ def test_a_verification_sees_what_a_killed_run_left(in_staging: Line, live: str,
     ],
 )
 def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_stays_held(
-    in_staging: Line, live: str, coming: Pointer, point: str, outcome: str, verdicts: list[str]
+    in_staging: Line, live: str, coming: LatestPointer, point: str, outcome: str, verdicts: list[str]
 ) -> None:
     assert in_staging.release(coming.digest, force=True, reason="a test").succeeded
     kill(in_staging, point, BACK)
@@ -111,7 +113,7 @@ def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_st
 
 
 def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_same(
-    in_staging: Line, live: str, coming: Pointer
+    in_staging: Line, live: str, coming: LatestPointer
 ) -> None:
     assert in_staging.release(coming.digest, force=True, reason="a test").succeeded
     kill(in_staging, "in the middle of apply", BACK)
@@ -146,7 +148,7 @@ def cancel(line: Line, run: FlowRun) -> None:
 
 
 def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
-    in_staging: Line, live: str, coming: Pointer, never_ready: None
+    in_staging: Line, live: str, coming: LatestPointer, never_ready: None
 ) -> None:
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "new replicas ready")
@@ -158,7 +160,7 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
 
 
 def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
-    in_staging: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path)))
     run = in_staging.start_release(coming.digest)
@@ -169,7 +171,7 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
 
 
 def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
-    in_staging: Line, live: str, coming: Pointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
     monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path, "--force-conflicts")))
@@ -200,7 +202,7 @@ def kubectl_that_is_slow_once(folder: Path, option: str = "") -> Path:
 
 
 def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_recover_puts_right(
-    in_staging: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
     for stage in ("watch_rollout", "write_undoing"):
@@ -226,7 +228,7 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
 
 
 def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(
-    in_staging: Line, coming: Pointer
+    in_staging: Line, coming: LatestPointer
 ) -> None:
     runs = [in_staging.start("release/on-demand", environment="staging", image="latest") for _ in range(2)]
     ended = [in_staging.platform.wait(run) for run in runs]
@@ -239,7 +241,7 @@ def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(
 
 
 def test_a_release_gives_up_waiting_and_says_for_whom(
-    in_staging: Line, coming: Pointer, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__LOCK_WAIT", "2")
     with lease.hold(STAGING.cluster, "another-run", 30, print):
@@ -250,7 +252,7 @@ def test_a_release_gives_up_waiting_and_says_for_whom(
 
 
 def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
-    in_staging: Line, coming: Pointer
+    in_staging: Line, coming: LatestPointer
 ) -> None:
     assert in_staging.release().succeeded
     back = in_staging.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
@@ -263,7 +265,7 @@ def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
 
 
 def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
-    in_staging: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, frozen, "new replicas ready")

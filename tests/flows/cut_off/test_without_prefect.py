@@ -9,7 +9,7 @@ import pytest
 from deployments.local import supervision
 from deployments.local.prefect.server import SERVER, WORKER
 from deployments.local.wait import wait_until
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import (
     PATIENCE,
@@ -21,7 +21,7 @@ from tests.flows.cut_off.runs import (
 
 
 def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
-    in_staging: Line, live: str, coming: Pointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
+    in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "new replicas ready")
@@ -37,7 +37,7 @@ def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts
 
 
 def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
-    in_staging: Line, live: str, coming: Pointer, never_ready: None
+    in_staging: Line, live: str, coming: LatestPointer, never_ready: None
 ) -> None:
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "new replicas ready")

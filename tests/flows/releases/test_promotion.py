@@ -7,7 +7,7 @@ import pytest
 
 from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from flows.explain.__main__ import answer as answer_why
 from flows.hold import hold, resume
 from flows.release import release
@@ -126,7 +126,7 @@ def form_of(line: Line, run: FlowRun) -> str:
 
 
 @pytest.fixture
-def staged(line: Line, monkeypatch: pytest.MonkeyPatch) -> Pointer:
+def staged(line: Line, monkeypatch: pytest.MonkeyPatch) -> LatestPointer:
     """An image that is good in staging, for which production wants approval."""
     monkeypatch.setenv(APPROVAL, "true")
     wanted = line.built()
@@ -136,7 +136,7 @@ def staged(line: Line, monkeypatch: pytest.MonkeyPatch) -> Pointer:
 
 
 def test_an_approved_release_goes_on_and_a_refused_one_ends_without_having_failed(
-    line: Line, staged: Pointer
+    line: Line, staged: LatestPointer
 ) -> None:
     before = PRODUCTION.version()["capsule"]
     first = paused(line)
@@ -154,7 +154,7 @@ def test_an_approved_release_goes_on_and_a_refused_one_ends_without_having_faile
 
 
 def test_an_approval_that_nobody_gives_holds_no_lock_and_times_out(
-    line: Line, staged: Pointer, monkeypatch: pytest.MonkeyPatch
+    line: Line, staged: LatestPointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL_TIMEOUT", "6")
     run = paused(line)

@@ -11,7 +11,7 @@ import pytest
 
 from deployments.local.docker.engine import connect
 from deployments.local.wait import wait_until
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, manifests_with, without_api_server
 from tests.flows.lines import built_line
@@ -27,8 +27,8 @@ class Staged:
     """A line with one good release in staging, and another good image to release next."""
 
     line: Line
-    live: Pointer
-    next: Pointer
+    live: LatestPointer
+    next: LatestPointer
 
 
 @pytest.fixture(scope="module")

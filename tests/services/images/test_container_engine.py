@@ -12,7 +12,7 @@ from deployments.local.docker.engine import connect
 from flows.config.load import CHECKOUT
 from flows.core.errors import BuildFailed, EngineUnavailable, PermanentError
 from flows.services.images import test_stage
-from flows.services.images.container_engine import Engine
+from flows.services.images.container_engine import ContainerEngine
 from flows.services.images.docker_cli import docker_command
 from flows.services.process.command import silent
 from tests.services.conftest import DIGITS, Context, build
@@ -31,7 +31,9 @@ def layers_built_anew(folder: Path, base_image: str) -> list[str]:
     return layers
 
 
-def test_the_same_context_is_the_same_image(engine: Engine, context: Context, base_image: str) -> None:
+def test_the_same_context_is_the_same_image(
+    engine: ContainerEngine, context: Context, base_image: str
+) -> None:
     same = build(context(), base_image)
     assert engine.build(same, silent) == engine.build(same, silent)
 
@@ -45,13 +47,13 @@ def test_our_app_built_twice_from_nothing_has_the_same_layers(tmp_path: Path, ba
     assert layers_built_anew(first, base_image) == layers_built_anew(second, base_image)
 
 
-def test_the_builders_lines_are_told(engine: Engine, context: Context, base_image: str) -> None:
+def test_the_builders_lines_are_told(engine: ContainerEngine, context: Context, base_image: str) -> None:
     told: list[str] = []
     engine.build(build(context(), base_image), told.append)
     assert any("COPY model /model" in line for line in told)
 
 
-def test_a_build_that_fails_says_why(engine: Engine, context: Context, base_image: str) -> None:
+def test_a_build_that_fails_says_why(engine: ContainerEngine, context: Context, base_image: str) -> None:
     folder = context()
     (folder / "Dockerfile").write_text(f"FROM {base_image}\nRUN echo the reason && false\n")
     with pytest.raises(BuildFailed, match="could not be built") as failure:
@@ -60,7 +62,7 @@ def test_a_build_that_fails_says_why(engine: Engine, context: Context, base_imag
 
 
 def test_a_report_is_copied_out_whatever_the_exit_status(
-    engine: Engine, context: Context, base_image: str
+    engine: ContainerEngine, context: Context, base_image: str
 ) -> None:
     image = engine.build(build(context(tests="fail"), base_image, "test"), silent)
     ran = test_stage.run(engine, image, 30, silent)
@@ -70,7 +72,7 @@ def test_a_report_is_copied_out_whatever_the_exit_status(
 
 
 def test_a_test_stage_that_hangs_is_ended_and_leaves_its_last_lines(
-    engine: Engine, context: Context, base_image: str
+    engine: ContainerEngine, context: Context, base_image: str
 ) -> None:
     image = engine.build(build(context(tests="hang"), base_image, "test"), silent)
     ran = test_stage.run(engine, image, 2, silent)
@@ -78,8 +80,10 @@ def test_a_test_stage_that_hangs_is_ended_and_leaves_its_last_lines(
     assert "test_serves is waiting" in ran.log
 
 
-def test_containers_that_a_run_left_are_removed_and_no_others(engine: Engine, base_image: str) -> None:
-    other = Engine(None, uuid.uuid4().hex)
+def test_containers_that_a_run_left_are_removed_and_no_others(
+    engine: ContainerEngine, base_image: str
+) -> None:
+    other = ContainerEngine(None, uuid.uuid4().hex)
     mine = engine.start(base_image, "mine", command=["sleep", "60"])
     theirs = other.start(base_image, "theirs", command=["sleep", "60"])
     try:
@@ -92,7 +96,7 @@ def test_containers_that_a_run_left_are_removed_and_no_others(engine: Engine, ba
 
 
 def test_an_engine_that_does_not_answer_is_worth_another_try(context: Context, base_image: str) -> None:
-    nobody = Engine("tcp://127.0.0.1:9", "run")
+    nobody = ContainerEngine("tcp://127.0.0.1:9", "run")
     with pytest.raises(EngineUnavailable, match="does not answer"):
         nobody.start(base_image, "any")
     with pytest.raises(EngineUnavailable, match="does not answer"):
@@ -100,11 +104,11 @@ def test_an_engine_that_does_not_answer_is_worth_another_try(context: Context, b
 
 
 def test_an_engine_that_breaks_off_during_the_tests_is_worth_another_try(
-    engine: Engine, context: Context, base_image: str
+    engine: ContainerEngine, context: Context, base_image: str
 ) -> None:
     image = engine.build(build(context(tests="hang"), base_image, "test"), silent)
     with breaking_line(DOCKER_SOCKET) as network:
-        remote = Engine(f"tcp://127.0.0.1:{network.port}", engine.run)
+        remote = ContainerEngine(f"tcp://127.0.0.1:{network.port}", engine.run)
 
         def break_off(line: str) -> None:
             assert line == "test_serves is waiting"
@@ -116,7 +120,7 @@ def test_an_engine_that_breaks_off_during_the_tests_is_worth_another_try(
 
 def test_an_engine_that_breaks_off_while_asked_is_worth_another_try(base_image: str) -> None:
     with breaking_line(DOCKER_SOCKET, down=2000) as network:
-        remote = Engine(f"tcp://127.0.0.1:{network.port}", "run")
+        remote = ContainerEngine(f"tcp://127.0.0.1:{network.port}", "run")
 
         def ask_until_it_breaks() -> None:
             while not network.spent.is_set():
@@ -126,6 +130,6 @@ def test_an_engine_that_breaks_off_while_asked_is_worth_another_try(base_image: 
             ask_until_it_breaks()
 
 
-def test_what_the_engine_refuses_is_told_in_its_words(engine: Engine) -> None:
+def test_what_the_engine_refuses_is_told_in_its_words(engine: ContainerEngine) -> None:
     with pytest.raises(PermanentError, match=r"refused: .*No such image: slipway-test:nobody-built-this"):
         engine.tag("slipway-test:nobody-built-this", "slipway-test:any")

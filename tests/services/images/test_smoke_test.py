@@ -11,7 +11,7 @@ from flows.core.build.capsule import Capsule
 from flows.core.errors import EngineUnavailable, TrialFailed
 from flows.core.model.manifest import parse
 from flows.services.images import smoke_test
-from flows.services.images.container_engine import RUN_LABEL, Engine
+from flows.services.images.container_engine import RUN_LABEL, ContainerEngine
 from flows.services.images.smoke_test import Expected, Limits
 from flows.services.process.command import silent
 from tests.services.conftest import DIGITS, Context, build
@@ -28,7 +28,7 @@ Built = Callable[..., str]
 
 
 @pytest.fixture
-def built(engine: Engine, context: Context, base_image: str) -> Built:
+def built(engine: ContainerEngine, context: Context, base_image: str) -> Built:
     """Builds an app of this behaviour; the image's id."""
 
     def build_image(**behaviour: str) -> str:
@@ -38,13 +38,15 @@ def built(engine: Engine, context: Context, base_image: str) -> Built:
     return build_image
 
 
-def left(engine: Engine) -> list[str]:
+def left(engine: ContainerEngine) -> list[str]:
     found = connect().containers.list(all=True, filters={"label": f"{RUN_LABEL}={engine.run}"})
     return [str(container.name) for container in found]
 
 
-def test_a_good_image_gets_ready_answers_every_example_and_stops(engine: Engine, built: Built) -> None:
-    seen = smoke_test.try_out(engine, built(), EXPECTED, LIMITS, silent)
+def test_a_good_image_gets_ready_answers_every_example_and_stops(
+    engine: ContainerEngine, built: Built
+) -> None:
+    seen = smoke_test.smoke_test(engine, built(), EXPECTED, LIMITS, silent)
     assert seen.examples == len(EXPECTED.manifest.examples)
     assert seen.ready_after < LIMITS.ready
     assert seen.stopped_after < LIMITS.stop
@@ -63,24 +65,26 @@ def test_a_good_image_gets_ready_answers_every_example_and_stops(engine: Engine,
     ],
 )
 def test_a_container_that_misbehaves_fails_the_trial_with_its_last_lines(
-    engine: Engine, built: Built, app: str, limits: Limits, told: str
+    engine: ContainerEngine, built: Built, app: str, limits: Limits, told: str
 ) -> None:
     image = built(app=app)
     with pytest.raises(TrialFailed, match=told) as failure:
-        smoke_test.try_out(engine, image, EXPECTED, limits, silent)
+        smoke_test.smoke_test(engine, image, EXPECTED, limits, silent)
     assert "app is starting" in failure.value.details
     assert left(engine) == []
 
 
-def test_of_a_container_that_logged_more_the_last_50_lines_are_told(engine: Engine, built: Built) -> None:
+def test_of_a_container_that_logged_more_the_last_50_lines_are_told(
+    engine: ContainerEngine, built: Built
+) -> None:
     image = built(app="dies at length")
     with pytest.raises(TrialFailed, match="ended by itself") as failure:
-        smoke_test.try_out(engine, image, EXPECTED, LIMITS, silent)
+        smoke_test.smoke_test(engine, image, EXPECTED, LIMITS, silent)
     assert failure.value.details.splitlines() == [f"line {number} of 120" for number in range(71, 121)]
 
 
 def test_an_engine_that_breaks_off_while_it_waits_for_the_end_is_not_taken_for_a_deaf_container(
-    engine: Engine, built: Built
+    engine: ContainerEngine, built: Built
 ) -> None:
     image = built(app="ignores SIGTERM")
     with breaking_line(DOCKER_SOCKET) as network:
@@ -89,6 +93,6 @@ def test_an_engine_that_breaks_off_while_it_waits_for_the_end_is_not_taken_for_a
             if "examples" in line:
                 network.break_off()
 
-        remote = Engine(f"tcp://127.0.0.1:{network.port}", engine.run)
+        remote = ContainerEngine(f"tcp://127.0.0.1:{network.port}", engine.run)
         with pytest.raises(EngineUnavailable, match="does not answer"):
-            smoke_test.try_out(remote, image, EXPECTED, replace(LIMITS, stop=30), break_off)
+            smoke_test.smoke_test(remote, image, EXPECTED, replace(LIMITS, stop=30), break_off)

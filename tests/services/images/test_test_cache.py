@@ -6,7 +6,7 @@ import pytest
 
 from flows.core.build.capsule import Capsule
 from flows.core.build.test_results import Case, Passed, TestResults
-from flows.services.images.test_cache import PassedTests
+from flows.services.images.test_cache import TestCache
 from flows.services.models.blob_store import BlobStore
 
 CAPSULE, OTHER = Capsule("a" * 64), Capsule("b" * 64)
@@ -17,7 +17,7 @@ PASSED = Passed(TestResults((Case("t.a", 0.1),), skipped=0), "run-1", datetime(2
 def test_what_passed_is_found_by_its_capsule_alone_until_it_is_forgotten(
     blobs: BlobStore, inside: str
 ) -> None:
-    passed = PassedTests(blobs, inside)
+    passed = TestCache(blobs, inside)
     passed.keep(CAPSULE, PASSED)
     assert passed.find(CAPSULE) == PASSED
     assert passed.find(OTHER) is None
@@ -27,7 +27,7 @@ def test_what_passed_is_found_by_its_capsule_alone_until_it_is_forgotten(
 
 
 def test_what_is_old_is_found_by_the_time_it_was_kept(folder: BlobStore) -> None:
-    passed = PassedTests(folder)
+    passed = TestCache(folder)
     passed.keep(CAPSULE, PASSED)
     now = datetime.now(UTC)
     assert [blob.path for blob in passed.older_than(now + timedelta(minutes=1))] == [

@@ -12,7 +12,7 @@ from deployments.local.instance import Instance
 from deployments.local.stores.registry import RegistryAccess, push_base
 from deployments.local.wait import wait_until
 from flows.core.errors import ManifestsRejected
-from flows.core.release.decision import Live
+from flows.core.release.decision import Observed
 from flows.core.rollout.judge import Done, ended_well, is_seen, judge
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.cluster import FENCE
@@ -173,12 +173,12 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
     first, second = deployment(2, image), deployment(2, image)
     second["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "SECOND", "value": "yes"}]
 
-    def live() -> Live:
+    def live() -> Observed:
         found = account.live()
         assert found
         return found
 
-    def is_whole() -> bool:
+    def is_stable() -> bool:
         found = account.found()
         assert found
         if ended_well(found):
@@ -188,7 +188,7 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
     with lease.hold(account, "run", 0, silent) as held:
         for wanted in (first, second, first):  # the last one uses the first one's ReplicaSet again
             account.apply([wanted], held.fence, silent)
-            wait_until(is_whole, 60, "The pods are not ready")
+            wait_until(is_stable, 60, "The pods are not ready")
             assert live().settled
         namespace.kubectl("create", "quota", "no-more", "--hard=pods=2")
         namespace.kubectl("scale", "deployment/web", "--replicas=3")

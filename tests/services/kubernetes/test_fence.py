@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from flows.core.errors import ClusterNotPrepared, FenceLost
-from flows.core.release.environment_state import Notes
+from flows.core.release.environment_state import EnvironmentState
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.cluster import FENCE, Cluster, fenced
 from flows.services.kubernetes.release_store import Records
@@ -49,7 +49,7 @@ STALE_WRITES: dict[str, Callable[[Cluster, str], object]] = {
     ),
     "write a record": lambda c, fence: Records(c).write(a_record(2), fence),
     "close a record": lambda c, fence: Records(c).write(replace(a_record(1), verdict="good"), fence),
-    "write notes": lambda c, fence: Records(c).write_notes(Notes(), fence),
+    "write notes": lambda c, fence: Records(c).write_notes(EnvironmentState(), fence),
 }
 
 
@@ -103,10 +103,10 @@ def test_a_run_that_was_frozen_and_woken_again_lands_no_write(namespace: Namespa
         run.process.send_signal(signal.SIGSTOP)
         with lease.hold(namespace.account, "run-2", 30, silent) as held:
             records = Records(namespace.account)
-            records.write_notes(Notes(), held.fence)
+            records.write_notes(EnvironmentState(), held.fence)
             run.process.send_signal(signal.SIGCONT)
             assert run.process.wait(timeout=30) == LOST
-            assert records.notes() == Notes()
+            assert records.notes() == EnvironmentState()
             assert namespace.account.api.get(namespace.account.path("api/v1", "configmaps"))
             held.check()
 
@@ -114,7 +114,7 @@ def test_a_run_that_was_frozen_and_woken_again_lands_no_write(namespace: Namespa
 def test_a_new_holders_first_write_waits_until_the_server_has_heard_of_it(namespace: Namespace) -> None:
     for holder in (f"run-{number}" for number in range(20)):
         with lease.hold(namespace.account, holder, 0, silent) as held:
-            Records(namespace.account).write_notes(Notes(), held.fence)
+            Records(namespace.account).write_notes(EnvironmentState(), held.fence)
 
 
 def test_a_fence_that_somebody_else_holds_by_now_is_not_waited_for_long(taken_over: TakenOver) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.core.errors import ClusterUnavailable, FenceLost
-from flows.core.release.environment_state import Notes
+from flows.core.release.environment_state import EnvironmentState
 from flows.services.kubernetes import cluster
 from flows.services.kubernetes.release_store import Records
 from tests.stand_ins.api_server_behind import ApiServers, api_servers
@@ -19,7 +19,7 @@ def servers(tmp_path: Path) -> Iterator[ApiServers]:
 
 
 def write(servers: ApiServers, fence: str = "run-2/7") -> None:
-    Records(servers.cluster).write_notes(Notes(), fence)
+    Records(servers.cluster).write_notes(EnvironmentState(), fence)
 
 
 def test_a_server_that_has_not_heard_of_the_holder_yet_is_asked_again(servers: ApiServers) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flows.core.errors import ClusterNotPrepared, PermanentError, RecordTaken
-from flows.core.release.environment_state import Hold, Mark, Notes
+from flows.core.release.environment_state import EnvironmentState, Hold, Quarantine
 from flows.core.release.record import Record
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.release_store import Records
@@ -35,7 +35,7 @@ def labels(namespace: Namespace) -> list[str]:
 
 def test_a_new_environment_has_no_history_and_no_notes(records: Records) -> None:
     assert records.history() == []
-    assert records.notes() == Notes()
+    assert records.notes() == EnvironmentState()
 
 
 def test_records_are_read_as_they_were_written_the_newest_first(records: Records) -> None:
@@ -96,9 +96,11 @@ def test_a_record_that_cannot_be_read_is_named(namespace: Namespace, records: Re
 
 
 def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Records) -> None:
-    held_back = Notes(Hold(NOON, "Ada", "rolled back"), (Mark("sha256:a", "crashed", NOON, "run-1"),))
+    held_back = EnvironmentState(
+        Hold(NOON, "Ada", "rolled back"), (Quarantine("sha256:a", "crashed", NOON, "run-1"),)
+    )
     with lease.hold(records.cluster, "run", 0, silent) as held:
-        for notes in (held_back, held_back.without_hold(), Notes()):
+        for notes in (held_back, held_back.without_hold(), EnvironmentState()):
             records.write_notes(notes, held.fence)
             assert records.notes() == notes
 
@@ -106,7 +108,9 @@ def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Re
 def test_what_an_environment_names_is_what_its_records_and_marks_do(records: Records) -> None:
     write(records, superseded(3), good(4, capsule="b" * 64))
     with lease.hold(records.cluster, "run", 0, silent) as held:
-        records.write_notes(Notes(marks=(Mark("sha256:bad", "it crashed", NOON, "run"),)), held.fence)
+        records.write_notes(
+            EnvironmentState(marks=(Quarantine("sha256:bad", "it crashed", NOON, "run"),)), held.fence
+        )
     named = named_in(records.cluster)
     assert named.digests == {good(3).image.digest, good(4).image.digest, "sha256:bad"}
     assert named.capsules == {"c" * 64, "b" * 64}

@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from flows.core.errors import ModelRejected
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 from tests.services import tiny_model
 
 
-def described(file: Path, **changes: Any) -> Manifest:
+def described(file: Path, **changes: Any) -> ModelManifest:
     manifest = file.with_name("manifest.json")
     manifest.write_text(json.dumps(tiny_model.author(**changes)))
     return model_check.describe(file, manifest, name="tiny", version="1.0.0")

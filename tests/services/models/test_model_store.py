@@ -16,14 +16,14 @@ import obstore
 import pytest
 
 from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
 from flows.services.models.model_store import ModelStore, Published
 from tests.services import tiny_model
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
-Candidate = tuple[Path, Manifest]
+Candidate = tuple[Path, ModelManifest]
 
 
 @pytest.fixture

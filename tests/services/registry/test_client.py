@@ -14,7 +14,7 @@ from deployments.local.stores.registry import RegistryAccess
 from deployments.local.wait import wait_until
 from flows.core.build.capsule import ATTACHED
 from flows.core.build.image import Reference, parse
-from flows.core.build.latest import Pointer
+from flows.core.build.latest import LatestPointer
 from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
 from flows.services.registry.client import Credentials, Registry, resolve_base
 from tests.stand_ins.registry_tokens import ISSUER, SERVICE, TokenService, token_service
@@ -100,7 +100,7 @@ def test_an_image_that_is_not_there_is_none_or_an_error_that_names_it(ours: Regi
 def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_tag: str) -> None:
     image = base.image(base_tag)
     tag = f"pointer-{uuid.uuid4().hex}"
-    pointer = Pointer(
+    pointer = LatestPointer(
         committed="2026-01-01T00:00:00+00:00",
         digest=image.digest,
         commit="c" * 40,
@@ -122,7 +122,7 @@ def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_
 
 
 def test_a_pointer_to_nothing_is_refused(ours: Registry) -> None:
-    nowhere = Pointer(
+    nowhere = LatestPointer(
         committed="2026-01-01T00:00:00+00:00",
         digest="sha256:" + "0" * 64,
         commit="",

@@ -12,7 +12,7 @@ import pytest
 from deployments.local.cluster.certificates import ensure_authority
 from flows.core.errors import EdgeNotInOrder, ResolverUnavailable
 from flows.services.verification import dns, tls
-from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.public_endpoint import PublicEndpoint
 from tests.services.certificates import served
 from tests.stand_ins.dns_server import dns_server
 from tests.stand_ins.load_balancer import LoadBalancer, load_balancer
@@ -43,15 +43,15 @@ def own_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(edge: Edge, *reported: str) -> list[str]:
+def check(edge: PublicEndpoint, *reported: str) -> list[str]:
     told: list[str] = []
     edge.require_in_order(reported, told.append)
     return told
 
 
 def test_addresses_come_from_the_dns_server_that_is_named(resolver: str) -> None:
-    assert Edge(f"http://{APP}", resolver).resolve() == ("127.0.0.1",)
-    assert Edge(f"http://{BOTH}:8080", resolver).resolve() == ("127.0.0.1", "::1")
+    assert PublicEndpoint(f"http://{APP}", resolver).resolve() == ("127.0.0.1",)
+    assert PublicEndpoint(f"http://{BOTH}:8080", resolver).resolve() == ("127.0.0.1", "::1")
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_addresses_come_from_the_dns_server_that_is_named(resolver: str) -> None
     ],
 )
 def test_addresses_and_localhost_are_not_looked_up(url: str, addresses: tuple[str, ...]) -> None:
-    assert Edge(url, resolver="127.0.0.1:1").resolve() == addresses
+    assert PublicEndpoint(url, resolver="127.0.0.1:1").resolve() == addresses
 
 
 def test_without_a_dns_server_named_it_is_looked_up_as_this_machine_does() -> None:
-    assert Edge(f"http://{socket.gethostname()}").resolve()
+    assert PublicEndpoint(f"http://{socket.gethostname()}").resolve()
     with pytest.raises((EdgeNotInOrder, ResolverUnavailable), match=r"nowhere\.invalid"):
-        Edge("http://nowhere.invalid").resolve()
+        PublicEndpoint("http://nowhere.invalid").resolve()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_without_a_dns_server_named_it_is_looked_up_as_this_machine_does() -> No
 )
 def test_a_name_without_an_address_is_no_edge(resolver: str, name: str, told: str) -> None:
     with pytest.raises(EdgeNotInOrder, match=told):
-        check(Edge(f"http://{name}", resolver))
+        check(PublicEndpoint(f"http://{name}", resolver))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_dns_server_that_does_not_say_is_worth_another_try(
         silent.bind(("127.0.0.1", 0))
         asked = f"127.0.0.1:{silent.getsockname()[1]}" if name == APP else resolver  # which knows .test alone
         with pytest.raises(ResolverUnavailable, match=told) as raised:
-            check(Edge(f"http://{name}", asked))
+            check(PublicEndpoint(f"http://{name}", asked))
     assert asked in raised.value.happened
 
 
@@ -105,42 +105,42 @@ def test_an_edge_whose_name_leads_to_its_load_balancer_is_in_order(
     url = f"http://{APP}:{balancer.port}"
     in_order = [f"{url} is in order: {APP} leads to 127.0.0.1."]
     assert (
-        check(Edge(url, resolver, ("127.0.0.1",)), "10.9.9.9") == in_order
+        check(PublicEndpoint(url, resolver, ("127.0.0.1",)), "10.9.9.9") == in_order
     )  # settings over what is reported
-    assert check(Edge(url, resolver), "127.0.0.1", "10.9.9.9") == in_order
-    assert check(Edge(url, resolver), APP) == in_order  # some clouds report a name
+    assert check(PublicEndpoint(url, resolver), "127.0.0.1", "10.9.9.9") == in_order
+    assert check(PublicEndpoint(url, resolver), APP) == in_order  # some clouds report a name
 
 
 def test_where_the_load_balancer_is_not_known_yet_that_is_told(resolver: str, balancer: LoadBalancer) -> None:
-    told = check(Edge(f"http://{APP}:{balancer.port}", resolver))
+    told = check(PublicEndpoint(f"http://{APP}:{balancer.port}", resolver))
     assert "whether that is the load balancer can't be checked yet" in told[0]
 
 
 def test_a_name_that_leads_elsewhere_is_told_with_both_addresses(
     resolver: str, balancer: LoadBalancer
 ) -> None:
-    edge = Edge(f"http://{ELSEWHERE}:{balancer.port}", resolver, ("127.0.0.1",))
+    edge = PublicEndpoint(f"http://{ELSEWHERE}:{balancer.port}", resolver, ("127.0.0.1",))
     with pytest.raises(EdgeNotInOrder, match=r"leads to 127\.0\.0\.9, but its load balancer is 127\.0\.0\.1"):
         check(edge)
 
 
 def test_one_address_too_many_sends_users_elsewhere(resolver: str, balancer: LoadBalancer) -> None:
     with pytest.raises(EdgeNotInOrder, match=r"leads to 127\.0\.0\.8, but"):
-        check(Edge(f"http://{HALF}:{balancer.port}", resolver), "127.0.0.1")
+        check(PublicEndpoint(f"http://{HALF}:{balancer.port}", resolver), "127.0.0.1")
 
 
 def test_a_load_balancer_that_is_down_is_told(resolver: str) -> None:
     with load_balancer() as gone:
         port = gone.port
     with pytest.raises(EdgeNotInOrder, match=f"accepts a connection .* port {port}: Connection refused"):
-        check(Edge(f"http://{APP}:{port}", resolver, ("127.0.0.1",)))
+        check(PublicEndpoint(f"http://{APP}:{port}", resolver, ("127.0.0.1",)))
 
 
 def test_one_of_two_load_balancers_is_enough_and_the_other_is_told(
     resolver: str, balancer: LoadBalancer
 ) -> None:
     url = f"http://{HALF}:{balancer.port}"
-    told = check(Edge(url, resolver, ("127.0.0.1", "127.0.0.8")))
+    told = check(PublicEndpoint(url, resolver, ("127.0.0.1", "127.0.0.8")))
     assert told[0] == f"No connection to {url} at 127.0.0.8: Connection refused."
     assert "is in order" in told[1]
 
@@ -160,7 +160,7 @@ def test_a_certificate_that_users_would_refuse_now_or_soon_is_told(
     with load_balancer(tls=served(own_authority, name, ends=ends)) as balancer:
         url = f"https://{APP}:{balancer.port}"
         with pytest.raises(EdgeNotInOrder) as raised:
-            check(Edge(url, resolver, ("127.0.0.1",)))
+            check(PublicEndpoint(url, resolver, ("127.0.0.1",)))
     assert f"The certificate of {url} at 127.0.0.1 {told.format(ends=ends)}" in raised.value.happened
 
 
@@ -168,7 +168,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused_and_of_a_known_one_is_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resolver: str
 ) -> None:
     with load_balancer(tls=served(tmp_path, APP, ends=datetime.now(UTC) + timedelta(days=8))) as balancer:
-        edge = Edge(f"https://{APP}:{balancer.port}", resolver, ("127.0.0.1",))
+        edge = PublicEndpoint(f"https://{APP}:{balancer.port}", resolver, ("127.0.0.1",))
         with pytest.raises(EdgeNotInOrder, match=r"is not accepted: .*issuer certificate"):
             check(edge)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
@@ -190,6 +190,6 @@ def test_https_where_no_tls_is_spoken_is_told(resolver: str) -> None:
         Thread(target=plain.serve_forever).start()
         try:
             with pytest.raises(EdgeNotInOrder, match="no TLS is spoken there"):
-                check(Edge(f"https://{APP}:{plain.server_port}", resolver))
+                check(PublicEndpoint(f"https://{APP}:{plain.server_port}", resolver))
         finally:
             plain.shutdown()

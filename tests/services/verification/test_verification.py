@@ -10,10 +10,10 @@ import pytest
 from deployments.local.cluster.certificates import ensure_authority
 from flows.core.errors import ProofFailed
 from flows.core.model import manifest as manifests
-from flows.core.model.manifest import Manifest
+from flows.core.model.manifest import ModelManifest
 from flows.services.verification import probe, verification
 from flows.services.verification import replicas as asking
-from flows.services.verification.public_endpoint import Edge
+from flows.services.verification.public_endpoint import PublicEndpoint
 from flows.services.verification.verification import Latency, Proof
 from tests.app.server import Server
 from tests.services import replicas
@@ -62,12 +62,12 @@ def balancer(servers: Mapping[str, Server]) -> Iterator[LoadBalancer]:
 
 
 @pytest.fixture
-def edge(resolver: str, balancer: LoadBalancer) -> Edge:
-    return Edge(f"http://{APP}:{balancer.port}", resolver)
+def edge(resolver: str, balancer: LoadBalancer) -> PublicEndpoint:
+    return PublicEndpoint(f"http://{APP}:{balancer.port}", resolver)
 
 
 @pytest.fixture(scope="module")
-def digits() -> Manifest:
+def digits() -> ModelManifest:
     return manifests.parse((MODELS / "digits" / "manifest.json").read_bytes(), source="digits")
 
 
@@ -89,13 +89,15 @@ def ready(*pods: str) -> Callable[[], Mapping[str, bool]]:
     return lambda: dict.fromkeys(pods, True)
 
 
-def prove(edge: Edge, manifest: Manifest, *pods: str, outgoing: Latency | None = None) -> Proof:
+def prove(
+    edge: PublicEndpoint, manifest: ModelManifest, *pods: str, outgoing: Latency | None = None
+) -> Proof:
     return proof_of(edge, manifest, ready(*(pods or PODS)), outgoing)
 
 
 def proof_of(
-    edge: Edge,
-    manifest: Manifest,
+    edge: PublicEndpoint,
+    manifest: ModelManifest,
     there: Callable[[], Mapping[str, bool]],
     outgoing: Latency | None = None,
 ) -> Proof:
@@ -111,7 +113,7 @@ def proof_of(
     )
 
 
-def test_good_replicas_are_proven_each_by_every_example(edge: Edge, digits: Manifest) -> None:
+def test_good_replicas_are_proven_each_by_every_example(edge: PublicEndpoint, digits: ModelManifest) -> None:
     outgoing = verification.measure(edge, digits, rounds=2)
     proven = prove(edge, digits, outgoing=outgoing)
     assert proven.examples == len(digits.examples)
@@ -127,30 +129,30 @@ def test_the_proof_goes_through_https_by_the_name_that_users_type(
     tmp_path: Path,
     servers: Mapping[str, Server],
     resolver: str,
-    digits: Manifest,
+    digits: ModelManifest,
 ) -> None:
     ensure_authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
     tls = served(tmp_path, APP, ends=datetime.now(UTC) + timedelta(days=90))
     with load_balancer(servers["app-1"].port, tls=tls) as balancer:
-        assert prove(Edge(f"https://{APP}:{balancer.port}", resolver), digits, "app-1").requests
+        assert prove(PublicEndpoint(f"https://{APP}:{balancer.port}", resolver), digits, "app-1").requests
         with pytest.raises(ProofFailed, match="certificate verify failed") as raised:
-            probe.version(Edge(f"https://127.0.0.1:{balancer.port}"))
+            probe.version(PublicEndpoint(f"https://127.0.0.1:{balancer.port}"))
     assert raised.value.fault == "infrastructure"
 
 
-def test_a_plain_url_is_an_edge_too(servers: Mapping[str, Server], digits: Manifest) -> None:
-    edge = Edge(f"http://127.0.0.1:{servers['app-1'].port}")
+def test_a_plain_url_is_an_edge_too(servers: Mapping[str, Server], digits: ModelManifest) -> None:
+    edge = PublicEndpoint(f"http://127.0.0.1:{servers['app-1'].port}")
     assert probe.is_ready(edge)
     assert probe.version(edge).capsule == CAPSULE
     assert probe.check_examples(edge, digits) == len(digits.examples)
 
 
 def test_an_address_of_the_load_balancer_that_does_not_answer_is_passed_over(
-    servers: Mapping[str, Server], balancer: LoadBalancer, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, digits: ModelManifest
 ) -> None:
     with dns_server(f"--host-record={APP},127.0.0.1,::1", f"--host-record={APP},127.0.0.8") as address:
-        edge = Edge(f"http://{APP}:{balancer.port}", address)
+        edge = PublicEndpoint(f"http://{APP}:{balancer.port}", address)
         assert edge.resolve() == ("127.0.0.1", "127.0.0.8", "::1")
         assert prove(edge, digits).examples == len(digits.examples)
 
@@ -165,7 +167,7 @@ def test_an_address_of_the_load_balancer_that_does_not_answer_is_passed_over(
     indirect=["third"],
 )
 def test_one_wrong_replica_of_three_is_found_and_is_the_images_fault(
-    edge: Edge, digits: Manifest, third: str, told: str
+    edge: PublicEndpoint, digits: ModelManifest, third: str, told: str
 ) -> None:
     with pytest.raises(ProofFailed) as raised:
         prove(edge, digits, "app-1", "app-2", third)
@@ -174,7 +176,7 @@ def test_one_wrong_replica_of_three_is_found_and_is_the_images_fault(
 
 
 def test_replicas_that_crash_when_they_score_are_the_images_fault(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.backends[:] = [servers["crashes"].port]
     with pytest.raises(ProofFailed, match=r"crashes did not answer 3\.png .* broke off") as raised:
@@ -183,7 +185,7 @@ def test_replicas_that_crash_when_they_score_are_the_images_fault(
 
 
 def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_nobody_answers(
-    balancer: LoadBalancer, edge: Edge, digits: Manifest
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.close()
     counts = iter([{"app-1": 1, "app-2": 0}, {"app-1": 1, "app-2": 0}])
@@ -203,14 +205,14 @@ def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_n
 
 
 def test_an_old_replica_that_still_answers_at_first_is_waited_out(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.leaving += [servers["another"].port] * 5
     assert prove(edge, digits).requests > 5 + asking.IN_A_ROW * len(PODS)
 
 
 def test_an_old_replica_that_does_not_go_away_is_no_images_fault(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.backends.append(servers["another"].port)
     with pytest.raises(ProofFailed, match=r"other replicas answer too\. another answered") as raised:
@@ -219,7 +221,7 @@ def test_an_old_replica_that_does_not_go_away_is_no_images_fault(
 
 
 def test_a_ready_replica_that_is_never_reached_is_named_and_no_images_fault(
-    balancer: LoadBalancer, edge: Edge, digits: Manifest
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     del balancer.backends[1]
     with pytest.raises(ProofFailed, match="app-2 never answered") as raised:
@@ -239,7 +241,7 @@ LEFT = {"app-1": True, "app-2": True}
 
 @pytest.mark.parametrize("comes", [{}, {"app-4": False}], ids=["scaled down", "its successor not ready"])
 def test_a_replica_that_has_gone_meanwhile_is_not_waited_for(
-    balancer: LoadBalancer, edge: Edge, digits: Manifest, comes: dict[str, bool]
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest, comes: dict[str, bool]
 ) -> None:
     del balancer.backends[2]
     assert proof_of(edge, digits, looks(ALL, LEFT | comes)).examples == len(digits.examples)
@@ -247,7 +249,7 @@ def test_a_replica_that_has_gone_meanwhile_is_not_waited_for(
 
 @pytest.mark.parametrize("third", ["slow", "wrong"], indirect=True)
 def test_the_successor_of_a_replica_that_has_gone_is_asked_in_its_place(
-    balancer: LoadBalancer, edge: Edge, digits: Manifest, third: str
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest, third: str
 ) -> None:
     there = looks(ALL, LEFT | {third: True})
     if third == "slow":
@@ -259,7 +261,7 @@ def test_the_successor_of_a_replica_that_has_gone_is_asked_in_its_place(
 
 
 def test_a_replica_that_answers_wrong_is_told_though_another_one_has_gone(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.backends[:] = [servers[pod].port for pod in ("app-1", "wrong")]
     three = {"app-1": True, "wrong": True}
@@ -267,7 +269,9 @@ def test_a_replica_that_answers_wrong_is_told_though_another_one_has_gone(
         proof_of(edge, digits, looks(three | {"app-2": True}, three))
 
 
-def test_a_proof_does_not_begin_anew_for_ever(balancer: LoadBalancer, edge: Edge, digits: Manifest) -> None:
+def test_a_proof_does_not_begin_anew_for_ever(
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
+) -> None:
     balancer.close()
     others = ({f"app-{number}": True} for number in count())
     with pytest.raises(ProofFailed, match="app-2 never answered"):
@@ -275,7 +279,7 @@ def test_a_proof_does_not_begin_anew_for_ever(balancer: LoadBalancer, edge: Edge
 
 
 def test_an_edge_that_is_down_is_no_images_fault(
-    balancer: LoadBalancer, edge: Edge, digits: Manifest
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.close()
     with pytest.raises(ProofFailed, match=r"can't be reached: .*Connection refused") as raised:
@@ -284,7 +288,7 @@ def test_an_edge_that_is_down_is_no_images_fault(
 
 
 def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
-    balancer: LoadBalancer, edge: Edge, digits: Manifest
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     asked = iter(range(asking.IN_A_ROW * len(PODS)))
 
@@ -300,7 +304,7 @@ def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
 
 
 def test_replicas_slower_than_the_release_before_are_told_with_both_times(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     outgoing = verification.measure(edge, digits, rounds=1)
     balancer.backends[:] = [servers["slow"].port]
@@ -313,19 +317,19 @@ def test_replicas_slower_than_the_release_before_are_told_with_both_times(
 
 
 def test_one_slow_replica_of_three_shows_as_the_slowest_answer(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.backends[2] = servers["slow"].port
     latency = prove(edge, digits, "app-1", "app-2", "slow").latency
     assert latency.median < 300 < latency.slowest
 
 
-def test_three_times_nothing_is_not_too_slow(edge: Edge, digits: Manifest) -> None:
+def test_three_times_nothing_is_not_too_slow(edge: PublicEndpoint, digits: ModelManifest) -> None:
     assert prove(edge, digits, outgoing=Latency(median=0.1, slowest=0.1, requests=3)).requests
 
 
 def test_an_outgoing_release_that_does_not_answer_is_not_measured(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: Edge, digits: Manifest
+    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.backends[:] = [servers["fails"].port]
     outgoing = verification.measure(edge, digits, rounds=1)
@@ -334,7 +338,9 @@ def test_an_outgoing_release_that_does_not_answer_is_not_measured(
     assert "the release before not measured" in str(prove(edge, digits, outgoing=outgoing))
 
 
-def test_whoever_lost_the_right_to_go_on_stops_between_requests(edge: Edge, digits: Manifest) -> None:
+def test_whoever_lost_the_right_to_go_on_stops_between_requests(
+    edge: PublicEndpoint, digits: ModelManifest
+) -> None:
     def lost() -> None:
         raise InterruptedError
 

