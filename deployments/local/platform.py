@@ -87,7 +87,7 @@ class BringUp:
         binary, image = self._kubernetes(), self._image("node")
         nodes = self.steps.start("Kubernetes cluster", cluster.up, self.client, self.instance, binary, image)
         names = self.steps.start("DNS server", dns_server.up, self.client, self.instance, self._image("dns"))
-        return self.steps.start("PublicEndpoint", self._up_edge, self._image("edge"), binary, nodes, names)
+        return self.steps.start("Edge", self._up_edge, self._image("edge"), binary, nodes, names)
 
     def _kubernetes(self) -> Future[Path]:
         return self.steps.start("Kubernetes' program", kubernetes_binary.ensure)
