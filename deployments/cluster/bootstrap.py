@@ -33,7 +33,7 @@ from flows.core.errors import (
 from flows.credentials import prefect_blocks
 from flows.services.kubernetes import kubeconfig
 from flows.services.kubernetes.cluster import Cluster
-from flows.services.process.command import Say, silent
+from flows.services.process.command import Say
 from flows.services.registry.client import Credentials
 from flows.stages.context import cluster_of
 
@@ -70,8 +70,7 @@ def prepare(wanted: Settings, environment: str, say: Say) -> None:
 
 def create(cluster: Cluster, credentials: Credentials) -> None:
     """Create or update the objects; the Lease is left alone once there is one: somebody may hold it."""
-    objects = manifests.objects(cluster.namespace, credentials)
-    cluster.kubectl.apply(objects, ("--force-conflicts",), silent)
+    cluster.set_up(manifests.objects(cluster.namespace, credentials))
     try:
         cluster.api.create(cluster.path("apis/coordination.k8s.io/v1", "leases"), manifests.new_lease())
     except ChangedMeanwhile:
@@ -87,7 +86,9 @@ def account_kubeconfig(cluster: Cluster) -> tuple[str, datetime]:
         "spec": {"expirationSeconds": TOKEN_LIFETIME},
     }
     given = cluster.api.create(path, request)["status"]
-    content = kubeconfig.of_account(cluster.kubectl.view(), ACCOUNT, cluster.namespace, given["token"])
+    content = kubeconfig.of_account(
+        cluster.kubeconfig, cluster.context, ACCOUNT, cluster.namespace, given["token"]
+    )
     return content, datetime.fromisoformat(given["expirationTimestamp"])
 
 

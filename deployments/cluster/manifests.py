@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from flows.config.load import CHECKOUT
-from flows.services.kubernetes import lease
 from flows.services.kubernetes.cluster import ANNOTATION
+from flows.services.kubernetes.fence import LEASE
 from flows.services.registry.client import Credentials
 
 ACCOUNT = "slipway-release"
@@ -48,7 +48,7 @@ def new_lease() -> dict[str, Any]:
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"name": lease.NAME},
+        "metadata": {"name": LEASE},
         "spec": {"leaseTransitions": int(time.time() // 60)},
     }
 

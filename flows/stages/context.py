@@ -206,7 +206,7 @@ def cluster_of(settings: Settings, environment: str) -> Cluster:
     kubeconfig = wanted.kubeconfig
     if kubeconfig is None and wanted.context == EMBEDDED:
         kubeconfig = configuration.state_folder() / "kubeconfig"
-    return Cluster(kubeconfig, wanted.context, wanted.namespace, settings.app.name, settings.kubectl)
+    return Cluster(kubeconfig, wanted.context, wanted.namespace, settings.app.name)
 
 
 def _plain(model: ModelSettings) -> PlainDescription | None:

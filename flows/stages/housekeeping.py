@@ -95,7 +95,7 @@ def named_in(cluster: Cluster) -> Named:
     kept = Records(cluster)
     history, marks = kept.history(), kept.notes().marks
     running = [container for pod in cluster.pods() for container in _images(pod)]
-    if (deployment := cluster.found()) is not None:
+    if (deployment := cluster.find_deployment()) is not None:
         running += _images({"spec": deployment["spec"]["template"]["spec"]})
     return Named(
         frozenset([record.image.digest for record in history])

@@ -43,7 +43,7 @@ class Place:
         """What kubectl says."""
         cluster = self.cluster
         where = (f"--kubeconfig={cluster.kubeconfig}", f"--context={cluster.context}")
-        command = [cluster.program, *where, f"--namespace={cluster.namespace}", *arguments]
+        command = [configuration.load().kubectl, *where, f"--namespace={cluster.namespace}", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def empty(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flows.config.load import EMBEDDED
 from flows.core.errors import ClusterNotPrepared, SettingsError
 from flows.services.kubernetes.api import KubernetesApi
+from flows.services.kubernetes.kubeconfig import context_of
 from flows.stages.context import opened
 from tests.support.platform_under_test import PlatformUnderTest
 
@@ -36,7 +37,7 @@ def test_a_run_releases_with_the_account_of_the_environments_block() -> None:
         assert kubeconfig
         assert kubeconfig.parent == run.workspace
         assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
-        assert cluster.kubectl.view()
+        assert context_of(kubeconfig.read_text(), "") == cluster.context
     assert not kubeconfig.exists()
 
 

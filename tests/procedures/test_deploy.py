@@ -41,7 +41,7 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
         "users": [{"name": "away", "user": {}}],
     }
     kubeconfig.write_text(yaml.safe_dump(content))
-    cluster = Cluster(kubeconfig, "away", "staging", "classifier", "kubectl")
+    cluster = Cluster(kubeconfig, "away", "staging", "classifier")
     said: list[str] = []
     run = RunContext(
         "run-1", configuration.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}

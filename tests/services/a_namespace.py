@@ -25,13 +25,14 @@ class Namespace:
 
     admin: Cluster
     account: Cluster
+    program: str
 
     def kubectl(self, *arguments: str) -> str:
         """What kubectl says to the administrator."""
         admin = self.admin
         access = (f"--kubeconfig={admin.kubeconfig}", f"--namespace={admin.namespace}")
         done = subprocess.run(
-            [admin.program, *access, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=60
+            [self.program, *access, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=60
         )
         return done.stdout
 
@@ -46,13 +47,13 @@ def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -
     """A new one; it goes with all that was created for it."""
     program = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
     name = f"test-{uuid.uuid4().hex[:8]}"
-    admin = Cluster(administrators, EMBEDDED, name, "web", program)
+    admin = Cluster(administrators, EMBEDDED, name, "web")
     bootstrap.create(admin, login)
     content, _ = bootstrap.account_kubeconfig(admin)
     bootstrap.await_fence(admin, content)
     file = folder / "account.kubeconfig"
     kubeconfig.write_private(file, content)
-    found = Namespace(admin, replace(admin, kubeconfig=file))
+    found = Namespace(admin, replace(admin, kubeconfig=file), program)
     try:
         yield found
     finally:

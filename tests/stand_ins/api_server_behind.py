@@ -13,13 +13,11 @@ from typing import Any
 
 import yaml
 
-from flows.services.kubernetes.api import FENCE_POLICY
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.fence import POLICY
 from tests.stand_ins.json_server import JsonHandler, serving
 
-REFUSAL = (
-    f"ValidatingAdmissionPolicy '{FENCE_POLICY}test' with binding '{FENCE_POLICY}test' denied request: no"
-)
+REFUSAL = f"ValidatingAdmissionPolicy '{POLICY}test' with binding '{POLICY}test' denied request: no"
 
 
 @dataclass

@@ -21,8 +21,8 @@ from flows.config.schema import Environment
 from flows.core.errors import SlipwayError
 from flows.core.rollout.judge import Object
 from flows.services.kubernetes import kubeconfig as kubeconfigs
-from flows.services.kubernetes import lease
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.registry.client import Credentials
 
 RENEWED_BEFORE = timedelta(days=30)
@@ -66,7 +66,7 @@ def _is_current(cluster: Cluster) -> bool:
     policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
     kinds = (f"{policies}ies", f"{policies}ybindings")
     parts = [f"{kind}/slipway-{what}-{cluster.namespace}" for kind in kinds for what in ("fence", "secrets")]
-    parts.append(cluster.path("apis/coordination.k8s.io/v1", "leases", lease.NAME))
+    parts.append(cluster.path(LEASES, "leases", LEASE))
     return edition == manifests.edition() and all(cluster.api.get(part) for part in parts)
 
 

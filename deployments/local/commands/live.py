@@ -39,7 +39,7 @@ class LiveFacts:
 def read(settings: Settings, environment: str) -> LiveFacts:
     """The facts as they are now."""
     try:
-        deployment = _cluster(settings, settings.environment(environment)).found()
+        deployment = _cluster(settings, settings.environment(environment)).find_deployment()
     except SlipwayError:
         return LiveFacts()
     return LiveFacts() if deployment is None else _facts(deployment)
@@ -47,9 +47,7 @@ def read(settings: Settings, environment: str) -> LiveFacts:
 
 def _cluster(settings: Settings, wanted: Environment) -> Cluster:
     own = state_folder() / "kubeconfig" if wanted.context == EMBEDDED else None
-    return Cluster(
-        wanted.kubeconfig or own, wanted.context, wanted.namespace, settings.app.name, settings.kubectl
-    )
+    return Cluster(wanted.kubeconfig or own, wanted.context, wanted.namespace, settings.app.name)
 
 
 def _facts(deployment: Mapping[str, Any]) -> LiveFacts:

@@ -4,7 +4,7 @@ Objects are judged and sent as the API's own JSON, without the client library's 
 """
 
 import json
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -21,11 +21,11 @@ from flows.core.errors import (
     ClusterNotPrepared,
     ClusterUnavailable,
     CredentialsRefused,
-    FenceLost,
     ManifestsRejected,
     PermanentError,
     SettingsError,
     SlipwayError,
+    TransientError,
 )
 from flows.core.rollout.judge import Object
 
@@ -33,23 +33,29 @@ FIELD_MANAGER = "slipway"
 CALL_TIMEOUT = (5, 10)
 """Seconds to connect, and to wait for an answer."""
 
-LEASE = "slipway-release"
-"""The Lease that is the lock of an environment, in its namespace."""
+APPLY_TIMEOUT = (5, 35)
+"""An admission webhook may take up to 30 seconds (admissionregistration/v1, timeoutSeconds)."""
 
-FENCE_POLICY = "slipway-fence-"
-"""What the name of the admission policy begins with that refuses a run which lost its Lease."""
-
-BEHIND_THE_FENCE = re.compile(rf"ValidatingAdmissionPolicy '{FENCE_POLICY}[^']*'.*denied request", re.DOTALL)
+BY_RIGHTS = 'forbidden: User "'
+"""RBAC words its refusals so. A quota's or a policy's have the same code and reason."""
 
 Timeout = tuple[float, float]
 
 
+def no_denial(_message: str) -> None:
+    """A `denial` that knows of no special refusals."""
+
+
 @dataclass(frozen=True)
 class KubernetesApi:
-    """The server that a context of a kubeconfig file (None: the user's own) leads to."""
+    """The server that a context of a kubeconfig file (None: the user's own) leads to.
+
+    `denial` gives the error that a refusal's message means, where that is more than missing rights.
+    """
 
     kubeconfig: Path | None
     context: str
+    denial: Callable[[str], SlipwayError | None] = no_denial
 
     @cached_property
     def _client(self) -> client.ApiClient:
@@ -83,7 +89,7 @@ class KubernetesApi:
         query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
         created = self._json("POST", f"{path}?{urlencode(query)}", content)
         if created is None:
-            raise self.away(f"it knows no {path}")
+            raise self.away(f"{path} does not exist on the Kubernetes API (404)")
         return created
 
     def replace(self, path: str, content: Object, timeout: Timeout = CALL_TIMEOUT) -> dict[str, Any] | None:
@@ -95,9 +101,24 @@ class KubernetesApi:
         headers = {"Content-Type": "application/merge-patch+json"}
         return self._json("PATCH", f"{path}?fieldManager={manager}", changes, headers)
 
-    def delete(self, path: str, found: Object) -> bool:
-        """Whether it was there; `ChangedMeanwhile` where it is no longer as it was `found`."""
-        metadata = found["metadata"]
+    def apply(self, path: str, content: Object, *, force: bool = False, dry_run: bool = False) -> None:
+        """Apply the object on the server's side, as our field manager.
+
+        `ManifestsRejected` carries the server's words, or names the fields that another manager has set;
+        with `force` those are taken over. Unknown and duplicate fields are refused.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        query |= {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
+        headers = {"Content-Type": "application/apply-patch+yaml"}  # of which JSON is a part
+        body = json.dumps(content)
+        status, answer = self._call("PATCH", f"{path}?{urlencode(query)}", body, headers, APPLY_TIMEOUT)
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise self._apply_refusal(status, answer, path)
+
+    def delete(self, path: str, seen: Object) -> bool:
+        """Whether it was there; `ChangedMeanwhile` where it is no longer as it was `seen`."""
+        metadata = seen["metadata"]
         preconditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         options = {"preconditions": preconditions, "propagationPolicy": "Background"}
         return self._json("DELETE", path, options) is not None
@@ -106,7 +127,7 @@ class KubernetesApi:
         """The error of a server that does not answer."""
         return ClusterUnavailable(
             f"The cluster {self.context!r} could not be reached: {reason}.",
-            "Is it up, and the kubeconfig right?",
+            "Check that the API server is running and that the kubeconfig's context points to it.",
         )
 
     def refused(self, reason: object) -> CredentialsRefused:
@@ -116,16 +137,6 @@ class KubernetesApi:
             "Check the account's rights. An administrator renews them: "
             "python -m deployments.cluster.bootstrap",
         )
-
-    def fenced(self, said: str) -> FenceLost | None:
-        """The error that the fence's refusal means, or None where it was not the fence."""
-        if BEHIND_THE_FENCE.search(said):
-            return FenceLost(
-                "Another run has taken over: the cluster refuses what this one writes.",
-                "Nothing needs to be done; the other run goes on from where this one stopped.",
-                details=said,
-            )
-        return None
 
     def _json(
         self,
@@ -143,7 +154,7 @@ class KubernetesApi:
         return cast(dict[str, Any], json.loads(body))
 
     def _call(
-        self, method: str, path: str, content: Object | None, headers: dict[str, str], timeout: Timeout
+        self, method: str, path: str, content: Object | str | None, headers: dict[str, str], timeout: Timeout
     ) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json", "Accept": "application/json, */*", **headers}
         request = self._client.param_serialize(
@@ -158,18 +169,37 @@ class KubernetesApi:
             raise self.away(error.reason) from None
 
     def _refusal(self, status: int, body: bytes, path: str) -> SlipwayError:
-        said = _message(body) or HTTPStatus(status).phrase
-        if fenced := self.fenced(said):
-            return fenced
+        message = _message(body) or HTTPStatus(status).phrase
+        if denied := self.denial(message):
+            return denied
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return self.refused(said)
+            return self.refused(message)
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return self.away(f"it answered {status}: {said}")
+            return self.away(f"it answered {status}: {message}")
         if status == HTTPStatus.CONFLICT:
-            return ChangedMeanwhile(f"The cluster {self.context!r} has it otherwise by now: {said}.")
+            return ChangedMeanwhile(f"The object was changed by another writer (409): {message}.")
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            return ManifestsRejected(f"The cluster does not accept it: {said}.")
-        return PermanentError(f"The cluster {self.context!r} answered {status} to {path}: {said}.")
+            return ManifestsRejected(f"The cluster does not accept it: {message}.")
+        return PermanentError(f"The cluster {self.context!r} answered {status} to {path}: {message}.")
+
+    def _apply_refusal(self, status: int, body: bytes, path: str) -> SlipwayError:
+        """As `_refusal`, but what neither time nor other rights can change is the manifests' fault."""
+        error, message = self._refusal(status, body, path), _message(body)
+        if conflicts := _conflicts(body):
+            return ManifestsRejected(
+                f"Field conflict: {'; '.join(conflicts)}.",
+                "Remove them from the manifests, or release them there.",
+                details=message,
+            )
+        is_about_access = status == HTTPStatus.UNAUTHORIZED or BY_RIGHTS in message or self.denial(message)
+        if is_about_access or isinstance(error, TransientError):
+            return error
+        return rejected(message or error.happened)
+
+
+def rejected(reason: str) -> ManifestsRejected:
+    """The error of a server that does not take what we apply."""
+    return ManifestsRejected(f"The cluster does not accept the manifests: {reason}")
 
 
 def not_prepared(happened: str) -> ClusterNotPrepared:
@@ -181,8 +211,27 @@ def not_prepared(happened: str) -> ClusterNotPrepared:
 
 def _message(body: bytes) -> str:
     """The words of an API server's Status object, or what a proxy says in its place."""
+    return str(_status(body).get("message", ""))
+
+
+def _status(body: bytes) -> dict[str, Any]:
+    """An API server's Status object (meta/v1)."""
     try:
         content = json.loads(body)
     except ValueError:
-        return body.decode(errors="replace").strip()[:500]
-    return str(content.get("message", "")) if isinstance(content, dict) else ""
+        return {"message": body.decode(errors="replace").strip()[:500]}
+    return content if isinstance(content, dict) else {}
+
+
+def _conflicts(body: bytes) -> list[str]:
+    """What is managed by whom, where a refusal to apply is for fields that others have set."""
+    managed: dict[str, list[str]] = {}
+    for cause in (_status(body).get("details") or {}).get("causes") or ():
+        if cause.get("reason") == "FieldManagerConflict":
+            message = cause["message"]  # conflict with "kubectl-patch" using v1
+            manager = message.partition('"')[2].partition('"')[0] or message
+            managed.setdefault(manager, []).append(cause["field"])
+    return [
+        f"{', '.join(fields)} {'is' if len(fields) == 1 else 'are'} managed by {manager}"
+        for manager, fields in managed.items()
+    ]

@@ -22,30 +22,23 @@ from flows.core.errors import (
 )
 from flows.core.release.decision import Observed
 from flows.core.rollout.judge import Done, Object, Snapshot, ended_well, is_seen, judge
-from flows.services.kubernetes.api import FIELD_MANAGER, LEASE, KubernetesApi, not_prepared
-from flows.services.kubernetes.kubectl import Kubectl
-from flows.services.process.command import Say, silent
+from flows.services.kubernetes import fence as fences
+from flows.services.kubernetes.api import FIELD_MANAGER, KubernetesApi, not_prepared
+from flows.services.kubernetes.discovery import Discovery
+from flows.services.kubernetes.fence import FENCE, HEARS_WITHIN, NOBODY, fenced
+from flows.services.process.command import Say
 
 T = TypeVar("T")
 
 ANNOTATION = "slipway.dev/"
-FENCE = f"{ANNOTATION}fence"
-NOBODY = "nobody/0"
-"""A fence that no run ever holds."""
-
 LOG_IS_GONE = "unable to retrieve container logs"
 """A kubelet answers so, as if it were a log line, when it has removed the container already."""
-
-HEARS_WITHIN = 5.0
-"""Seconds: the admission policy reads the Lease from a cache, each API server from its own."""
 
 SEEN_WITHIN = 30.0
 """Seconds: longer than another controller takes to be elected where the one before is gone."""
 
 WORTH_TELLING = 1.0
-"""Seconds that a wait takes before anybody is told of it."""
-
-DRY_RUN = ("--dry-run=server",)
+"""Seconds that a wait takes before it is logged."""
 
 DELETE_TRIES = 10
 """Controllers write an object's status while it is being deleted, each time as another version."""
@@ -55,46 +48,42 @@ DELETE_TRIES = 10
 class Cluster:
     """One namespace of one cluster, by kubeconfig file (None: the user's own) and context.
 
-    `deployment` is the name of the app's Deployment; `program` kubectl, 1.27 or newer. A `fence` is
-    `<holder>/<number>`, as the Lease has them. Every call may raise `ClusterUnavailable`, which is worth
-    another try; what writes raises `FenceLost` once another run has taken over, and not before (`let_in`).
+    `deployment` is the name of the app's Deployment. A `fence` is `<holder>/<number>`, as the Lease has them;
+    an API server hears of a new holder within `hears_within` seconds. Every call may raise
+    `ClusterUnavailable`, which is worth another try; what writes raises `FenceLost` once another run has
+    taken over, and not before (`let_in`).
     """
 
     kubeconfig: Path | None
     context: str
     namespace: str
     deployment: str
-    program: str = "kubectl"
+    hears_within: float = HEARS_WITHIN
 
     @cached_property
     def api(self) -> KubernetesApi:
         """The server; its calls raise `SettingsError` where the kubeconfig has no such context."""
-        return KubernetesApi(self.kubeconfig, self.context)
+        return KubernetesApi(self.kubeconfig, self.context, fences.denial)
 
     @cached_property
-    def kubectl(self) -> Kubectl:
-        """The program, on this namespace."""
-        return Kubectl(self.program, self.api, self.namespace)
-
-    @cached_property
-    def _plurals(self) -> dict[tuple[str, str], str]:
-        return {}
+    def _discovery(self) -> Discovery:
+        return Discovery(self.api)
 
     def require_namespace(self) -> None:
         """`ClusterNotPrepared` where the namespace is missing, or is none of this account's."""
         try:
-            found = self.api.get(f"/api/v1/namespaces/{self.namespace}")
+            namespace = self.api.get(f"/api/v1/namespaces/{self.namespace}")
         except CredentialsRefused as refused:
             raise not_prepared(
                 f"This account may not see the namespace {self.namespace!r}: {refused.happened}"
             ) from None
-        if found is None:
+        if namespace is None:
             raise not_prepared(f"The cluster {self.context!r} has no namespace {self.namespace!r}.")
 
     def require_fence(self) -> None:
         """`ClusterNotPrepared` where the server would let in what a run without the Lease writes."""
         try:
-            self._try_write(NOBODY)
+            fences.try_write(self.api, self.namespace, NOBODY)
         except FenceLost:
             return
         raise not_prepared(
@@ -105,36 +94,19 @@ class Cluster:
     def await_fence(self, fence: str) -> None:
         """Return when the server lets this fence in: it hears of a new holder a moment later. Errors as of
         `let_in`."""
-        self.let_in(fence, lambda: self._try_write(fence))
+        self.let_in(fence, lambda: fences.try_write(self.api, self.namespace, fence))
 
     def let_in(self, fence: str, write: Callable[[], T]) -> T:
-        """What `write` gives, which writes under this fence, however often the server has to be asked.
+        """The result of `write`, which writes under this fence; errors as of `fence.let_in`."""
+        return fences.let_in(self.api, self.namespace, fence, write, self.hears_within)
 
-        A refusal is final, `FenceLost`, once the fence is no longer the Lease's. Till then it comes of an API
-        server, of which there may be several, that has not heard yet: `ClusterUnavailable` if it stays so.
-        """
-        deadline = time.monotonic() + HEARS_WITHIN
-        while True:
-            try:
-                return write()
-            except FenceLost as refused:
-                if not self._is_held(fence):
-                    raise
-                if time.monotonic() > deadline:
-                    raise ClusterUnavailable(
-                        f"This run has the Lease of {self.namespace}, but what it writes was refused for "
-                        f"{HEARS_WITHIN:g} s: {refused.details}.",
-                        "See whether all API servers of the cluster hear of changes.",
-                    ) from None
-            time.sleep(0.05)
-
-    def found(self) -> Object | None:
+    def find_deployment(self) -> Object | None:
         """The app's Deployment, or None."""
         return self.api.get(self.path("apis/apps/v1", "deployments", self.deployment))
 
     def live(self) -> Observed | None:
         """What the Deployment says is live, or None where there is none of ours."""
-        deployment = self.found()
+        deployment = self.find_deployment()
         if deployment is None:
             return None
         notes = deployment["metadata"].get("annotations", {})
@@ -182,20 +154,26 @@ class Cluster:
         entrances = service["status"].get("loadBalancer", {}).get("ingress", []) if service else []
         return tuple(entrance.get("ip") or entrance["hostname"] for entrance in entrances)
 
-    def check(self, objects: Sequence[Object], fence: str) -> None:
+    def check(self, objects: Sequence[Object], fence: str, *, by_force: bool = False) -> None:
         """Raise what `apply` would, and apply nothing."""
-        self._apply(self._fenced(objects, fence), fence, DRY_RUN, silent)
+        self._try_apply(self._fenced(objects, fence), fence, by_force)
 
     def apply(self, objects: Sequence[Object], fence: str, say: Say, *, by_force: bool = False) -> None:
         """Apply all objects, or none where the server would refuse one of them: `ManifestsRejected`.
 
-        So it does where somebody else set a field to another value; `by_force` takes the field from them.
-        Replicas that somebody else sets, as an autoscaler does, are left alone.
+        It refuses a field that another manager has set to another value; `by_force` takes the field over.
+        Replicas that another manager sets, as an autoscaler does, are left alone.
         """
-        wanted = self._fenced(objects, fence)
-        options = ("--force-conflicts",) if by_force else ()
-        self._apply(wanted, fence, (*options, *DRY_RUN), silent)
-        self._apply(wanted, fence, options, say)
+        desired = self._fenced(objects, fence)
+        self._try_apply(desired, fence, by_force)
+        for item in desired:
+            self._apply(item, fence, by_force)
+            say(f"Applied {item['kind']} {item['metadata']['name']}.")
+
+    def set_up(self, objects: Sequence[Object]) -> None:
+        """Apply what an administrator creates once, in this order, by force and under no fence."""
+        for item in objects:
+            self.api.apply(self._path_of(item), item, force=True)
 
     def stamp(self, objects: Sequence[Object], fence: str, say: Say) -> None:
         """Mark those of the objects that exist as this holder's: what a run before read of them is stale."""
@@ -214,25 +192,17 @@ class Cluster:
         """Of all objects of a kind in this namespace, or of one; `group` with its version, as api/v1."""
         return f"/{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
 
-    def _apply(self, objects: Sequence[Object], fence: str, options: tuple[str, ...], say: Say) -> None:
-        self.let_in(fence, lambda: self.kubectl.apply(objects, options, say))
+    def _try_apply(self, objects: Sequence[Object], fence: str, by_force: bool) -> None:
+        for item in objects:
+            self._apply(item, fence, by_force, dry_run=True)
 
-    def _is_held(self, fence: str) -> bool:
-        """Whether the Lease has this fence now; what is read is never from a cache."""
-        lease = self.api.get(self.path("apis/coordination.k8s.io/v1", "leases", LEASE))
-        spec = lease["spec"] if lease else {}
-        holder = spec.get("holderIdentity")
-        return bool(holder) and fence == f"{holder}/{spec.get('leaseTransitions', 0)}"
-
-    def _try_write(self, fence: str) -> None:
-        """Nothing is written; `FenceLost` where it would not be let in."""
-        metadata = fenced({"name": "slipway-fence-probe"}, fence)
-        probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-        self.api.create(self.path("api/v1", "configmaps"), probe, dry_run=True)
+    def _apply(self, item: Object, fence: str, by_force: bool, *, dry_run: bool = False) -> None:
+        write = partial(self.api.apply, self._path_of(item), item, force=by_force, dry_run=dry_run)
+        self.let_in(fence, write)
 
     def _fenced(self, objects: Sequence[Object], fence: str) -> list[Object]:
         # stamped first: two managers may own the annotation while both want the same
-        return [_wanted(item, self._stamped(item, fence), fence) for item in objects]
+        return [_desired(item, self._stamped(item, fence), fence) for item in objects]
 
     def _await_controller(self, say: Say) -> None:
         """Return when the controller has seen the Deployment as it is, or is not there to see it.
@@ -241,7 +211,7 @@ class Cluster:
         rollout before counts for nothing.
         """
         began, told = time.monotonic(), False
-        while (deployment := self.found()) is not None and not is_seen(deployment):
+        while (deployment := self.find_deployment()) is not None and not is_seen(deployment):
             waited = time.monotonic() - began
             if waited > SEEN_WITHIN:
                 say(f"The controller has not seen {self.deployment} for {SEEN_WITHIN:.0f} s: going on.")
@@ -284,29 +254,16 @@ class Cluster:
         )
 
     def _path_of(self, item: Object) -> str:
-        version, kind = item["apiVersion"], item["kind"]
-        group = f"apis/{version}" if "/" in version else f"api/{version}"
-        if (version, kind) not in self._plurals:
-            known = self.api.get(f"/{group}") or {"resources": []}
-            names = {r["kind"]: r["name"] for r in known["resources"] if "/" not in r["name"]}
-            self._plurals.update({(version, k): name for k, name in names.items()})
-        if (version, kind) not in self._plurals:
-            raise self.kubectl.rejected(f"it knows no kind {kind!r} of {version}")
-        return self.path(group, self._plurals[version, kind], item["metadata"]["name"])
+        return self._discovery.path(item, self.namespace)
 
     def _list(self, group: str, plural: str, selector: str = "") -> tuple[Object, ...]:
         found = self.api.get(self.path(group, plural) + (f"?labelSelector={selector}" if selector else ""))
         return tuple(found["items"]) if found else ()
 
 
-def fenced(metadata: Object, fence: str) -> dict[str, Any]:
-    """An object's metadata with the annotation that its holder writes under."""
-    return {**metadata, "annotations": {**metadata.get("annotations", {}), FENCE: fence}}
-
-
-def _wanted(item: Object, found: Object | None, fence: str) -> Object:
+def _desired(item: Object, existing: Object | None, fence: str) -> Object:
     marked = {**item, "metadata": fenced(item["metadata"], fence)}
-    if item["kind"] == "Deployment" and found is not None and _others_set_replicas(found):
+    if item["kind"] == "Deployment" and existing is not None and _others_set_replicas(existing):
         marked["spec"] = {key: value for key, value in item["spec"].items() if key != "replicas"}
     return marked
 

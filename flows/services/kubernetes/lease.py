@@ -21,11 +21,11 @@ from flows.core.errors import (
     LockedByAnother,
     SlipwayError,
 )
-from flows.services.kubernetes.api import LEASE, not_prepared
+from flows.services.kubernetes.api import not_prepared
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.process.command import Say
 
-NAME = LEASE
 DURATION = 15
 """Seconds for which a holder that is not heard of still has it."""
 
@@ -194,7 +194,7 @@ def _is_held(lease: dict[str, Any], holder: str, transitions: int) -> bool:
 def _read(cluster: Cluster) -> dict[str, Any]:
     lease = cluster.api.get(_path(cluster))
     if lease is None:
-        raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {NAME!r}.")
+        raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {LEASE!r}.")
     return lease
 
 
@@ -204,12 +204,12 @@ def _replace(
     spec = {key: value for key, value in {**lease["spec"], **changes}.items() if value is not None}
     written = cluster.api.replace(_path(cluster), {**lease, "spec": spec}, (timeout, timeout))
     if written is None:
-        raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {NAME!r}.")
+        raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {LEASE!r}.")
     return written
 
 
 def _path(cluster: Cluster) -> str:
-    return cluster.path("apis/coordination.k8s.io/v1", "leases", NAME)
+    return cluster.path(LEASES, "leases", LEASE)
 
 
 def _now() -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from flows.core.errors import PermanentError, RecordTaken
 from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record, expired, newest_first
-from flows.services.kubernetes.cluster import ANNOTATION, Cluster, fenced
+from flows.services.kubernetes.cluster import ANNOTATION, Cluster
+from flows.services.kubernetes.fence import fenced
 from flows.services.process.command import silent
 
 TYPE = "slipway.dev/release.v1"

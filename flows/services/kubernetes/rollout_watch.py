@@ -72,7 +72,7 @@ def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] 
 
 def take(cluster: Cluster) -> Snapshot:
     """What the cluster says now; `RolloutFailed` where somebody deleted the Deployment meanwhile."""
-    deployment = cluster.found()
+    deployment = cluster.find_deployment()
     if deployment is None:
         raise RolloutFailed(
             f"The Deployment {cluster.deployment!r} is not in namespace {cluster.namespace!r}.",

@@ -5,14 +5,19 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 
 from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
+from flows.config import load as configuration
 from flows.config.load import CHECKOUT
 from flows.core.build.latest import LatestPointer
 from flows.core.trigger.run_labels import key_of_again
@@ -31,6 +36,7 @@ from tests.flows.cut_off.runs import (
 )
 from tests.flows.environments import behaving, manifests_with, without_api_server
 from tests.flows.killed_release import BACK
+from tests.stand_ins.slow_api_server import SlowApiServer, slow_api_server
 
 
 def kill(in_staging: Line, point: str, image: str) -> None:
@@ -160,12 +166,12 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
 
 
 def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
-    in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path)))
-    run = in_staging.start_release(coming.digest)
-    wait_for_log(in_staging, run, "applying slowly")
-    cancel(in_staging, run)
+    with applying_slowly(monkeypatch) as api_server:
+        run = in_staging.start_release(coming.digest)
+        wait_until(api_server.hangs.is_set, PATIENCE, "nothing is applied")
+        cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "undone"
     assert digest_that_answers() == live
 
@@ -174,10 +180,10 @@ def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
     in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
-    monkeypatch.setenv("SLIPWAY_KUBECTL", str(kubectl_that_is_slow_once(tmp_path, "--force-conflicts")))
-    run = in_staging.start_release(coming.digest)
-    wait_for_log(in_staging, run, "applying slowly")
-    cancel(in_staging, run)
+    with applying_slowly(monkeypatch, by_force=True) as api_server:
+        run = in_staging.start_release(coming.digest)
+        wait_until(api_server.hangs.is_set, PATIENCE, "nothing is put back")
+        cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "bad"
     mark = STAGING.notes().mark_of(coming.digest)
     assert mark is not None
@@ -185,20 +191,16 @@ def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
     assert digest_that_answers() == live
 
 
-def kubectl_that_is_slow_once(folder: Path, option: str = "") -> Path:
-    """kubectl, but the first time that it really applies something with that option it takes a minute."""
-    program = folder / "kubectl"
-    program.write_text(
-        f"""#!/bin/sh
-        case "$*" in
-        *--dry-run*) ;;
-        *apply*{option}*) mkdir {folder}/once 2>/dev/null && echo applying slowly && sleep 60 ;;
-        esac
-        exec {STAGING.cluster.program} "$@"
-        """
-    )
-    program.chmod(0o755)
-    return program
+@contextmanager
+def applying_slowly(monkeypatch: pytest.MonkeyPatch, *, by_force: bool = False) -> Iterator[SlowApiServer]:
+    """Runs that are started meanwhile reach staging through an API server that hangs at their first apply."""
+    credentials = configuration.load().environment("staging").credentials
+    assert credentials
+    block = cast(Secret[str], Secret.load(credentials))
+    with slow_api_server(block.get(), by_force=by_force) as found:
+        Secret(value=found.kubeconfig).save("slow-api-server", overwrite=True)
+        monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "slow-api-server")
+        yield found
 
 
 def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_recover_puts_right(

@@ -15,11 +15,12 @@ from flows.core.errors import ManifestsRejected
 from flows.core.release.decision import Observed
 from flows.core.rollout.judge import Done, ended_well, is_seen, judge
 from flows.services.kubernetes import lease
-from flows.services.kubernetes.cluster import FENCE
+from flows.services.kubernetes.fence import FENCE
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, config_map
 from tests.support.frozen import frozen
 
+CONFLICT = r"Field conflict: \.data\.key is managed by kubectl-patch"
 SERVES_METRICS = "cd $(mktemp -d) && echo requests_total 7 >metrics && exec python3 -m http.server 8000"
 
 
@@ -52,7 +53,7 @@ SERVICE = {
 
 
 def replicas(namespace: Namespace) -> int:
-    found = namespace.account.found()
+    found = namespace.account.find_deployment()
     assert found
     return int(found["spec"]["replicas"])
 
@@ -74,7 +75,7 @@ def test_what_is_applied_again_by_a_later_run_changes_hands_without_a_conflict(n
                 namespace.account.stamp([config_map("a"), config_map("missing")], held.fence, silent)
             namespace.account.apply([config_map("a", by=holder), deployment(1)], held.fence, silent)
         assert namespace.data("a") == {"by": holder}
-        found = namespace.account.found()
+        found = namespace.account.find_deployment()
         assert found
         assert found["metadata"]["annotations"][FENCE] == held.fence
     assert namespace.data("missing") is None
@@ -94,7 +95,7 @@ def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namesp
     with lease.hold(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
         namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
-        with pytest.raises(ManifestsRejected, match="Somebody else set a field"):
+        with pytest.raises(ManifestsRejected, match=CONFLICT):
             namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
     assert namespace.data("a") == {"key": "theirs"}
 
@@ -103,7 +104,7 @@ def test_what_is_put_back_takes_a_field_from_whoever_set_it_meanwhile(namespace:
     with lease.hold(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
         namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
-        with pytest.raises(ManifestsRejected, match="Somebody else set a field"):
+        with pytest.raises(ManifestsRejected, match=CONFLICT):
             namespace.account.check([config_map("a", key="ours")], held.fence)
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent, by_force=True)
     assert namespace.data("a") == {"key": "ours"}
@@ -117,7 +118,7 @@ def test_objects_are_deleted_and_missing_ones_skipped(namespace: Namespace) -> N
         gone = [config_map("a"), config_map("by-hand"), config_map("missing"), deployment(1)]
         namespace.account.delete(gone, held.fence, said.append)
     assert said == ["Deleted ConfigMap a.", "Deleted ConfigMap by-hand.", "Deleted Deployment web."]
-    assert namespace.account.found() is None
+    assert namespace.account.find_deployment() is None
     assert namespace.data("a") is None
 
 
@@ -179,7 +180,7 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
         return found
 
     def is_stable() -> bool:
-        found = account.found()
+        found = account.find_deployment()
         assert found
         if ended_well(found):
             assert found["status"]["updatedReplicas"] == found["status"]["availableReplicas"] == 2
@@ -197,7 +198,9 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
         namespace.kubectl("delete", "pods", "--all")
         assert live().settled
         account.apply([deployment(2)], held.fence, silent)
-        wait_until(lambda: is_seen(account.found() or {}), 30, "The controller has not seen the new image")
+        wait_until(
+            lambda: is_seen(account.find_deployment() or {}), 30, "The controller has not seen the new image"
+        )
         assert not live().settled
 
 
@@ -219,13 +222,13 @@ def test_a_pods_metrics_log_and_state_are_read_through_the_api_server(
     account = namespace.account
 
     def is_done() -> bool:
-        found = account.found()
+        found = account.find_deployment()
         return found is not None and isinstance(judge(account.snapshot(found)), Done)
 
     with lease.hold(account, "run", 0, silent) as held:
         account.apply([deployment(1, image)], held.fence, silent)
     wait_until(is_done, 60, "The pod is not ready")
-    found = account.found()
+    found = account.find_deployment()
     assert found
     name = account.snapshot(found).pods[0]["metadata"]["name"]
 

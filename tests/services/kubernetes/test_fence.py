@@ -9,7 +9,8 @@ import pytest
 from flows.core.errors import ClusterNotPrepared, FenceLost
 from flows.core.release.environment_state import EnvironmentState
 from flows.services.kubernetes import lease
-from flows.services.kubernetes.cluster import FENCE, Cluster, fenced
+from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.fence import FENCE, LEASE, fenced
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, config_map
@@ -93,7 +94,7 @@ def test_a_delete_on_a_state_that_somebody_has_changed_since_does_not_pass(taken
     stale = cluster.api.get(path)
     assert stale
     cluster.apply([config_map("a", by="run-2")], taken_over.current, silent)
-    with pytest.raises(Exception, match="has it otherwise by now"):
+    with pytest.raises(Exception, match="changed by another writer"):
         cluster.api.delete(path, stale)
 
 
@@ -131,12 +132,12 @@ def test_a_prepared_namespace_is_fenced_whether_somebody_holds_the_lease_or_not(
 @pytest.mark.parametrize("kind", ["validatingadmissionpolicy", "validatingadmissionpolicybinding"])
 def test_a_fence_that_is_not_there_is_noticed(namespace: Namespace, kind: str) -> None:
     namespace.kubectl("delete", kind, f"slipway-fence-{namespace.admin.namespace}")
-    with pytest.raises(ClusterNotPrepared, match=r"does not fence.*python -m deployments\.bootstrap"):
+    with pytest.raises(ClusterNotPrepared, match=r"does not fence.*deployments\.cluster\.bootstrap"):
         _until_noticed(namespace.account)
 
 
 def test_a_lease_that_is_not_there_is_noticed(namespace: Namespace) -> None:
-    namespace.kubectl("delete", "lease", lease.NAME)
+    namespace.kubectl("delete", "lease", LEASE)
     with pytest.raises(ClusterNotPrepared, match=r"the Lease .* is missing"):
         _until_noticed(namespace.account)
 

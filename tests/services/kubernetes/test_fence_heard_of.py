@@ -1,13 +1,13 @@
 """A refusal of the fence is believed only where the Lease says the same: one API server may be behind."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.core.errors import ClusterUnavailable, FenceLost
 from flows.core.release.environment_state import EnvironmentState
-from flows.services.kubernetes import cluster
 from flows.services.kubernetes.release_store import Records
 from tests.stand_ins.api_server_behind import ApiServers, api_servers
 
@@ -47,9 +47,9 @@ def test_a_fence_without_a_holder_is_nobodys(servers: ApiServers) -> None:
 
 
 def test_a_server_that_stays_behind_does_not_pass_for_another_run(
-    servers: ApiServers, monkeypatch: pytest.MonkeyPatch
+    servers: ApiServers,
 ) -> None:
-    monkeypatch.setattr(cluster, "HEARS_WITHIN", 0.2)
+    servers.cluster = replace(servers.cluster, hears_within=0.2)
     servers.behind = 1000
     with pytest.raises(ClusterUnavailable, match=r"This run has the Lease of production, but .* refused"):
         write(servers)

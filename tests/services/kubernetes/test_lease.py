@@ -15,6 +15,7 @@ from deployments.local.wait import wait_until
 from flows.core.errors import ClusterNotPrepared, ClusterUnavailable, FenceLost, LockedByAnother
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.api import KubernetesApi
+from flows.services.kubernetes.fence import LEASE
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, line_to
 from tests.stand_ins.writing_run import writing_run
@@ -24,7 +25,7 @@ SHORT = 2
 
 
 def spec(namespace: Namespace) -> dict[str, object]:
-    found = namespace.admin.api.get(namespace.admin.path("apis/coordination.k8s.io/v1", "leases", lease.NAME))
+    found = namespace.admin.api.get(namespace.admin.path("apis/coordination.k8s.io/v1", "leases", LEASE))
     assert found
     return dict(found["spec"])
 
@@ -119,7 +120,7 @@ def test_a_living_holder_keeps_it_for_many_times_its_duration(namespace: Namespa
 
 def test_whoever_touches_the_lease_takes_it_from_nobody(namespace: Namespace) -> None:
     with lease.hold(namespace.account, "run-1", 0, silent, duration=SHORT) as held:
-        namespace.kubectl("annotate", "lease", lease.NAME, "looked-at=yes")
+        namespace.kubectl("annotate", "lease", LEASE, "looked-at=yes")
         touched = spec(namespace)["renewTime"]
         wait_until(lambda: spec(namespace)["renewTime"] != touched, 10, "It was not renewed")
         held.check()
@@ -128,7 +129,7 @@ def test_whoever_touches_the_lease_takes_it_from_nobody(namespace: Namespace) ->
 def test_a_lease_that_was_taken_over_is_found_lost_at_the_next_renewal(namespace: Namespace) -> None:
     with lease.hold(namespace.account, "run-1", 0, silent, duration=SHORT) as held:
         namespace.kubectl(
-            *("patch", "lease", lease.NAME, "--type=merge"),
+            *("patch", "lease", LEASE, "--type=merge"),
             '--patch={"spec":{"holderIdentity":"run-2","leaseTransitions":2000000000}}',
         )
 
@@ -138,7 +139,7 @@ def test_a_lease_that_was_taken_over_is_found_lost_at_the_next_renewal(namespace
 
 def test_a_lease_that_was_deleted_is_lost(namespace: Namespace) -> None:
     with lease.hold(namespace.account, "run-1", 0, silent, duration=SHORT) as held:
-        namespace.kubectl("delete", "lease", lease.NAME)
+        namespace.kubectl("delete", "lease", LEASE)
         wait_until(lambda: is_lost(held), 10, "It does not know")
 
 
@@ -178,7 +179,7 @@ def test_the_time_for_which_the_server_was_away_expires_no_lease(
     namespace: Namespace, tmp_path: Path
 ) -> None:
     held = f'{{"spec":{{"holderIdentity":"run-1","leaseDurationSeconds":{SHORT}}}}}'
-    namespace.kubectl("patch", "lease", lease.NAME, "--type=merge", f"--patch={held}")
+    namespace.kubectl("patch", "lease", LEASE, "--type=merge", f"--patch={held}")
     with line_to(namespace.account, tmp_path) as (line, account):
         mended: list[float] = []
 
@@ -226,9 +227,9 @@ def test_a_server_that_stays_away_is_told_also_to_a_run_that_waits_for_nobody(
 
 
 def test_without_a_lease_nothing_is_held(namespace: Namespace) -> None:
-    namespace.kubectl("delete", "lease", lease.NAME)
+    namespace.kubectl("delete", "lease", LEASE)
     with (
-        pytest.raises(ClusterNotPrepared, match=r"has no Lease.*deployments\.bootstrap"),
+        pytest.raises(ClusterNotPrepared, match=r"has no Lease.*deployments\.cluster\.bootstrap"),
         lease.hold(namespace.account, "run-1", 0, silent),
     ):
         pytest.fail("there is none")

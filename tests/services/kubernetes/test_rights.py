@@ -7,7 +7,7 @@ import pytest
 
 from flows.core.errors import ClusterNotPrepared, CredentialsRefused
 from flows.services.kubernetes import lease
-from flows.services.kubernetes.cluster import fenced
+from flows.services.kubernetes.fence import LEASE, fenced
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, config_map
 
@@ -106,7 +106,7 @@ def test_it_neither_changes_nor_deletes_a_secret_that_is_no_record(namespace: Na
 @pytest.mark.parametrize("has_lease", [True, False])
 def test_others_write_there_as_ever(namespace: Namespace, has_lease: bool) -> None:
     if not has_lease:
-        namespace.kubectl("delete", "lease", lease.NAME)
+        namespace.kubectl("delete", "lease", LEASE)
     namespace.kubectl("create", "configmap", "by-hand")
     namespace.kubectl("create", "secret", "generic", "by-hand")
     namespace.kubectl("delete", "configmap/by-hand", "secret/by-hand")

@@ -83,7 +83,7 @@ class Lab:
         }
         found = self.cluster(name)
         apps = client.AppsV1Api(self.api)
-        if found.found():
+        if found.find_deployment():
             apps.replace_namespaced_deployment(name, self.namespace, deployment)
         else:
             apps.create_namespaced_deployment(self.namespace, deployment)
