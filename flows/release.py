@@ -33,7 +33,7 @@ from flows.core.release.decision import (
 )
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, release_name, to_tag
-from flows.procedures.deploy import ONE_LEASE_PERIOD, keep_ledger, put_in_force, reconcile, turn
+from flows.procedures.deploy import keep_ledger, one_lease_period, put_in_force, reconcile, turn
 from flows.procedures.nightly import is_nightly, once_a_night
 from flows.runtime import approval, tasks
 from flows.runtime.flow_context import asked_by, run_context, was_scheduled
@@ -196,7 +196,7 @@ def _recover_what_is_left(run: RunContext, facts: Facts, environment: str) -> No
     if tasks.find_pending(run, environment) is None:
         return
     try:
-        with turn(run, environment, ONE_LEASE_PERIOD) as here:
+        with turn(run, environment, one_lease_period(run)) as here:
             _mend(run, facts, here, lambda _: True)
     except LockedByAnother as other:
         facts[f"{environment}: under way"] = other

@@ -9,7 +9,7 @@ from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, Slipw
 from flows.core.release import record as records
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import environment_tag, verify_name
-from flows.procedures.deploy import ONE_LEASE_PERIOD, keep_ledger, turn
+from flows.procedures.deploy import keep_ledger, one_lease_period, turn
 from flows.runtime import tasks
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
@@ -49,7 +49,7 @@ def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:
     `seen` takes what is live, and names the run.
     """
     try:
-        with turn(run, environment, ONE_LEASE_PERIOD) as here:
+        with turn(run, environment, one_lease_period(run)) as here:
             history = tasks.observe(run, environment).history
             if (left := records.pending(history)) is not None:
                 return f"not now: {left} was left in the middle, which `recover` ends"

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyAddress,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -141,6 +142,8 @@ class Registry(Section):
     credentials: str
     insecure: bool = False
     """Plain HTTP, as on the embedded platform; never across a network."""
+    push_timeout: PositiveFloat = 1800
+    """Seconds for the push of one image."""
 
 
 class Engine(Section):
@@ -185,6 +188,15 @@ class Runs(Section):
 
     begin_within: Annotated[float, Field(ge=30)] = 120
     """Seconds from when a worker took a run to the start of its process, after which it has crashed."""
+
+    lease: Annotated[int, Field(ge=3)] = 15
+    """Seconds without a renewal after which the next run may take an environment's lock over."""
+
+    api_timeout: PositiveFloat = 10
+    """Seconds that the Kubernetes API server may take for one answer."""
+
+    api_patience: NonNegativeFloat = 120
+    """Seconds for which a rollout and a soak wait for an API server that is away."""
 
 
 class Notifications(Section):

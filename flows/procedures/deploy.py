@@ -19,11 +19,13 @@ from flows.stages import undo
 from flows.stages.context import RunContext
 from flows.stages.release import EnvironmentLock, explain
 
-ONE_LEASE_PERIOD = lease.DURATION + 1
-"""Seconds in which a holder that lives is seen to renew its Lease, and one that was killed is not."""
-
 RECOVER = "recover/on-demand"
 """The deployment that proves, and closes, what a cancelled run has put back."""
+
+
+def one_lease_period(run: RunContext) -> float:
+    """Seconds in which a holder that lives is seen to renew its Lease, and one that was killed is not."""
+    return run.settings.runs.lease + 1
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class RunContext:
     def engine(self) -> ContainerEngine:
         """The container engine, as this run: what it starts is labelled with the run's id."""
         url = self.credentials.engine_url(self.settings.engine)
-        return ContainerEngine(url, self.id, self.registry.credentials)
+        return ContainerEngine(url, self.id, self.registry.credentials, self.settings.registry.push_timeout)
 
     def cluster(self, environment: str) -> Cluster:
         """The namespace that the environment lives in, as the account that releases."""
@@ -206,7 +206,14 @@ def cluster_of(settings: Settings, environment: str) -> Cluster:
     kubeconfig = wanted.kubeconfig
     if kubeconfig is None and wanted.context == EMBEDDED:
         kubeconfig = configuration.state_folder() / "kubeconfig"
-    return Cluster(kubeconfig, wanted.context, wanted.namespace, settings.app.name)
+    return Cluster(
+        kubeconfig,
+        wanted.context,
+        wanted.namespace,
+        settings.app.name,
+        lease_duration=settings.runs.lease,
+        api_timeout=settings.runs.api_timeout,
+    )
 
 
 def _plain(model: ModelSettings) -> PlainDescription | None:

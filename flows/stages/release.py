@@ -159,7 +159,13 @@ def apply_manifests(run: RunContext, here: EnvironmentLock, record: Record) -> N
 def watch_rollout(run: RunContext, here: EnvironmentLock) -> Done:
     """Wait until all replicas are new and ready and no old one is left; `RolloutFailed` explains."""
     timeout = run.settings.environment(here.environment).rollout_timeout
-    return rollout_watch.watch(run.cluster(here.environment), timeout, run.say, here.held.check)
+    return watch(run, here, timeout)
+
+
+def watch(run: RunContext, here: EnvironmentLock, timeout: float) -> Done:
+    """Wait until the rollout is done, for so many seconds; errors as of `rollout_watch.watch`."""
+    cluster, patience = run.cluster(here.environment), run.settings.runs.api_patience
+    return rollout_watch.watch(cluster, timeout, run.say, here.held.check, patience=patience)
 
 
 def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Latency | None = None) -> Proof:
@@ -182,7 +188,7 @@ def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Late
 def verify(run: RunContext, here: EnvironmentLock, record: Record) -> Proof:
     """The same of what is live at any time; `RolloutFailed` where its replicas are not all ready in time."""
     try:
-        rollout_watch.watch(run.cluster(here.environment), WHOLE_WITHIN, run.say, here.held.check)
+        watch(run, here, WHOLE_WITHIN)
     except RolloutFailed as failed:
         raise RolloutFailed(
             f"{record} is not whole: {failed.happened}",
@@ -203,6 +209,7 @@ def soak_release(run: RunContext, here: EnvironmentLock) -> Soak:
         run.settings.environment(here.environment).soak,
         say=run.say,
         alive=here.held.check,
+        patience=run.settings.runs.api_patience,
     )
 
 

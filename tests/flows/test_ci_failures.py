@@ -153,9 +153,7 @@ def test_a_registry_that_dies_in_the_middle_of_a_push_is_tried_again_and_latest_
     before, tags = line.latest, line.image_tags()
     line.commit("Too late", ballast=random.randbytes(1 << 20).hex())
     address = configuration.load().registry.address
-    monkeypatch.setattr(
-        "flows.services.images.container_engine.PUSH_TIMEOUT", 3
-    )  # docker itself goes on trying for 50 s
+    monkeypatch.setenv("SLIPWAY_REGISTRY__PUSH_TIMEOUT", "3")  # docker itself goes on trying for 50 s
     monkeypatch.setattr("flows.runtime.tasks.push_image.retry_delay_seconds", [0.1, 0.1, 0.1])
     with breaking_line(int(address.rsplit(":", 1)[1]), up=500_000) as network:
         monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", f"localhost:{network.port}")

@@ -46,7 +46,7 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     run = RunContext(
         "run-1", configuration.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}
     )
-    here = EnvironmentLock("staging", Held(cluster, "run-1", {"spec": {"leaseTransitions": 1}}, 15))
+    here = EnvironmentLock("staging", Held(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
     with (
         temporary_settings({PREFECT_API_URL: f"http://{nobody}/api"}),
         pytest.raises(TerminationSignal),

@@ -55,11 +55,11 @@ def writing_run(cluster: Cluster, holder: str, duration: int) -> Iterator[Writin
 
 def main(kubeconfig: str, context: str, namespace: str, holder: str, duration: str) -> int:
     """Write until the server refuses."""
-    cluster = Cluster(Path(kubeconfig), context, namespace, "web")
+    cluster = Cluster(Path(kubeconfig), context, namespace, "web", lease_duration=int(duration))
     records = Records(cluster)
     count = 0
     try:
-        with lease.hold(cluster, holder, 0, print, duration=int(duration)) as held:
+        with lease.hold(cluster, holder, 0, print) as held:
             while True:
                 count += 1
                 records.write_notes(EnvironmentState(Hold(datetime.now(UTC), holder, str(count))), held.fence)

@@ -30,7 +30,7 @@ RUN_LABEL = "dev.slipway.run"
 """On every container that a run starts, so that whoever cleans up after it finds them."""
 
 BUILD_TIMEOUT = 1800
-PUSH_TIMEOUT = 1800
+PUSH_TIMEOUT = 1800.0
 CALL_TIMEOUT = 30
 
 
@@ -61,11 +61,15 @@ class Build:
 
 @dataclass(frozen=True)
 class ContainerEngine:
-    """The container engine at `base_url` (None: where the environment says), on behalf of flow run `run`."""
+    """The container engine at `base_url` (None: where the environment says), on behalf of flow run `run`.
+
+    One push may take `push_timeout` seconds.
+    """
 
     base_url: str | None
     run: str
     credentials: Credentials | None = None
+    push_timeout: float = PUSH_TIMEOUT
 
     @property
     def client(self) -> docker.DockerClient:
@@ -97,7 +101,7 @@ class ContainerEngine:
     def push(self, tag: str, say: Say) -> None:
         """Push the image of that tag; only what the registry lacks moves, and the manifest goes last."""
         with self._configuration() as folder:
-            command = Command((*docker_command(), "push", tag), PUSH_TIMEOUT, self._environment(folder))
+            command = Command((*docker_command(), "push", tag), self.push_timeout, self._environment(folder))
             try:
                 run(command, say)
             except CommandFailed as failure:

@@ -30,16 +30,17 @@ from flows.core.errors import (
 from flows.core.rollout.judge import Object
 
 FIELD_MANAGER = "slipway"
-CALL_TIMEOUT = (5, 10)
-"""Seconds to connect, and to wait for an answer."""
+CONNECT = 5.0
+"""Seconds to connect."""
 
-APPLY_TIMEOUT = (5, 35)
-"""An admission webhook may take up to 30 seconds (admissionregistration/v1, timeoutSeconds)."""
+TIMEOUT = 10.0
+"""Seconds to wait for an answer."""
+
+WEBHOOKS = 30.0
+"""Seconds that admission webhooks may take (admissionregistration/v1, timeoutSeconds)."""
 
 BY_RIGHTS = 'forbidden: User "'
 """RBAC words its refusals so. A quota's or a policy's have the same code and reason."""
-
-Timeout = tuple[float, float]
 
 
 def no_denial(_message: str) -> None:
@@ -50,12 +51,14 @@ def no_denial(_message: str) -> None:
 class KubernetesApi:
     """The server that a context of a kubeconfig file (None: the user's own) leads to.
 
-    `denial` gives the error that a refusal's message means, where that is more than missing rights.
+    It may take `timeout` seconds for an answer. `denial` gives the error that a refusal's message means,
+    where that is more than missing rights.
     """
 
     kubeconfig: Path | None
     context: str
     denial: Callable[[str], SlipwayError | None] = no_denial
+    timeout: float = TIMEOUT
 
     @cached_property
     def _client(self) -> client.ApiClient:
@@ -71,13 +74,13 @@ class KubernetesApi:
             ) from None
         return client.ApiClient(connection)
 
-    def get(self, path: str, timeout: Timeout = CALL_TIMEOUT) -> dict[str, Any] | None:
+    def get(self, path: str) -> dict[str, Any] | None:
         """The object or list at that path; None where there is none."""
-        return self._json("GET", path, timeout=timeout)
+        return self._json("GET", path)
 
     def text(self, path: str, *, otherwise: str | None = None) -> str | None:
         """What is at a path that gives no JSON; None where there is nothing, `otherwise` at a refusal."""
-        status, body = self._call("GET", path, None, {}, CALL_TIMEOUT)
+        status, body = self._call("GET", path)
         if status == HTTPStatus.OK:
             return body.decode(errors="replace")
         if otherwise is not None or status == HTTPStatus.NOT_FOUND:
@@ -92,8 +95,11 @@ class KubernetesApi:
             raise self.away(f"{path} does not exist on the Kubernetes API (404)")
         return created
 
-    def replace(self, path: str, content: Object, timeout: Timeout = CALL_TIMEOUT) -> dict[str, Any] | None:
-        """The object as replaced; `ChangedMeanwhile` where it is not as `content` was read, None if gone."""
+    def replace(self, path: str, content: Object, timeout: float | None = None) -> dict[str, Any] | None:
+        """The object as replaced; `ChangedMeanwhile` where it is not as `content` was read, None if gone.
+
+        `timeout` is in seconds; None: as for every call.
+        """
         return self._json("PUT", f"{path}?fieldManager={FIELD_MANAGER}", content, timeout=timeout)
 
     def merge(self, path: str, changes: Object, manager: str = FIELD_MANAGER) -> dict[str, Any] | None:
@@ -112,7 +118,9 @@ class KubernetesApi:
         query |= {"dryRun": "All"} if dry_run else {}
         headers = {"Content-Type": "application/apply-patch+yaml"}  # of which JSON is a part
         body = json.dumps(content)
-        status, answer = self._call("PATCH", f"{path}?{urlencode(query)}", body, headers, APPLY_TIMEOUT)
+        status, answer = self._call(
+            "PATCH", f"{path}?{urlencode(query)}", body, headers, self.timeout + WEBHOOKS
+        )
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self._apply_refusal(status, answer, path)
 
@@ -144,9 +152,9 @@ class KubernetesApi:
         path: str,
         content: Object | None = None,
         headers: dict[str, str] | None = None,
-        timeout: Timeout = CALL_TIMEOUT,
+        timeout: float | None = None,
     ) -> dict[str, Any] | None:
-        status, body = self._call(method, path, content, headers or {}, timeout)
+        status, body = self._call(method, path, content, headers, timeout)
         if status == HTTPStatus.NOT_FOUND:
             return None
         if status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -154,14 +162,20 @@ class KubernetesApi:
         return cast(dict[str, Any], json.loads(body))
 
     def _call(
-        self, method: str, path: str, content: Object | str | None, headers: dict[str, str], timeout: Timeout
+        self,
+        method: str,
+        path: str,
+        content: Object | str | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
     ) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json, */*", **headers}
+        headers = {"Content-Type": "application/json", "Accept": "application/json, */*", **(headers or {})}
         request = self._client.param_serialize(
             method, path, header_params=headers, body=content, auth_settings=["BearerToken"]
         )
         try:
-            answer = self._client.call_api(*request, _request_timeout=timeout)
+            seconds = timeout or self.timeout
+            answer = self._client.call_api(*request, _request_timeout=(min(CONNECT, seconds), seconds))
             return answer.status, bytes(answer.read())  # type: ignore[no-untyped-call]  # as above
         except urllib3.exceptions.HTTPError as error:
             raise self.away(error) from None

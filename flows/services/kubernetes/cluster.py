@@ -23,7 +23,7 @@ from flows.core.errors import (
 from flows.core.release.decision import Observed
 from flows.core.rollout.judge import Done, Object, Snapshot, ended_well, is_seen, judge
 from flows.services.kubernetes import fence as fences
-from flows.services.kubernetes.api import FIELD_MANAGER, KubernetesApi, not_prepared
+from flows.services.kubernetes.api import FIELD_MANAGER, TIMEOUT, KubernetesApi, not_prepared
 from flows.services.kubernetes.discovery import Discovery
 from flows.services.kubernetes.fence import FENCE, HEARS_WITHIN, NOBODY, fenced
 from flows.services.process.command import Say
@@ -31,6 +31,9 @@ from flows.services.process.command import Say
 T = TypeVar("T")
 
 ANNOTATION = "slipway.dev/"
+LEASE_DURATION = 15
+"""Seconds without a renewal after which the next run may take the Lease over."""
+
 LOG_IS_GONE = "unable to retrieve container logs"
 """A kubelet answers so, as if it were a log line, when it has removed the container already."""
 
@@ -48,10 +51,11 @@ DELETE_TRIES = 10
 class Cluster:
     """One namespace of one cluster, by kubeconfig file (None: the user's own) and context.
 
-    `deployment` is the name of the app's Deployment. A `fence` is `<holder>/<number>`, as the Lease has them;
-    an API server hears of a new holder within `hears_within` seconds. Every call may raise
-    `ClusterUnavailable`, which is worth another try; what writes raises `FenceLost` once another run has
-    taken over, and not before (`let_in`).
+    `deployment` is the name of the app's Deployment. A `fence` is `<holder>/<number>`, as the Lease has them.
+    An API server hears of a new holder within `hears_within` seconds, and answers within `api_timeout`; the
+    Lease lasts `lease_duration` seconds without a renewal. Every call may raise `ClusterUnavailable`, which
+    is worth another try; what writes raises `FenceLost` once another run has taken over, and not before
+    (`let_in`).
     """
 
     kubeconfig: Path | None
@@ -59,11 +63,13 @@ class Cluster:
     namespace: str
     deployment: str
     hears_within: float = HEARS_WITHIN
+    lease_duration: int = LEASE_DURATION
+    api_timeout: float = TIMEOUT
 
     @cached_property
     def api(self) -> KubernetesApi:
         """The server; its calls raise `SettingsError` where the kubeconfig has no such context."""
-        return KubernetesApi(self.kubeconfig, self.context, fences.denial)
+        return KubernetesApi(self.kubeconfig, self.context, fences.denial, self.api_timeout)
 
     @cached_property
     def _discovery(self) -> Discovery:

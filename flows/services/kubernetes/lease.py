@@ -22,12 +22,9 @@ from flows.core.errors import (
     SlipwayError,
 )
 from flows.services.kubernetes.api import not_prepared
-from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.cluster import LEASE_DURATION, Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.process.command import Say
-
-DURATION = 15
-"""Seconds for which a holder that is not heard of still has it."""
 
 POLL = 0.5
 AGAIN = 1
@@ -44,7 +41,6 @@ class Held:
     cluster: Cluster
     holder: str
     _lease: dict[str, Any]
-    _duration: int
     _renewed: float = field(default_factory=time.monotonic)
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _lost: threading.Event = field(default_factory=threading.Event)
@@ -61,7 +57,7 @@ class Held:
 
     def check(self) -> None:
         """`FenceLost` where somebody has taken over; asks the server where the last renewal is too old."""
-        if time.monotonic() - self._renewed > self._duration:
+        if time.monotonic() - self._renewed > self.cluster.lease_duration:
             self._renew()
         if self._lost.is_set():
             raise FenceLost(
@@ -71,9 +67,9 @@ class Held:
 
     def keep(self) -> None:
         """Renew until it is released or lost; a server that is away changes nothing about who holds it."""
-        pause = self._duration / 3
+        pause = self.cluster.lease_duration / 3
         while not self._lost.is_set() and not self._over.wait(pause):
-            pause = self._duration / 3 if self._renew() else min(AGAIN, pause)
+            pause = self.cluster.lease_duration / 3 if self._renew() else min(AGAIN, pause)
 
     def release(self, say: Say) -> None:
         """Let the next one have it at once."""
@@ -82,7 +78,9 @@ class Held:
             try:
                 self._write({"holderIdentity": None, "renewTime": _now()})
             except SlipwayError as error:
-                say(f"The Lease could not be released and expires in {self._duration} s: {error}")
+                say(
+                    f"The Lease could not be released and expires in {self.cluster.lease_duration} s: {error}"
+                )
 
     def _renew(self) -> bool:
         """Whether the server knows that we are there."""
@@ -102,7 +100,7 @@ class Held:
         try:
             while _is_held(lease, self.holder, self._transitions):
                 try:
-                    self._lease = _replace(self.cluster, lease, changes, self._duration / 3)
+                    self._lease = _replace(self.cluster, lease, changes, self.cluster.lease_duration / 3)
                 except ChangedMeanwhile:
                     lease = _read(self.cluster)
                 else:
@@ -113,14 +111,16 @@ class Held:
 
 
 @contextmanager
-def hold(cluster: Cluster, holder: str, wait: float, say: Say, *, duration: int = DURATION) -> Iterator[Held]:
+def hold(
+    cluster: Cluster, holder: str, wait: float, say: Say, *, patience: float = PATIENCE
+) -> Iterator[Held]:
     """The namespace's Lease, held for as long as the context lasts; released however that ends.
 
     Waits up to `wait` seconds for another holder, saying for whom, and raises `LockedByAnother` then.
-    `ClusterNotPrepared` where there is no Lease, `ClusterUnavailable` where the server stays away.
-    `duration` is in whole seconds.
+    `ClusterNotPrepared` where there is no Lease, `ClusterUnavailable` where the server stays away for longer
+    than `wait` and `patience` seconds.
     """
-    held = Held(cluster, holder, _acquire(cluster, holder, wait, say, duration), duration)
+    held = Held(cluster, holder, _acquire(cluster, holder, wait, patience, say))
     keeper = threading.Thread(target=held.keep, name=f"lease-{cluster.namespace}", daemon=True)
     keeper.start()
     try:
@@ -129,10 +129,10 @@ def hold(cluster: Cluster, holder: str, wait: float, say: Say, *, duration: int 
         held.release(say)
 
 
-def _acquire(cluster: Cluster, holder: str, wait: float, say: Say, duration: int) -> dict[str, Any]:
+def _acquire(cluster: Cluster, holder: str, wait: float, patience: float, say: Say) -> dict[str, Any]:
     """The Lease as taken; where the answer to that was lost, it is found to be ours and taken again."""
     deadline = time.monotonic() + wait
-    patience = time.monotonic() + max(wait, PATIENCE)
+    given_up = time.monotonic() + max(wait, patience)
     seen: tuple[object, ...] = ()
     since = 0.0
     told = ""
@@ -145,12 +145,12 @@ def _acquire(cluster: Cluster, holder: str, wait: float, say: Say, duration: int
             now = time.monotonic()
             if (state := (other, spec.get("leaseTransitions"), spec.get("renewTime"))) != seen:
                 seen, since = state, now
-            if other in ("", holder) or now - since >= spec.get("leaseDurationSeconds", DURATION):
-                if (taken := _take(cluster, lease, holder, duration)) is not None:
+            if other in ("", holder) or now - since >= spec.get("leaseDurationSeconds", LEASE_DURATION):
+                if (taken := _take(cluster, lease, holder)) is not None:
                     return taken
                 continue
         except ClusterUnavailable as error:
-            if time.monotonic() >= patience:
+            if time.monotonic() >= given_up:
                 raise
             if not away:
                 say(f"The Lease of {cluster.namespace} is asked for again: {error.happened}")
@@ -170,18 +170,18 @@ def _acquire(cluster: Cluster, holder: str, wait: float, say: Say, duration: int
         time.sleep(min(POLL, max(deadline - now, 0.01)))
 
 
-def _take(cluster: Cluster, lease: dict[str, Any], holder: str, duration: int) -> dict[str, Any] | None:
+def _take(cluster: Cluster, lease: dict[str, Any], holder: str) -> dict[str, Any] | None:
     """The Lease as taken, or None where another one was quicker."""
     now = _now()
     changes = {
         "holderIdentity": holder,
-        "leaseDurationSeconds": duration,
+        "leaseDurationSeconds": cluster.lease_duration,
         "leaseTransitions": lease["spec"].get("leaseTransitions", 0) + 1,
         "acquireTime": now,
         "renewTime": now,
     }
     try:
-        return _replace(cluster, lease, changes, duration)
+        return _replace(cluster, lease, changes, cluster.lease_duration)
     except ChangedMeanwhile:
         return None
 
@@ -202,7 +202,7 @@ def _replace(
     cluster: Cluster, lease: dict[str, Any], changes: dict[str, Any], timeout: float
 ) -> dict[str, Any]:
     spec = {key: value for key, value in {**lease["spec"], **changes}.items() if value is not None}
-    written = cluster.api.replace(_path(cluster), {**lease, "spec": spec}, (timeout, timeout))
+    written = cluster.api.replace(_path(cluster), {**lease, "spec": spec}, timeout)
     if written is None:
         raise not_prepared(f"The namespace {cluster.namespace!r} has no Lease {LEASE!r}.")
     return written

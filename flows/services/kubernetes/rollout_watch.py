@@ -11,6 +11,9 @@ from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import LAST_LINES, Say
 
 POLL = 0.3
+PATIENCE = 120.0
+"""Seconds for which an API server that is away is waited for: one that is replaced is back by then."""
+
 QUOTED_LINES = 3
 QUOTED_CHARACTERS = 300
 AWAY = "the API server does not answer; still waiting"
@@ -25,12 +28,19 @@ def no_check() -> None:
     """An `alive` that never objects."""
 
 
-def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] = no_check) -> Done:
+def watch(
+    cluster: Cluster,
+    timeout: float,
+    say: Say,
+    alive: Callable[[], None] = no_check,
+    *,
+    patience: float = PATIENCE,
+) -> Done:
     """Wait until the rollout is done; `RolloutFailed` explains, before `timeout` (seconds) if it can.
 
-    An API server that does not answer is waited for as long again, and the rollout gets the time back that it
-    was away; `ClusterUnavailable` if it stays away. `alive` is called at each look, and may raise to end the
-    watch.
+    An API server that does not answer is waited for, and the rollout gets the time back that it was away;
+    `ClusterUnavailable` if it stays away for longer than `patience` (seconds). `alive` is called at each
+    look, and may raise to end the watch.
     """
     deadline = time.monotonic() + timeout
     told = ""
@@ -43,7 +53,7 @@ def watch(cluster: Cluster, timeout: float, say: Say, alive: Callable[[], None] 
             snapshot = take(cluster)
         except ClusterUnavailable:
             away_since = away_since or looked
-            if looked - away_since > timeout:
+            if looked - away_since > patience:
                 raise
             news = AWAY
         else:

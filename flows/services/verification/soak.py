@@ -11,7 +11,7 @@ from flows.services.process.command import Say
 
 POLL = 0.5
 PATIENCE = 120.0
-"""Seconds that the cluster may not be reached: an API server that is replaced is back by then."""
+"""Seconds for which a cluster that is away is waited for: an API server that is replaced is back by then."""
 
 ENOUGH = 20
 """Requests below which the share of errors means nothing."""
@@ -66,11 +66,12 @@ def soak(
     *,
     say: Say,
     alive: Callable[[], None],
+    patience: float = PATIENCE,
 ) -> Soak:
     """Watch `pods` for so many seconds; `ProofFailed` at the first restart, or with too many 5xx.
 
     `read` gives a pod's metrics as Prometheus' text: "" and errors are told and don't fail the release. That
-    `restarts` can't reach the cluster is waited out for two minutes. `alive` is called at each look.
+    `restarts` can't reach the cluster is waited out for `patience` seconds. `alive` is called at each look.
     """
     watch: _Watch | None = None
     started = last = time.monotonic()
@@ -81,7 +82,7 @@ def soak(
         try:
             restarted = restarts()
         except TransientError as error:
-            if now - last > PATIENCE:
+            if now - last > patience:
                 raise
             if not away:
                 say(f"Watching waits for the cluster. {error}")

@@ -161,16 +161,12 @@ def test_a_cluster_that_is_away_for_a_while_is_waited_for_and_told_once(read: Ca
     ] * 2
 
 
-def test_a_cluster_that_stays_away_ends_it(
-    monkeypatch: pytest.MonkeyPatch, read: Callable[[str], str]
-) -> None:
-    monkeypatch.setattr(soaking, "PATIENCE", 0.2)
-
+def test_a_cluster_that_stays_away_ends_it(read: Callable[[str], str]) -> None:
     def away() -> Mapping[str, int]:
         raise ClusterUnavailable("The API server is away.")
 
     with pytest.raises(ClusterUnavailable):
-        soak(read, Users(), away)
+        soaking.soak(read, away, (GOOD,), SECONDS, say=print, alive=Users(), patience=0.2)
 
 
 def test_no_time_to_watch_is_a_single_look(read: Callable[[str], str], tmp_path: Path) -> None:
