@@ -32,7 +32,7 @@ def one_lease_period(run: RunContext) -> float:
 def turn(run: RunContext, environment: str, wait: float) -> Iterator[EnvironmentLock]:
     """The environment's lock, for as long as the context lasts; `LockedByAnother` after `wait` seconds."""
     tasks.check_fence(run, environment)
-    with lease.hold(run.cluster(environment), run.id, wait, run.say) as held:
+    with lease.acquire(run.cluster(environment), run.id, wait, run.say) as held:
         here = EnvironmentLock(environment, held)
         tasks.stamp(run, here)
         yield here

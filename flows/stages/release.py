@@ -11,7 +11,7 @@ from flows.core.release.environment_state import Hold, Quarantine
 from flows.core.release.record import Record, ReleaseStatus
 from flows.core.rollout.judge import Done
 from flows.services.kubernetes import rollout_watch
-from flows.services.kubernetes.lease import Held
+from flows.services.kubernetes.lease import HeldLease
 from flows.services.kubernetes.release_store import Records
 from flows.services.verification import soak, verification
 from flows.services.verification.soak import Soak
@@ -32,7 +32,7 @@ class EnvironmentLock:
     """This run's turn at an environment: while it lasts, nobody else's writes pass there."""
 
     environment: str
-    held: Held
+    held: HeldLease
 
 
 def check_fence(run: RunContext, environment: str) -> None:
@@ -152,7 +152,7 @@ def apply_manifests(run: RunContext, here: EnvironmentLock, record: Record) -> N
 
     What takes a release back takes fields, too, that somebody has set by hand since.
     """
-    here.held.check()
+    here.held.require_held()
     run.cluster(here.environment).apply(record.objects, here.held.fence, run.say, by_force=record.takes_back)
 
 
@@ -165,7 +165,7 @@ def watch_rollout(run: RunContext, here: EnvironmentLock) -> Done:
 def watch(run: RunContext, here: EnvironmentLock, timeout: float) -> Done:
     """Wait until the rollout is done, for so many seconds; errors as of `rollout_watch.watch`."""
     cluster, patience = run.cluster(here.environment), run.settings.runs.api_patience
-    return rollout_watch.watch(cluster, timeout, run.say, here.held.check, patience=patience)
+    return rollout_watch.watch(cluster, timeout, run.say, here.held.require_held, patience=patience)
 
 
 def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Latency | None = None) -> Proof:
@@ -180,7 +180,7 @@ def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Late
         outgoing=outgoing,
         slower_than=wanted.slower_than,
         say=run.say,
-        alive=here.held.check,
+        alive=here.held.require_held,
         restarts=lambda: rollout_watch.restarts(cluster),
     )
 
@@ -208,7 +208,7 @@ def soak_release(run: RunContext, here: EnvironmentLock) -> Soak:
         rollout_watch.new_pod_names(cluster),
         run.settings.environment(here.environment).soak,
         say=run.say,
-        alive=here.held.check,
+        alive=here.held.require_held,
         patience=run.settings.runs.api_patience,
     )
 

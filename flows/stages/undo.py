@@ -49,7 +49,7 @@ def watch_removal(run: RunContext, here: EnvironmentLock) -> None:
     while left := cluster.pods():
         if time.monotonic() > deadline:
             raise RolloutFailed(f"{len(left)} pods are still there {timeout} s after they were removed.")
-        here.held.check()
+        here.held.require_held()
         time.sleep(POLL)
 
 

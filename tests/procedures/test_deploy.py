@@ -16,7 +16,7 @@ from flows.config import load as configuration
 from flows.config.load import CHECKOUT
 from flows.procedures.deploy import put_back_if_cut_off
 from flows.services.kubernetes.cluster import Cluster
-from flows.services.kubernetes.lease import Held
+from flows.services.kubernetes.lease import HeldLease
 from flows.stages import release, undo
 from flows.stages.context import RunContext
 from flows.stages.release import EnvironmentLock
@@ -46,7 +46,7 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     run = RunContext(
         "run-1", configuration.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}
     )
-    here = EnvironmentLock("staging", Held(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
+    here = EnvironmentLock("staging", HeldLease(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
     with (
         temporary_settings({PREFECT_API_URL: f"http://{nobody}/api"}),
         pytest.raises(TerminationSignal),

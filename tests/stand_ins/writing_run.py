@@ -59,7 +59,7 @@ def main(kubeconfig: str, context: str, namespace: str, holder: str, duration: s
     records = Records(cluster)
     count = 0
     try:
-        with lease.hold(cluster, holder, 0, print) as held:
+        with lease.acquire(cluster, holder, 0, print) as held:
             while True:
                 count += 1
                 records.write_notes(EnvironmentState(Hold(datetime.now(UTC), holder, str(count))), held.fence)

@@ -1,13 +1,13 @@
 """One release of an environment at a time: a Kubernetes Lease in its namespace is the lock.
 
-As client-go's leader election has it: taken over only when it was seen unchanged for its whole duration, by
-the taker's own clock, so that clocks of different machines are never compared. Each acquisition raises the
-Lease's `leaseTransitions`; holder and number are the fence that every write carries (services/cluster.py).
+As in client-go's leader election, a run takes the Lease over only when it has seen it unchanged for its whole
+duration, by its own clock: clocks of different machines are never compared. Each acquisition raises the
+Lease's `leaseTransitions`; holder and number are the fence that every write carries (fence.py).
 """
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,22 +27,22 @@ from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.process.command import Say
 
 POLL = 0.5
-AGAIN = 1
-"""Seconds between two tries of what did not reach the server."""
+RETRY_PAUSE = 1
+"""Seconds between two tries while the server does not answer."""
 
 PATIENCE = 20
 """Seconds for which a server that is away is asked again, also by a run that waits for no other holder."""
 
 
 @dataclass
-class Held:
+class HeldLease:
     """A Lease that this run holds, renewed in the background; `fence` is what its writes carry."""
 
     cluster: Cluster
     holder: str
     _lease: dict[str, Any]
     _renewed: float = field(default_factory=time.monotonic)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
     _lost: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -55,26 +55,26 @@ class Held:
     def _transitions(self) -> int:
         return int(self._lease["spec"]["leaseTransitions"])
 
-    def check(self) -> None:
-        """`FenceLost` where somebody has taken over; asks the server where the last renewal is too old."""
+    def require_held(self) -> None:
+        """Raise `FenceLost` if another run has taken over; asks the server if the last renewal is too old."""
         if time.monotonic() - self._renewed > self.cluster.lease_duration:
             self._renew()
         if self._lost.is_set():
             raise FenceLost(
                 f"Another run has taken over {self.cluster.namespace}, or its Lease was deleted.",
-                "Nothing needs to be done; the other run goes on from where this one stopped.",
+                "Do nothing here. The other run continues from where this one stopped.",
             )
 
-    def keep(self) -> None:
+    def renew_until_released(self) -> None:
         """Renew until it is released or lost; a server that is away changes nothing about who holds it."""
         pause = self.cluster.lease_duration / 3
         while not self._lost.is_set() and not self._over.wait(pause):
-            pause = self.cluster.lease_duration / 3 if self._renew() else min(AGAIN, pause)
+            pause = self.cluster.lease_duration / 3 if self._renew() else min(RETRY_PAUSE, pause)
 
     def release(self, say: Say) -> None:
-        """Let the next one have it at once."""
+        """Give the Lease up, so that the next run can take it at once."""
         self._over.set()
-        with self._turn:
+        with self._mutex:
             try:
                 self._write({"holderIdentity": None, "renewTime": _now()})
             except SlipwayError as error:
@@ -83,8 +83,8 @@ class Held:
                 )
 
     def _renew(self) -> bool:
-        """Whether the server knows that we are there."""
-        with self._turn:
+        """Whether the server has answered, or there is nothing to renew any more."""
+        with self._mutex:
             if self._over.is_set() or self._lost.is_set():
                 return True
             try:
@@ -95,7 +95,7 @@ class Held:
             return True
 
     def _write(self, changes: dict[str, Any]) -> None:
-        """Put the changes into the Lease as long as it is ours, whoever else has touched it."""
+        """Write the changes while this run holds the Lease; another writer's changes to it don't matter."""
         lease = self._lease
         try:
             while _is_held(lease, self.holder, self._transitions):
@@ -106,22 +106,24 @@ class Held:
                 else:
                     return
         except ClusterNotPrepared:
-            pass  # somebody deleted it, and the fence with it
+            pass  # the Lease was deleted, and the fence with it
         self._lost.set()
 
 
 @contextmanager
-def hold(
+def acquire(
     cluster: Cluster, holder: str, wait: float, say: Say, *, patience: float = PATIENCE
-) -> Iterator[Held]:
+) -> Iterator[HeldLease]:
     """The namespace's Lease, held for as long as the context lasts; released however that ends.
 
     Waits up to `wait` seconds for another holder, saying for whom, and raises `LockedByAnother` then.
     `ClusterNotPrepared` where there is no Lease, `ClusterUnavailable` where the server stays away for longer
     than `wait` and `patience` seconds.
     """
-    held = Held(cluster, holder, _acquire(cluster, holder, wait, patience, say))
-    keeper = threading.Thread(target=held.keep, name=f"lease-{cluster.namespace}", daemon=True)
+    held = HeldLease(cluster, holder, _acquire(cluster, holder, wait, patience, say))
+    keeper = threading.Thread(
+        target=held.renew_until_released, name=f"lease-{cluster.namespace}", daemon=True
+    )
     keeper.start()
     try:
         yield held
@@ -129,49 +131,72 @@ def hold(
         held.release(say)
 
 
+@dataclass
+class HolderWatch:
+    """What a waiting run has seen of the Lease's holder, timed by its own clock.
+
+    A holder has expired when its Lease was seen unchanged for its whole duration. While the server was away
+    no holder could renew, so that time does not count.
+    """
+
+    holder: str = ""
+    is_away: bool = False
+    _seen: tuple[object, ...] = ()
+    _since: float = 0.0
+    _duration: int = LEASE_DURATION
+
+    def look(self, spec: Mapping[str, Any], now: float) -> None:
+        """Note the Lease as it is now (monotonic seconds)."""
+        self.holder = spec.get("holderIdentity", "")
+        self._duration = spec.get("leaseDurationSeconds", LEASE_DURATION)
+        if (state := (self.holder, spec.get("leaseTransitions"), spec.get("renewTime"))) != self._seen:
+            self._seen, self._since = state, now
+
+    def miss(self) -> None:
+        """Note that the server did not answer."""
+        self.is_away, self._seen = True, ()
+
+    def has_expired(self, now: float) -> bool:
+        """Whether another run may take the Lease over."""
+        return now - self._since >= self._duration
+
+
 def _acquire(cluster: Cluster, holder: str, wait: float, patience: float, say: Say) -> dict[str, Any]:
     """The Lease as taken; where the answer to that was lost, it is found to be ours and taken again."""
-    deadline = time.monotonic() + wait
-    given_up = time.monotonic() + max(wait, patience)
-    seen: tuple[object, ...] = ()
-    since = 0.0
-    told = ""
-    away = False
+    began = time.monotonic()
+    deadline, given_up = began + wait, began + max(wait, patience)
+    watch, reported = HolderWatch(), ""
     while True:
         try:
-            lease = _read(cluster)
-            spec = lease["spec"]
-            other = spec.get("holderIdentity", "")
-            now = time.monotonic()
-            if (state := (other, spec.get("leaseTransitions"), spec.get("renewTime"))) != seen:
-                seen, since = state, now
-            if other in ("", holder) or now - since >= spec.get("leaseDurationSeconds", LEASE_DURATION):
+            lease, now = _read(cluster), time.monotonic()
+            watch.look(lease["spec"], now)
+            if watch.holder in ("", holder) or watch.has_expired(now):
                 if (taken := _take(cluster, lease, holder)) is not None:
                     return taken
                 continue
         except ClusterUnavailable as error:
             if time.monotonic() >= given_up:
                 raise
-            if not away:
+            if not watch.is_away:
                 say(f"The Lease of {cluster.namespace} is asked for again: {error.happened}")
-            away, seen = True, ()  # its holder could not renew it meanwhile either
-            time.sleep(AGAIN)
+            watch.miss()
+            time.sleep(RETRY_PAUSE)
             continue
-        away = False
+        watch.is_away = False
         if now >= deadline:
             raise LockedByAnother(
-                f"Run {other} is at work on {cluster.namespace}; this one waited for {wait:.0f} s.",
+                f"Run {watch.holder} is at work on {cluster.namespace}; this one waited for {wait:.0f} s.",
                 "Start it again when that run is over.",
-                holder=other,
+                holder=watch.holder,
             )
-        if other != told:
-            say(f"Waiting for run {other}, which is at work on {cluster.namespace}.")
-            told = other
+        if watch.holder != reported:
+            say(f"Waiting for run {watch.holder}, which is at work on {cluster.namespace}.")
+            reported = watch.holder
         time.sleep(min(POLL, max(deadline - now, 0.01)))
 
 
 def _take(cluster: Cluster, lease: dict[str, Any], holder: str) -> dict[str, Any] | None:
-    """The Lease as taken, or None where another one was quicker."""
+    """The Lease as taken, or None where another run was quicker."""
     now = _now()
     changes = {
         "holderIdentity": holder,

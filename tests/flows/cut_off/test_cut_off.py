@@ -246,7 +246,7 @@ def test_a_release_gives_up_waiting_and_says_for_whom(
     in_staging: Line, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__LOCK_WAIT", "2")
-    with lease.hold(STAGING.cluster, "another-run", 30, print):
+    with lease.acquire(STAGING.cluster, "another-run", 30, print):
         run = in_staging.release()
     assert run.succeeded
     assert "another-run is at work" in run.message

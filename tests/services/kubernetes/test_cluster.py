@@ -61,7 +61,7 @@ def replicas(namespace: Namespace) -> int:
 def test_when_one_object_is_refused_none_is_applied(namespace: Namespace) -> None:
     wrong = deployment(1) | {"spec": {"replicas": 1}}
     with (
-        lease.hold(namespace.account, "run", 0, silent) as held,
+        lease.acquire(namespace.account, "run", 0, silent) as held,
         pytest.raises(ManifestsRejected, match="containers: Required value"),
     ):
         namespace.account.apply([config_map("a"), wrong], held.fence, silent)
@@ -70,7 +70,7 @@ def test_when_one_object_is_refused_none_is_applied(namespace: Namespace) -> Non
 
 def test_what_is_applied_again_by_a_later_run_changes_hands_without_a_conflict(namespace: Namespace) -> None:
     for holder in ("run-1", "run-2", "run-3"):
-        with lease.hold(namespace.account, holder, 0, silent) as held:
+        with lease.acquire(namespace.account, holder, 0, silent) as held:
             if holder == "run-2":
                 namespace.account.stamp([config_map("a"), config_map("missing")], held.fence, silent)
             namespace.account.apply([config_map("a", by=holder), deployment(1)], held.fence, silent)
@@ -82,7 +82,7 @@ def test_what_is_applied_again_by_a_later_run_changes_hands_without_a_conflict(n
 
 
 def test_replicas_that_an_autoscaler_sets_are_left_alone(namespace: Namespace) -> None:
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([deployment(1)], held.fence, silent)
         namespace.account.apply([deployment(2)], held.fence, silent)
         assert replicas(namespace) == 2
@@ -92,7 +92,7 @@ def test_replicas_that_an_autoscaler_sets_are_left_alone(namespace: Namespace) -
 
 
 def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namespace) -> None:
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
         namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
         with pytest.raises(ManifestsRejected, match=CONFLICT):
@@ -101,7 +101,7 @@ def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namesp
 
 
 def test_what_is_put_back_takes_a_field_from_whoever_set_it_meanwhile(namespace: Namespace) -> None:
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
         namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
         with pytest.raises(ManifestsRejected, match=CONFLICT):
@@ -112,7 +112,7 @@ def test_what_is_put_back_takes_a_field_from_whoever_set_it_meanwhile(namespace:
 
 def test_objects_are_deleted_and_missing_ones_skipped(namespace: Namespace) -> None:
     said: list[str] = []
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a"), deployment(1)], held.fence, silent)
         namespace.kubectl("create", "configmap", "by-hand")
         gone = [config_map("a"), config_map("by-hand"), config_map("missing"), deployment(1)]
@@ -137,7 +137,7 @@ def test_what_can_not_have_been_applied_keeps_nothing_from_being_stamped_or_dele
     namespace: Namespace, version: str, kind: str
 ) -> None:
     never_applied = {"apiVersion": version, "kind": kind, "metadata": {"name": "never"}}
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a")], held.fence, silent)
         namespace.account.stamp([never_applied, config_map("a")], held.fence, silent)
         namespace.account.delete([never_applied, config_map("a")], held.fence, silent)
@@ -153,10 +153,10 @@ def test_a_run_waits_until_the_controller_has_seen_its_stamp(
         live = account.live()
         return live is not None and live.settled
 
-    with lease.hold(account, "run-1", 0, silent) as held:
+    with lease.acquire(account, "run-1", 0, silent) as held:
         account.apply([deployment(0)], held.fence, silent)
         wait_until(is_settled, 30, "The rollout of nothing has not ended")
-    with lease.hold(account, "run-2", 0, silent) as held, ThreadPoolExecutor() as pool:
+    with lease.acquire(account, "run-2", 0, silent) as held, ThreadPoolExecutor() as pool:
         with frozen(instance, "kube-controller-manager"):
             stamped = pool.submit(account.stamp, [deployment(0)], held.fence, said.append)
             wait_until(lambda: bool(said), 10, "It does not wait")
@@ -186,7 +186,7 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
             assert found["status"]["updatedReplicas"] == found["status"]["availableReplicas"] == 2
         return live().whole
 
-    with lease.hold(account, "run", 0, silent) as held:
+    with lease.acquire(account, "run", 0, silent) as held:
         for wanted in (first, second, first):  # the last one uses the first one's ReplicaSet again
             account.apply([wanted], held.fence, silent)
             wait_until(is_stable, 60, "The pods are not ready")
@@ -206,7 +206,7 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
 
 def test_the_services_addresses_are_those_that_it_reports(namespace: Namespace) -> None:
     assert namespace.account.service_addresses() == ()
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([SERVICE], held.fence, silent)
     assert namespace.account.service_addresses() == ()
     status = '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"},{"hostname":"lb.test"}]}}}'
@@ -225,7 +225,7 @@ def test_a_pods_metrics_log_and_state_are_read_through_the_api_server(
         found = account.find_deployment()
         return found is not None and isinstance(judge(account.snapshot(found)), Done)
 
-    with lease.hold(account, "run", 0, silent) as held:
+    with lease.acquire(account, "run", 0, silent) as held:
         account.apply([deployment(1, image)], held.fence, silent)
     wait_until(is_done, 60, "The pod is not ready")
     found = account.find_deployment()

@@ -33,10 +33,10 @@ class TakenOver:
 @pytest.fixture
 def taken_over(namespace: Namespace) -> Iterator[TakenOver]:
     """A namespace whose Lease went from one run to another."""
-    with lease.hold(namespace.account, "run-1", 0, silent) as first:
+    with lease.acquire(namespace.account, "run-1", 0, silent) as first:
         namespace.account.apply([config_map("a", by="run-1")], first.fence, silent)
         Records(namespace.account).write(a_record(1), first.fence)
-    with lease.hold(namespace.account, "run-2", 0, silent) as second:
+    with lease.acquire(namespace.account, "run-2", 0, silent) as second:
         yield TakenOver(namespace.account, first.fence, second.fence)
 
 
@@ -80,7 +80,7 @@ def test_what_is_not_exactly_the_holders_fence_opens_nothing(taken_over: TakenOv
 
 
 def test_nobody_writes_while_nobody_holds_the_lease(namespace: Namespace) -> None:
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         pass
     number = held.fence.partition("/")[2]
     for fence in (held.fence, f"/{number}"):
@@ -102,19 +102,19 @@ def test_a_run_that_was_frozen_and_woken_again_lands_no_write(namespace: Namespa
     with writing_run(namespace.account, "run-1", DURATION) as run:
         run.await_writes()
         run.process.send_signal(signal.SIGSTOP)
-        with lease.hold(namespace.account, "run-2", 30, silent) as held:
+        with lease.acquire(namespace.account, "run-2", 30, silent) as held:
             records = Records(namespace.account)
             records.write_notes(EnvironmentState(), held.fence)
             run.process.send_signal(signal.SIGCONT)
             assert run.process.wait(timeout=30) == LOST
             assert records.notes() == EnvironmentState()
             assert namespace.account.api.get(namespace.account.path("api/v1", "configmaps"))
-            held.check()
+            held.require_held()
 
 
 def test_a_new_holders_first_write_waits_until_the_server_has_heard_of_it(namespace: Namespace) -> None:
     for holder in (f"run-{number}" for number in range(20)):
-        with lease.hold(namespace.account, holder, 0, silent) as held:
+        with lease.acquire(namespace.account, holder, 0, silent) as held:
             Records(namespace.account).write_notes(EnvironmentState(), held.fence)
 
 
@@ -125,7 +125,7 @@ def test_a_fence_that_somebody_else_holds_by_now_is_not_waited_for_long(taken_ov
 
 def test_a_prepared_namespace_is_fenced_whether_somebody_holds_the_lease_or_not(namespace: Namespace) -> None:
     namespace.account.require_fence()
-    with lease.hold(namespace.account, "run", 0, silent):
+    with lease.acquire(namespace.account, "run", 0, silent):
         namespace.account.require_fence()
 
 

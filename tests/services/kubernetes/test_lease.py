@@ -36,9 +36,9 @@ def short_lived(namespace: Namespace) -> Cluster:
     return replace(namespace.account, lease_duration=SHORT)
 
 
-def is_lost(held: lease.Held) -> bool:
+def is_lost(held: lease.HeldLease) -> bool:
     try:
-        held.check()
+        held.require_held()
     except FenceLost:
         return True
     return False
@@ -51,7 +51,7 @@ def test_of_twenty_who_want_it_at_once_one_has_it(namespace: Namespace) -> None:
     def race(number: int) -> tuple[str, bool]:
         together.wait()
         try:
-            with lease.hold(namespace.account, f"run-{number}", 0, silent) as held:
+            with lease.acquire(namespace.account, f"run-{number}", 0, silent) as held:
                 all_tried.wait()
                 return held.holder, True
         except LockedByAnother as error:
@@ -66,11 +66,11 @@ def test_of_twenty_who_want_it_at_once_one_has_it(namespace: Namespace) -> None:
 
 def test_a_second_run_waits_and_is_told_once_for_whom_and_then_gives_up(namespace: Namespace) -> None:
     said: list[str] = []
-    with lease.hold(namespace.account, "run-1", 0, silent):
+    with lease.acquire(namespace.account, "run-1", 0, silent):
         began = time.monotonic()
         with (
             pytest.raises(LockedByAnother, match="Run run-1 is at work") as raised,
-            lease.hold(namespace.account, "run-2", 1.5, said.append),
+            lease.acquire(namespace.account, "run-2", 1.5, said.append),
         ):
             pytest.fail("it is held")
         assert time.monotonic() - began >= 1.5
@@ -83,7 +83,7 @@ def test_the_next_one_has_it_as_soon_as_it_is_released_however_that_was(
     namespace: Namespace, ending: Exception | None
 ) -> None:
     def first() -> None:
-        with lease.hold(namespace.account, "run-1", 0, silent):
+        with lease.acquire(namespace.account, "run-1", 0, silent):
             if ending:
                 raise ending
 
@@ -93,14 +93,14 @@ def test_the_next_one_has_it_as_soon_as_it_is_released_however_that_was(
     else:
         first()
     assert "holderIdentity" not in spec(namespace)
-    with lease.hold(namespace.account, "run-2", 0, silent):
+    with lease.acquire(namespace.account, "run-2", 0, silent):
         assert spec(namespace)["holderIdentity"] == "run-2"
 
 
 def test_each_acquisition_has_the_next_number_also_of_the_same_run(namespace: Namespace) -> None:
     numbers = []
     for holder in ("run-1", "run-2", "run-2"):
-        with lease.hold(namespace.account, holder, 0, silent) as held:
+        with lease.acquire(namespace.account, holder, 0, silent) as held:
             numbers.append(int(held.fence.removeprefix(f"{holder}/")))
     assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
 
@@ -110,30 +110,30 @@ def test_a_killed_holder_is_followed_when_its_lease_has_expired_and_not_before(n
         run.await_writes()
         run.process.kill()
         began = time.monotonic()
-        with lease.hold(namespace.account, "run-2", 30, silent):
+        with lease.acquire(namespace.account, "run-2", 30, silent):
             assert time.monotonic() - began >= SHORT
 
 
 def test_a_living_holder_keeps_it_for_many_times_its_duration(namespace: Namespace) -> None:
     with (
-        lease.hold(short_lived(namespace), "run-1", 0, silent) as held,
+        lease.acquire(short_lived(namespace), "run-1", 0, silent) as held,
         pytest.raises(LockedByAnother),
-        lease.hold(namespace.account, "run-2", 3 * SHORT, silent),
+        lease.acquire(namespace.account, "run-2", 3 * SHORT, silent),
     ):
         pytest.fail("it is held")
-    held.check()
+    held.require_held()
 
 
 def test_whoever_touches_the_lease_takes_it_from_nobody(namespace: Namespace) -> None:
-    with lease.hold(short_lived(namespace), "run-1", 0, silent) as held:
+    with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
         namespace.kubectl("annotate", "lease", LEASE, "looked-at=yes")
         touched = spec(namespace)["renewTime"]
         wait_until(lambda: spec(namespace)["renewTime"] != touched, 10, "It was not renewed")
-        held.check()
+        held.require_held()
 
 
 def test_a_lease_that_was_taken_over_is_found_lost_at_the_next_renewal(namespace: Namespace) -> None:
-    with lease.hold(short_lived(namespace), "run-1", 0, silent) as held:
+    with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
         namespace.kubectl(
             *("patch", "lease", LEASE, "--type=merge"),
             '--patch={"spec":{"holderIdentity":"run-2","leaseTransitions":2000000000}}',
@@ -144,28 +144,28 @@ def test_a_lease_that_was_taken_over_is_found_lost_at_the_next_renewal(namespace
 
 
 def test_a_lease_that_was_deleted_is_lost(namespace: Namespace) -> None:
-    with lease.hold(short_lived(namespace), "run-1", 0, silent) as held:
+    with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
         namespace.kubectl("delete", "lease", LEASE)
         wait_until(lambda: is_lost(held), 10, "It does not know")
 
 
 def test_a_server_that_is_away_takes_the_lease_from_nobody(namespace: Namespace, instance: Instance) -> None:
     server = connect().containers.get(instance.container("control-plane"))
-    with lease.hold(short_lived(namespace), "run-1", 0, silent) as held:
+    with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
         before = spec(namespace)["renewTime"]
         server.pause()
         try:
             time.sleep(2 * SHORT)  # it is the time that is tested
-            held.check()
+            held.require_held()
         finally:
             server.unpause()
         wait_until(lambda: spec(namespace)["renewTime"] != before, 30, "It was not renewed")
-        held.check()
+        held.require_held()
 
 
 def test_a_server_that_is_away_for_a_while_ends_no_wait(namespace: Namespace, tmp_path: Path) -> None:
     with line_to(namespace.account, tmp_path) as (line, account), ExitStack() as first:
-        first.enter_context(lease.hold(namespace.account, "run-1", 0, silent))
+        first.enter_context(lease.acquire(namespace.account, "run-1", 0, silent))
         said: list[str] = []
 
         def hear(text: str) -> None:
@@ -176,7 +176,7 @@ def test_a_server_that_is_away_for_a_while_ends_no_wait(namespace: Namespace, tm
             elif "Waiting for run run-1" in text:
                 line.break_off()
 
-        with lease.hold(account, "run-2", 30, hear):
+        with lease.acquire(account, "run-2", 30, hear):
             assert spec(namespace)["holderIdentity"] == "run-2"
         assert len(said) == 2
 
@@ -197,7 +197,7 @@ def test_the_time_for_which_the_server_was_away_expires_no_lease(
                 line.mend()
                 mended.append(time.monotonic())
 
-        with lease.hold(account, "run-2", 30, hear):
+        with lease.acquire(account, "run-2", 30, hear):
             assert time.monotonic() - mended[0] >= SHORT
 
 
@@ -216,7 +216,7 @@ def test_a_lease_whose_taking_was_not_answered_is_taken_again(
 
     put = KubernetesApi.replace
     monkeypatch.setattr(KubernetesApi, "replace", lose_the_first)
-    with lease.hold(namespace.account, "run-1", 0, silent) as held:
+    with lease.acquire(namespace.account, "run-1", 0, silent) as held:
         assert held.fence == f"run-1/{written[0] + 1}"
 
 
@@ -226,7 +226,7 @@ def test_a_server_that_stays_away_is_told_also_to_a_run_that_waits_for_nobody(
     with line_to(namespace.account, tmp_path) as (line, account):
         line.break_off()
         began = time.monotonic()
-        with pytest.raises(ClusterUnavailable), lease.hold(account, "run-1", 0, silent, patience=2):
+        with pytest.raises(ClusterUnavailable), lease.acquire(account, "run-1", 0, silent, patience=2):
             pytest.fail("it can't be reached")
         assert time.monotonic() - began >= 2
 
@@ -235,6 +235,6 @@ def test_without_a_lease_nothing_is_held(namespace: Namespace) -> None:
     namespace.kubectl("delete", "lease", LEASE)
     with (
         pytest.raises(ClusterNotPrepared, match=r"has no Lease.*deployments\.cluster\.bootstrap"),
-        lease.hold(namespace.account, "run-1", 0, silent),
+        lease.acquire(namespace.account, "run-1", 0, silent),
     ):
         pytest.fail("there is none")

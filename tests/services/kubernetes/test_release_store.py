@@ -22,7 +22,7 @@ def records(namespace: Namespace) -> Records:
 
 
 def write(records: Records, *wanted: Record) -> None:
-    with lease.hold(records.cluster, "run", 0, silent) as held:
+    with lease.acquire(records.cluster, "run", 0, silent) as held:
         for record in wanted:
             records.write(record, held.fence)
 
@@ -75,7 +75,7 @@ def test_a_record_whose_first_writing_was_not_heard_of_is_written_again(records:
 def test_ten_are_kept_and_always_the_live_one_and_the_last_good_one(records: Records) -> None:
     failed = [a_record(n, verdict="bad") for n in range(4, 16)]
     write(records, superseded(1), superseded(2), good(3), *failed)
-    with lease.hold(records.cluster, "run", 0, silent) as held:
+    with lease.acquire(records.cluster, "run", 0, silent) as held:
         records.prune(held.fence)
         kept = [record.number for record in records.history()]
         records.prune(held.fence)
@@ -99,7 +99,7 @@ def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Re
     held_back = EnvironmentState(
         Hold(NOON, "Ada", "rolled back"), (Quarantine("sha256:a", "crashed", NOON, "run-1"),)
     )
-    with lease.hold(records.cluster, "run", 0, silent) as held:
+    with lease.acquire(records.cluster, "run", 0, silent) as held:
         for notes in (held_back, held_back.without_hold(), EnvironmentState()):
             records.write_notes(notes, held.fence)
             assert records.notes() == notes
@@ -107,7 +107,7 @@ def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Re
 
 def test_what_an_environment_names_is_what_its_records_and_marks_do(records: Records) -> None:
     write(records, superseded(3), good(4, capsule="b" * 64))
-    with lease.hold(records.cluster, "run", 0, silent) as held:
+    with lease.acquire(records.cluster, "run", 0, silent) as held:
         records.write_notes(
             EnvironmentState(marks=(Quarantine("sha256:bad", "it crashed", NOON, "run"),)), held.fence
         )

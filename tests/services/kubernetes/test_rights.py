@@ -39,7 +39,7 @@ def test_it_reads_nothing_beyond_its_namespace(namespace: Namespace, path: str) 
 
 
 def test_it_writes_nothing_to_another_namespace(namespace: Namespace) -> None:
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         elsewhere = replace(namespace.account, namespace="default")
         with pytest.raises(CredentialsRefused, match="cannot"):
             elsewhere.apply([config_map("a")], held.fence, silent)
@@ -79,7 +79,7 @@ def test_it_has_no_secret_filled_with_another_accounts_token(
     namespace: Namespace, kind: str, extra: dict[str, Any]
 ) -> None:
     secrets = namespace.account.path("api/v1", "secrets")
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         metadata = fenced({"name": "token", **extra}, held.fence)
         content = {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata}
         with pytest.raises(CredentialsRefused, match=r"slipway\.dev/release\.v1 alone"):
@@ -90,7 +90,7 @@ def test_it_has_no_secret_filled_with_another_accounts_token(
 def test_it_neither_changes_nor_deletes_a_secret_that_is_no_record(namespace: Namespace) -> None:
     path = namespace.account.path("api/v1", "secrets", "slipway-registry")
     pull_secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slipway-registry"}}
-    with lease.hold(namespace.account, "run", 0, silent) as held:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
         found = namespace.account.api.get(path)
         assert found
         changes = {"metadata": fenced({}, held.fence), "data": {".dockerconfigjson": "e30="}}
