@@ -116,7 +116,13 @@ CASES = {
     ),
     "crash-at-start": Case(
         "image",
-        (VERDICT, "container app keeps crashing (exit code 3)", "Its last lines: loading / no such model"),
+        (
+            VERDICT,
+            "container app keeps crashing (exit code 3)",
+            "Its last lines: ",
+            "loading",
+            "no such model",
+        ),
         {"command": ["sh", "-c", "echo loading; echo no such model >&2; exit 3"]},
         explained=("before that: ", "    no such model"),
     ),
@@ -229,7 +235,7 @@ def test_a_rollout_that_fails_says_why_and_whose_fault_it_is(
 ) -> None:
     failed, case = failures[name], CASES[name]
     assert failed.happened.startswith(case.told[0])
-    assert [words for words in case.told if words not in failed.happened] == []
+    assert [words for words in case.told if words not in failed.happened] == [], failed.happened
     assert [words for words in case.explained if words not in failed.details] == []
     assert failed.fault == case.fault
 
