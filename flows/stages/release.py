@@ -172,7 +172,7 @@ def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Late
     """Ask every replica its version and the model's examples, through the public URL."""
     wanted = run.settings.environment(here.environment)
     cluster = run.cluster(here.environment)
-    return verification.prove(
+    return verification.verify_replicas(
         run.edge(here.environment),
         lambda: rollout_watch.replicas(cluster),
         record.capsule,

@@ -69,7 +69,7 @@ def measure(edge: PublicEndpoint, manifest: ModelManifest, rounds: int) -> Laten
     return Latency.of(times)
 
 
-def prove(
+def verify_replicas(
     edge: PublicEndpoint,
     replicas: Callable[[], Mapping[str, bool]],
     capsule: str,

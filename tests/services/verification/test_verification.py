@@ -101,7 +101,7 @@ def proof_of(
     there: Callable[[], Mapping[str, bool]],
     outgoing: Latency | None = None,
 ) -> Proof:
-    return verification.prove(
+    return verification.verify_replicas(
         edge,
         there,
         CAPSULE,
@@ -190,7 +190,7 @@ def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_n
     balancer.close()
     counts = iter([{"app-1": 1, "app-2": 0}, {"app-1": 1, "app-2": 0}])
     with pytest.raises(ProofFailed, match="app-2 restarted while it was asked") as raised:
-        verification.prove(
+        verification.verify_replicas(
             edge,
             ready(*PODS),
             CAPSULE,
@@ -297,7 +297,7 @@ def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
             balancer.close()
 
     with pytest.raises(ProofFailed, match=r"did not answer 3\.png .*can't be reached") as raised:
-        verification.prove(
+        verification.verify_replicas(
             edge, ready(*PODS), CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=goes_down
         )
     assert raised.value.fault == "infrastructure"
@@ -345,6 +345,6 @@ def test_whoever_lost_the_right_to_go_on_stops_between_requests(
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        verification.prove(
+        verification.verify_replicas(
             edge, ready(*PODS), CAPSULE, digits, outgoing=None, slower_than=3, say=print, alive=lost
         )
