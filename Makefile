@@ -1,7 +1,7 @@
 # Each target makes the checkout ready first, and costs nothing when it is: see deployments/local/bootstrap.
 READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
-PLATFORM = $(READY) python -m deployments.local
+SLIPWAY = $(READY) slipway
 
 # Tests of flows wait most of the time, so three parts run side by side, each on a platform of its own. A part's
 # output comes in one piece, when it ends, and all are run even if one fails.
@@ -16,19 +16,19 @@ help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## bring up the platform, then commit -> image -> release -> answer
-	@$(PLATFORM) run $(ARGS)
+	@$(SLIPWAY) up --release
 
 stop: ## end what `make run` started, keep its data
-	@$(PLATFORM) stop $(ARGS)
+	@$(SLIPWAY) down
 
 clean: ## stop, and delete volumes, state and images of this project
-	@$(PLATFORM) clean $(ARGS)
+	@$(SLIPWAY) clean
 
 status: ## what runs, and what is live
-	@$(PLATFORM) status $(ARGS)
+	@$(SLIPWAY) status $(ARGS)
 
 why: ## why ENV=production runs what it runs, and why nothing newer
-	@$(READY) python -m flows.explain $(ENV)
+	@$(SLIPWAY) why $(ENV) $(ARGS)
 
 test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes

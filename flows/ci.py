@@ -10,7 +10,6 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import Completed
 
-from flows.cli.local_ci import run_to_the_end
 from flows.core.build.commit import Commit
 from flows.core.build.image import Image
 from flows.core.build.latest import Keep, Move
@@ -223,7 +222,3 @@ def _named(run: str) -> str:
 
 def _told(moved: Move | Keep) -> str:
     return f"latest {'moved' if isinstance(moved, Move) else 'stays'}: {moved.reason}"
-
-
-if __name__ == "__main__":
-    run_to_the_end()

@@ -35,6 +35,15 @@ def run() -> None:
 
 
 @main.command()
+def up() -> None:
+    """Bring up or repair the platform, and start nothing on it."""
+    from deployments.local.commands.run import bring_up  # noqa: PLC0415  # as above
+
+    written = configuration.load_as(WrittenSettings)
+    bring_up(_instance(written), written)
+
+
+@main.command()
 def build() -> None:
     """Build what the platform is made of: images, and Kubernetes. `run` does that too, when it is missing."""
     from deployments.local.commands.run import build_everything  # noqa: PLC0415  # as above
@@ -78,7 +87,7 @@ def status(as_json: bool) -> None:
 
 @main.command()
 def variables() -> None:
-    """Print the credentials of this platform, as `python -m flows.ci --local` takes them.
+    """Print the credentials of this platform, as `slipway ci --local` takes them.
 
     Secrets, for a shell to read: eval "$(python -m deployments.local variables)"
     """

@@ -5,74 +5,54 @@ remembered of earlier tests, and moving `latest`, which only one may do at a tim
 """
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from types import FrameType
-from typing import Concatenate, NoReturn, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
-import click
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli.output import say
 from flows.core.build.image import Image
 from flows.core.build.test_results import TestResults
-from flows.core.errors import SettingsError, SlipwayError, TestsFailed
+from flows.core.errors import SlipwayError, TestsFailed
 from flows.credentials import environment
 from flows.services.models.transfer import Progress
 from flows.stages import ci
-from flows.stages.ci import WANTED, Inputs
+from flows.stages.ci import Inputs
 from flows.stages.context import RunContext, containers_removed, opened
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SETTINGS_WRONG, FAILED, INTERRUPTED = 2, 1, 130
-
 _stage: ContextVar[str] = ContextVar("stage", default="")
 _console = Console(highlight=False, soft_wrap=True)
 
 
-_CREDENTIALS = f"""\b
-Credentials, and what counts without them:
-  {environment.TOKEN}               git's own on this machine
-  {environment.USERNAME}, {environment.PASSWORD}
-                                     docker login, az acr login
-  {environment.CONNECTION_STRING}    az login, at the account of
-  {environment.ACCOUNT_URL}
-  AWS_REGION, AWS_ACCESS_KEY_ID, …   the machine's role, for a bucket
-"""
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_CREDENTIALS)
-@click.option("--local", is_flag=True, help="Run the stages here; nothing else is offered.")
-@click.option("--ref", default="HEAD", show_default=True, help="Branch, tag or SHA. Commit first.")
-@click.option(
-    "--model", default=WANTED, show_default=True, help="`wanted`, `newest` or a version; pins nothing."
-)
-@click.option("--push", is_flag=True, help="Push the image, too, under its capsule's tag.")
-@click.option("--fresh", is_flag=True, help="Go through all stages even if the registry has the image.")
-def main(local: bool, ref: str, model: str, push: bool, fresh: bool) -> None:
+def run(ref: str, model: str, *, push: bool, fresh: bool) -> None:
     """Test, build and try out the image of a commit and a model on this machine, without Prefect.
 
-    Nothing is pushed without --push, and `latest` never moves: a run of ci/commit, or the watch, finds the
-    pushed image and moves it without building anything. The repository is that of slipway.toml; to build from
-    this checkout what you have not pushed yet, set SLIPWAY_SOURCE__REPOSITORY=.
-
-    Exit status: 0 all is well, 1 a stage failed, 2 wrong settings, 130 interrupted. No container is left.
+    Nothing is pushed without `push`, and `latest` never moves: a run of ci/commit, or the poller, finds the
+    pushed image and moves it without building anything. Raises what the stages raise; no container is left,
+    after Ctrl-C either.
     """
-    if not local:
-        raise click.UsageError(
-            f"Say --local; through Prefect it is: prefect deployment run ci/commit --param ref={ref}"
-        )
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _interrupt)
     with opened(f"local-{uuid4().hex[:12]}", _say, _progress, environment) as run:
         try:
             outcome = run_stages(run, ref, model, push=push, fresh=fresh)
-        except TestsFailed as failure:
-            show_tests(failure.results)
+        except SlipwayError as failure:
+            if isinstance(failure, TestsFailed):
+                show_tests(failure.results)
+            if failure.details:
+                _console.print(failure.details, style="dim", markup=False)
+            raise
+        except KeyboardInterrupt:
+            say("Interrupted: no container is left, and `latest` is as it was.")
             raise
         finally:
             show_stages(run)
@@ -175,23 +155,3 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def run_to_the_end() -> NoReturn:
-    """The command line: exit with its status, an error told in one line."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, _interrupt)
-    try:
-        main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except SlipwayError as error:
-        if error.details:
-            _console.print(error.details, style="dim", markup=False)
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(SETTINGS_WRONG if isinstance(error, SettingsError) else FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted: no container is left, and `latest` is as it was.", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(0)

@@ -50,6 +50,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 EMBEDDED = "embedded"
 """The kubeconfig context that stands for the cluster of the embedded platform."""
 
+SIGN_IN = "prefect-sign-in"
+"""The name of the state folder's file with the line that lets in at the platform's Prefect server."""
+
 EVERY = "every"
 """Asked for in place of one environment: each in turn, as the night does."""
 
@@ -160,6 +163,11 @@ def state_folder() -> Path:
 def platform_file() -> Path:
     """What the embedded platform adds to slipway.toml while it is set up; there may be none."""
     return state_folder() / "platform.toml"
+
+
+def sign_in_file() -> Path:
+    """What lets people and programs in at the embedded platform's Prefect server: one line, user:password."""
+    return state_folder() / SIGN_IN
 
 
 S = TypeVar("S", bound=Settings)

@@ -1,1 +1,1 @@
-"""`make why`: why an environment runs what it runs."""
+"""Why an environment runs what it runs."""

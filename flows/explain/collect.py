@@ -10,6 +10,7 @@ from flows.core.explain.status import Away, DeploymentStatus, Place, Seen, Store
 from flows.core.night.schedule import NIGHTLY_RELEASE
 from flows.core.release import record as records
 from flows.core.release.decision import Candidate, EnvironmentSnapshot, Upstream
+from flows.core.release.record import Record
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
@@ -38,8 +39,8 @@ class StatusCollector:
         """Where everything stands for that environment; `SettingsError` where there is none of that name."""
         settings = self.run.settings
         wanted = settings.environment(name)
-        upstream = self._place(wanted.promotes_from) if wanted.promotes_from else None
-        here = self._place(name, upstream)
+        upstream = self.place(wanted.promotes_from) if wanted.promotes_from else None
+        here = self.place(name, upstream)
         latest = _asked("the registry", self._latest)
         promotable = _asked("the registry", lambda: self._promotable(upstream, wanted.bake))
         head = _asked("the repository", self._head)
@@ -60,7 +61,8 @@ class StatusCollector:
             link=self.runs.link,
         )
 
-    def _place(self, name: str, upstream: Place | None = None) -> Place:
+    def place(self, name: str, upstream: Place | None = None) -> Place:
+        """What the cluster of that environment says, with what it may promote from `upstream`."""
         wanted = self.run.settings.environment(name)
         above = upstream.situation if upstream else None
 
@@ -74,6 +76,10 @@ class StatusCollector:
             return EnvironmentSnapshot(cluster.live(), history, kept.notes(), promoting)
 
         return Place(name, _asked(f"the cluster of {name}", situation), wanted.approval)
+
+    def history(self, name: str) -> list[Record]:
+        """The records of the environment's releases, the newest first; errors as of its cluster."""
+        return Records(self._cluster(name)).history()
 
     def _cluster(self, name: str) -> Cluster:
         """As the account that releases; while Prefect, which keeps its kubeconfig, is away: as this user."""

@@ -1,4 +1,4 @@
-"""What `python -m flows.explain` finds where not all systems are there."""
+"""What `slipway why` finds where not all systems are there."""
 
 import time
 from dataclasses import replace
@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.core.explain.live import explain
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
-from flows.explain.__main__ import answer, main
+from flows.explain.ask import status
 from flows.explain.collect import StatusCollector
 from flows.services.models.transfer import no_progress
 from flows.services.prefect.api import FlowRuns
@@ -67,6 +68,5 @@ def test_with_prefect_away_it_is_named_within_seconds_and_the_repository_still_a
     assert f"{sha[:7]} + " in told
 
 
-def test_an_environment_that_there_is_not_is_refused(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["paradise"]) == 2
-    assert "There is no environment 'paradise'" in capsys.readouterr().err
+def answer(environment: str) -> str:
+    return "\n".join(explain(status(environment)))

@@ -47,7 +47,7 @@ class Developer:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.ci", *options],
+            [sys.executable, "-m", "flows.cli", "ci", *options],
             cwd=CHECKOUT,
             env=os.environ | {"PREFECT_API_URL": NOBODY_LISTENS, "PREFECT_HOME": str(self.prefect_home)},
             stdout=subprocess.PIPE,
@@ -157,10 +157,3 @@ def test_ctrl_c_leaves_no_container_behind(developer: Developer) -> None:
 def containers_of_runs_by_hand() -> list[str]:
     found = connect().containers.list(all=True, filters={"label": RUN_LABEL})
     return [str(c.name) for c in found if c.labels[RUN_LABEL].startswith("local-")]
-
-
-def test_without_local_it_says_how_to_do_it_through_prefect(tmp_path: Path) -> None:
-    process = Developer(tmp_path, tmp_path).start("--ref", "HEAD~1")
-    assert process.wait(60) == 2
-    assert process.stderr
-    assert "prefect deployment run ci/commit --param ref=HEAD~1" in process.stderr.read()

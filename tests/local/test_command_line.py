@@ -56,6 +56,7 @@ def test_status_of_a_platform_that_is_down_has_every_key(tmp_path: Path) -> None
         "ready": None,
     }
     assert json.loads(answer.stdout) == {
+        "version": 1,
         "app_url": "http://127.0.0.1:8080",
         "prefect_url": "http://127.0.0.1:4200",
         "prefect_sign_in": str(tmp_path / "prefect-sign-in"),

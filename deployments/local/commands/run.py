@@ -11,7 +11,7 @@ from deployments.local.instance import Instance
 from deployments.local.network import edge
 from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.prefect import triggers
+from deployments.local.prefect import auth, triggers
 from deployments.local.prefect.server import SERVER
 from deployments.local.progress import Display, Steps
 from flows.config import load as configuration
@@ -28,6 +28,21 @@ def run_everything(instance: Instance, written: WrittenSettings) -> None:
             image, release = MainJob(steps, instance, written).start(parts)
         settings = configuration.load()  # with what the platform filled in
     summary.show(display.console, instance, settings, image.result(), release.result())
+
+
+def bring_up(instance: Instance, written: WrittenSettings) -> None:
+    """Bring up or repair the platform, with its environments' namespaces; start no run on it."""
+    edge.served(written)
+    with _alone(instance), _watched(instance), Display() as display:
+        with Steps(display) as steps:
+            client = steps.start("Checks", platform.prepare, instance, written).result()
+            MainJob(steps, instance, written).prepare(BringUp(steps, client, instance, written).everything())
+        triggers.watch(instance)
+        display.console.print(
+            f"Platform {instance.name} is up. Prefect: http://127.0.0.1:{instance.ports.prefect_port} "
+            f"(to sign in, enter the line in {auth.file(instance)})",
+            soft_wrap=True,
+        )
 
 
 def build_everything(instance: Instance, written: WrittenSettings) -> None:

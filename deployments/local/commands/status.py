@@ -38,6 +38,7 @@ class Status:
     def to_json(self) -> str:
         """For programs."""
         content: dict[str, Any] = {
+            "version": 1,
             "app_url": self.app_url,
             "prefect_url": self.prefect_url,
             "prefect_sign_in": self.prefect_sign_in,

@@ -24,8 +24,8 @@ def stop_platform(instance: Instance, console: Console) -> None:
 def clean_platform(instance: Instance, console: Console) -> None:
     """End everything and delete what this checkout's platform has on the machine."""
     delete(instance)
-    images.remove_all(engine.connect())
-    if platform_file.is_main(instance):
+    if platform_file.is_main(instance):  # other platforms of this machine share the images
+        images.remove_all(engine.connect())
         platform_file.command_line_file().unlink(missing_ok=True)
     console.print(f"Platform {instance.name} is gone, with its volumes, state and images.")
     cache = kubernetes_binary.cache_folder()

@@ -37,11 +37,15 @@ class MainJob:
             "A model to pack", self._ensure_model, parts.server, parts.store, parts.ready_for_runs
         )
         image = self.steps.start("Flow run ci/commit", self._build, parts.server, model)
-        prepared = self.steps.start(
-            "Namespace and pull secret", self._prepare, parts.registry, parts.kubeconfig, parts.ready_for_runs
-        )
+        prepared = self.prepare(parts)
         release = self.steps.start("Flow run release/on-demand", self._release, parts.server, image, prepared)
         return image, release
+
+    def prepare(self, parts: Parts) -> Future[None]:
+        """The environments' namespaces, with what a release needs there: an administrator's part."""
+        return self.steps.start(
+            "Namespace and pull secret", self._prepare, parts.registry, parts.kubeconfig, parts.ready_for_runs
+        )
 
     def _ensure_model(self, api: PrefectApi, store: BlobStoreAccess, _ready: None, say: Say) -> None:
         """Publish the sample model to a store of ours that has none."""

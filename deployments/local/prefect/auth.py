@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deployments.local.cluster.certificates import write_private
 from deployments.local.instance import Instance
+from flows.config.load import SIGN_IN
 
 USER = "slipway"
 
@@ -32,4 +33,4 @@ def read(instance: Instance) -> str | None:
 
 def file(instance: Instance) -> Path:
     """Where a person finds it."""
-    return instance.state / "prefect-sign-in"
+    return instance.state / SIGN_IN

@@ -8,7 +8,8 @@ import pytest
 from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
-from flows.explain.__main__ import answer as answer_why
+from flows.core.explain.live import explain
+from flows.explain.ask import status
 from flows.hold import hold, resume
 from flows.release import release
 from flows.rollback import rollback
@@ -169,7 +170,7 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     newest = line.built()
     assert line.release(environment="every").succeeded
     before = next(r for r in PRODUCTION.history() if r.verdict == "superseded")
-    assert "There is nothing newer" in answer_why("production")
+    assert "There is nothing newer" in why("production")
     run = roll_back(line, "production")
     assert run.succeeded, run.message
     assert run.name == f"production ← {before.content} (back to release {before.number})"
@@ -181,10 +182,12 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     assert held.state == "COMPLETED"
     assert "rolled back to" in held.message
     assert PRODUCTION.version()["capsule"] == before.capsule
-    why = answer_why("production")
-    assert f"production runs {before.content}, as release" in why
-    assert "Asked for by Ada: rollback to release" in why
-    assert f"{newest.commit[:7]} + {line.model} 1.0.0 (good in staging): production is held since" in why
+    explained = why("production")
+    assert f"production runs {before.content}, as release" in explained
+    assert "Asked for by Ada: rollback to release" in explained
+    assert (
+        f"{newest.commit[:7]} + {line.model} 1.0.0 (good in staging): production is held since" in explained
+    )
     lifted = resume(environment="production", by="Ada", return_state=True)
     assert lifted.message == "production is no longer held."
     with a_night(line.platform.api, "release", 1) as nights:
@@ -200,10 +203,10 @@ def test_why_names_the_failing_commit_that_is_newer_than_all_that_is_built(line:
     sha = line.commit(tests="fail")
     run = line.ci()
     assert not run.succeeded
-    why = answer_why("production")
-    assert f"{sha[:7]} + {line.model} 1.0.0 (newest, new code" in why
-    assert f"its run of ci failed: {run.message.rstrip('.')}. " in why
-    assert f"/runs/flow-run/{run.id}" in why
+    explained = why("production")
+    assert f"{sha[:7]} + {line.model} 1.0.0 (newest, new code" in explained
+    assert f"its run of ci failed: {run.message.rstrip('.')}. " in explained
+    assert f"/runs/flow-run/{run.id}" in explained
     line.git("reset", "--hard", "--quiet", "HEAD~1")
 
 
@@ -248,3 +251,7 @@ def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Li
     assert "in doubt" not in line.ledger("staging")
     after = line.release(wanted.digest, environment="production")
     assert "production runs" in after.message
+
+
+def why(environment: str) -> str:
+    return "\n".join(explain(status(environment)))

@@ -1,0 +1,103 @@
+"""What is live where, and why: asked of clusters, registry, repository, model store and Prefect."""
+
+from typing import Any
+
+from flows.cli.connection import connection
+from flows.cli.follow import local
+from flows.cli.options import Env, Json
+from flows.cli.output import print_json, print_table
+from flows.config import load as configuration
+from flows.core.explain.live import explain
+from flows.core.explain.status import Away, DeploymentStatus, Place
+from flows.core.release.record import Record
+
+
+def why(env: Env, *, as_json: Json = False) -> None:
+    """Explain why an environment runs what it runs, and why nothing newer."""
+    configuration.load().environment(env)
+    connection().export()
+    from flows.explain import ask  # noqa: PLC0415  # it imports Prefect
+
+    found = ask.status(env)
+    if as_json:
+        print_json(_status_json(found))
+    else:
+        print("\n".join(explain(found)))
+
+
+def history(env: Env, *, as_json: Json = False) -> None:
+    """List the releases of an environment, the newest first."""
+    configuration.load().environment(env)
+    connection().export()
+    from flows.explain import ask  # noqa: PLC0415  # it imports Prefect
+
+    found = ask.history(env)
+    if as_json:
+        print_json({"environment": env, "releases": [_record_json(record) for record in found]})
+    else:
+        print_table(("RELEASE", "STARTED", "STATUS", "WHAT", "BY", "WHY"), map(_record_row, found))
+
+
+def environments(*, as_json: bool) -> None:
+    """What is live in each environment, wherever its cluster is."""
+    connection().export()
+    from flows.explain import ask  # noqa: PLC0415  # it imports Prefect
+
+    found = ask.places()
+    if as_json:
+        print_json({"environments": {place.name: _place_json(place) for place in found}})
+    else:
+        print_table(("ENVIRONMENT", "RELEASE", "LIVE", "HELD"), map(_place_row, found))
+
+
+def _status_json(status: DeploymentStatus) -> dict[str, Any]:
+    return {
+        "environment": status.here.name,
+        **_place_json(status.here),
+        "sentences": [line.strip() for line in explain(status)],
+        "unknown": [{"system": away.system, "because": away.because} for away in status.away],
+    }
+
+
+def _place_json(place: Place) -> dict[str, Any]:
+    """`live` and `hold` are null where there is none, or the cluster did not answer: see `known`."""
+    live = _record_json(place.live) if place.live else None
+    if isinstance(place.situation, Away):
+        return {"known": False, "live": live, "hold": None}
+    hold = place.situation.notes.hold
+    held = {"since": hold.since, "by": hold.by, "reason": hold.reason} if hold else None
+    return {"known": True, "live": live, "hold": held}
+
+
+def _record_json(record: Record) -> dict[str, Any]:
+    return {
+        "release": record.number,
+        "status": record.verdict,
+        "reason": record.reason,
+        "commit": record.commit,
+        "model": record.model,
+        "model_version": record.model_version,
+        "image": str(record.image),
+        "capsule": record.capsule,
+        "by": record.asked_by,
+        "asked_for": record.asked_for,
+        "run": record.run,
+        "started": record.started,
+        "good_since": record.good_since,
+        "ended": record.ended,
+    }
+
+
+def _record_row(record: Record) -> tuple[str, ...]:
+    started = f"{local(record.started):%Y-%m-%d %H:%M}"
+    why = " ".join((record.asked_for or record.reason).split())
+    return str(record.number), started, record.verdict, record.content, record.asked_by, why
+
+
+def _place_row(place: Place) -> tuple[str, ...]:
+    if isinstance(place.situation, Away):
+        return place.name, "-", f"not known: {place.situation.because}", "-"
+    hold = place.situation.notes.hold
+    live = place.live
+    release, content = (str(live.number), live.content) if live else ("-", "nothing is live")
+    return place.name, release, content, f"by {hold.by}: {hold.reason}" if hold else "-"

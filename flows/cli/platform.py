@@ -1,0 +1,47 @@
+"""The embedded platform: a program of its own, as the pipeline does not know where it is deployed."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from flows.cli.connection import URL
+from flows.cli.options import Json
+from flows.config.load import CHECKOUT, platform_file
+
+Release = Annotated[
+    bool,
+    typer.Option("--release", help="Then build the newest commit and model, and release them everywhere."),
+]
+
+
+def up(release: Release = False) -> NoReturn:
+    """Bring up or repair the platform on this machine; what is up stays."""
+    _hand_over("run" if release else "up")
+
+
+def down() -> NoReturn:
+    """Stop the platform. Its data, images and settings stay."""
+    _hand_over("stop")
+
+
+def clean() -> NoReturn:
+    """Stop the platform, and delete its volumes, state and images."""
+    _hand_over("clean")
+
+
+def status(as_json: Json = False) -> None:
+    """Show what is live where and, of the platform on this machine, which parts run."""
+    if os.environ.get(URL) and not platform_file().exists():
+        from flows.cli.explain import environments  # noqa: PLC0415  # the platform's own is quicker
+
+        environments(as_json=as_json)
+    else:
+        _hand_over("status", *(["--json"] if as_json else []))
+
+
+def _hand_over(*arguments: str) -> NoReturn:
+    """Become that program: its output, its exit status and its Ctrl-C."""
+    os.chdir(CHECKOUT)
+    os.execv(sys.executable, [sys.executable, "-m", "deployments.local", *arguments])

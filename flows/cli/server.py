@@ -1,0 +1,211 @@
+"""Prefect's runs as the command line asks for them: started, looked at, answered and cancelled.
+
+Plain HTTP, because importing Prefect takes longer than what is asked here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from flows.cli.connection import Connection, connection
+from flows.core.errors import PermanentError, PrefectUnavailable, SettingsError
+
+TIMEOUT = httpx.Timeout(30, connect=5)
+ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+SHORT = 12
+"""Characters at a run's id's end that people type: the beginning is the time, and alike in many."""
+
+SEARCHED = 200
+"""Recent runs among which a shortened id is looked for, the most that Prefect lists at once."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run; `state` is its state's type (COMPLETED), `state_name` what people read (Skipped)."""
+
+    id: str
+    name: str
+    state: str
+    state_name: str
+    message: str
+    link: str
+    tags: tuple[str, ...]
+    flow: str
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def short(self) -> str:
+        """What people type."""
+        return self.id[-SHORT:]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One entry of a run's log; `logger` says which part of Prefect wrote it, on behalf of a task or not."""
+
+    time: datetime
+    level: int
+    logger: str
+    message: str
+    of_task: bool
+
+
+class Server:
+    """The server of `connection()`, or that one; closed by `with`.
+
+    Every method raises `PrefectUnavailable` while the server is away, and `SettingsError` where it refuses.
+    """
+
+    def __init__(self, to: Connection | None = None) -> None:
+        self._to = to or connection()
+        user, _, password = (self._to.auth or "").partition(":")
+        is_here = urlsplit(self._to.url).hostname in {"127.0.0.1", "localhost", "::1"}
+        self._http = httpx.Client(
+            base_url=self._to.url,
+            auth=httpx.BasicAuth(user, password) if self._to.auth else None,
+            timeout=TIMEOUT,
+            trust_env=not is_here,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def start(self, deployment: str, parameters: Mapping[str, object]) -> Run:
+        """A new run of flow/deployment, due now."""
+        found = self._ask("GET", f"/deployments/name/{deployment}")
+        if found is None:
+            raise SettingsError(
+                f"Prefect has no deployment {deployment}.",
+                "Register the deployments: `slipway up`, or elsewhere `prefect deploy --all`.",
+            )
+        body = {"parameters": dict(parameters), "state": {"type": "SCHEDULED"}}
+        return self._run(self._demand("POST", f"/deployments/{found['id']}/create_flow_run", body))
+
+    def run(self, identity: str) -> Run:
+        """The run of that full id, as it is now."""
+        return self._run(self._demand("GET", f"/flow_runs/{identity}"))
+
+    def find(self, text: str) -> Run:
+        """The run of that id, of its first or last characters, or of the address of its page."""
+        wanted = text.rstrip("/").rpartition("/")[2].lower()
+        if len(wanted) == 36 and (found := self._ask("GET", f"/flow_runs/{wanted}")) is not None:
+            return self._run(found)
+        recent = self._demand("POST", "/flow_runs/filter", _newest({}, SEARCHED))
+        matching = [run for run in recent if wanted and run["id"].startswith(wanted)]
+        matching = matching or [run for run in recent if wanted and run["id"].endswith(wanted)]
+        if not matching:
+            raise SettingsError(f"There is no run {text}.", "See the recent ones with `slipway runs`.")
+        if len(matching) > 1:
+            listed = ", ".join(run["id"] for run in matching[:5])
+            raise SettingsError(f"{text} is not one run: {listed}.", "Give more of its id.")
+        return self._run(matching[0])
+
+    def recent(self, tags: Sequence[str], limit: int) -> list[Run]:
+        """The newest runs that carry all these tags and are due, with their flows' names."""
+        wanted = {"tags": {"all_": list(tags)}} if tags else {}
+        found = self._demand("POST", "/flow_runs/filter", _newest(wanted, limit))
+        flows = {run["flow_id"] for run in found}
+        names = self._demand("POST", "/flows/filter", {"flows": {"id": {"any_": sorted(flows)}}})
+        named = {flow["id"]: flow["name"] for flow in names}
+        return [self._run(run, named.get(run["flow_id"], "")) for run in found]
+
+    def lines(self, run: Run, skip: int = 0) -> list[LogLine]:
+        """What the run logged, in order, without the first `skip` entries; at most 200 of them."""
+        query = {"logs": {"flow_run_id": {"any_": [run.id]}}, "sort": "TIMESTAMP_ASC", "offset": skip}
+        return [_line(found) for found in self._demand("POST", "/logs/filter", query)]
+
+    def answer(self, run: Run, content: Mapping[str, object]) -> None:
+        """Fill in the form of a paused run, as its page does; `PermanentError` where it waits for none."""
+        result = self._demand("POST", f"/flow_runs/{run.id}/resume", {"run_input": dict(content)})
+        if result["status"] != "ACCEPT":
+            now = self.run(run.id)
+            raise PermanentError(
+                f"Run {run.short} ({run.name}) waits for no approval: it is {now.state_name}.",
+                "See the runs that do with `slipway runs`.",
+            )
+
+    def cancel(self, run: Run, reason: str) -> Run:
+        """The run, on its way to its end; one that has ended stays as it is."""
+        state = {"type": "CANCELLING", "name": "Cancelling", "message": reason}
+        self._demand("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
+        return self.run(run.id)
+
+    def _demand(self, method: str, path: str, body: object = None) -> Any:
+        answer = self._ask(method, path, body)
+        if answer is None:
+            raise SettingsError(
+                f"{path} does not exist on Prefect's API at {self._to.url} (404).",
+                "Set PREFECT_API_URL to the address of a Prefect server, with /api at its end.",
+            )
+        return answer
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        """The answer; None where there is no such thing."""
+        try:
+            answer = self._http.request(method, path, json=body)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise PrefectUnavailable(
+                f"Prefect's server at {self._to.url} does not answer ({type(error).__name__}).",
+                "Check that it is running (`slipway status`) and that PREFECT_API_URL points to it.",
+            ) from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            raise SettingsError(
+                f"Prefect's server at {self._to.url} rejected the credentials ({answer.status_code}).",
+                "Set PREFECT_API_AUTH_STRING to the server's value, user:password.",
+            )
+        if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise PrefectUnavailable(
+                f"Prefect's server answers {answer.status_code}.", "Read its log, then try again."
+            )
+        if not answer.is_success:
+            raise SettingsError(
+                f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}"
+            )
+        return answer.json()
+
+    def _run(self, found: Mapping[str, Any], flow: str = "") -> Run:
+        state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": ""}
+        return Run(
+            id=found["id"],
+            name=found["name"],
+            state=state["type"],
+            state_name=state["name"],
+            message=state["message"] or "",
+            link=f"{self._to.ui_url}/runs/flow-run/{found['id']}",
+            tags=tuple(found["tags"]),
+            flow=flow,
+            created=datetime.fromisoformat(found["created"]),
+            started=_time(found["start_time"]),
+            ended=_time(found["end_time"]),
+        )
+
+
+def _newest(wanted: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """The query for runs, without those that the clock will start later."""
+    due = {"expected_start_time": {"before_": (datetime.now(UTC) + timedelta(minutes=1)).isoformat()}}
+    return {"flow_runs": {**wanted, **due}, "sort": "EXPECTED_START_TIME_DESC", "limit": limit}
+
+
+def _line(found: Mapping[str, Any]) -> LogLine:
+    time = datetime.fromisoformat(found["timestamp"])
+    return LogLine(time, found["level"], found["name"], found["message"], bool(found["task_run_id"]))
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

@@ -1,0 +1,56 @@
+"""What people ask: where an environment stands, what was released to it, and which models there are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from flows.core.explain.status import DeploymentStatus, Place
+from flows.core.release.record import Record
+from flows.explain.collect import StatusCollector
+from flows.services.models.transfer import no_progress
+from flows.services.prefect.api import FlowRuns
+from flows.services.process.command import silent
+from flows.stages.context import opened
+
+
+@dataclass(frozen=True)
+class Models:
+    """The versions in the store, the newest first; the one that the next image gets; the pinned one."""
+
+    name: str
+    versions: list[str]
+    wanted: str
+    pinned: str | None
+
+
+def status(environment: str) -> DeploymentStatus:
+    """Where everything stands for that environment; a system that does not answer is named in it."""
+    with _collector() as collector:
+        return collector.standing(environment)
+
+
+def places() -> list[Place]:
+    """Every environment, as its cluster says; one that does not answer is named in it."""
+    with _collector() as collector:
+        return [collector.place(name) for name in collector.run.settings.environments]
+
+
+def history(environment: str) -> list[Record]:
+    """The records of its releases, the newest first; errors as of its cluster."""
+    with _collector() as collector:
+        return collector.history(environment)
+
+
+def models() -> Models:
+    """What the model store holds; errors as of the store."""
+    with _collector() as collector:
+        store, name = collector.run.models, collector.run.settings.model.name
+        pin = store.pinned(name)
+        return Models(name, store.versions(name), store.peek(name).version, pin.version if pin else None)
+
+
+@contextmanager
+def _collector() -> Iterator[StatusCollector]:
+    with FlowRuns() as runs, opened("ask", silent, no_progress) as run:
+        yield StatusCollector(run, runs, datetime.now(run.settings.nights.zone))
