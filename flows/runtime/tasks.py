@@ -1,7 +1,11 @@
 """The one table of tasks: what each stage is called, how often it is tried, and how long it may take.
 
-Only a `TransientError` is tried again. The time-outs are the outer limit: subprocesses and clients carry
-their own, shorter ones. A stage in a thread beside another has those alone: Prefect can't interrupt it there.
+A stage of single requests is tried again after a `TransientError`, and after nothing else. A stage that
+polls waits itself for a system that does not answer, and has one try: a second one would begin with a fresh
+deadline, and the two kinds of patience would multiply.
+
+The time-outs are the outer limit: subprocesses and clients carry their own, shorter ones. A stage in a thread
+beside another has those alone: Prefect can't interrupt it there.
 """
 
 from collections.abc import Callable
@@ -82,9 +86,9 @@ find_examples    = _task(release.find_examples,     "find examples",     tries=4
 record_release   = _task(release.record_release,    "record release",    tries=4, timeout=2 * MINUTE)
 check_manifests  = _task(release.check_manifests,   "check manifests",   tries=4, timeout=2 * MINUTE)
 apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4, timeout=5 * MINUTE)
-watch_rollout    = _task(release.watch_rollout,     "watch rollout",     tries=4, timeout=60 * MINUTE)
-prove            = _task(release.prove,             "prove from outside", tries=4, timeout=5 * MINUTE)
-soak             = _task(release.soak_release,      "soak",              tries=4, timeout=60 * MINUTE)
+watch_rollout    = _task(release.watch_rollout,     "watch rollout",              timeout=60 * MINUTE)
+prove            = _task(release.prove,             "prove from outside",          timeout=5 * MINUTE)
+soak             = _task(release.soak_release,      "soak",                       timeout=60 * MINUTE)
 close_good       = _task(release.close_good,        "close as good",     tries=4, timeout=2 * MINUTE)
 
 find_pending     = _task(release.find_pending,      "find pending",      tries=4, timeout=2 * MINUTE)
@@ -93,11 +97,11 @@ is_healthy       = _task(undo.is_healthy,        "look at what is left", tries=4
 last_good        = _task(undo.last_good,         "find last good",    tries=4, timeout=2 * MINUTE)
 write_undoing    = _task(release.write,             "undo: record",      tries=4, timeout=2 * MINUTE)
 put_back         = _task(undo.put_back,          "undo: put back",    tries=4, timeout=5 * MINUTE)
-watch_undo       = _task(release.watch_rollout,     "undo: watch rollout", tries=4, timeout=60 * MINUTE)
-watch_removal    = _task(undo.watch_removal,     "undo: watch removal", tries=4, timeout=60 * MINUTE)
-prove_undone     = _task(release.prove,             "undo: prove from outside", tries=4, timeout=5 * MINUTE)
+watch_undo       = _task(release.watch_rollout,     "undo: watch rollout",          timeout=60 * MINUTE)
+watch_removal    = _task(undo.watch_removal,     "undo: watch removal",          timeout=60 * MINUTE)
+prove_undone     = _task(release.prove,             "undo: prove from outside",          timeout=5 * MINUTE)
 close_undone     = _task(undo.close_undone,      "undo: close",       tries=4, timeout=2 * MINUTE)
-verify_live      = _task(release.verify,            "prove from outside", tries=4, timeout=5 * MINUTE)
+verify_live      = _task(release.verify,            "prove from outside",          timeout=5 * MINUTE)
 doubt            = _task(release.doubt,             "record doubt",      tries=4, timeout=2 * MINUTE)
 
 describe_model   = _task(publish_model.describe_model, "describe model",            timeout=10 * MINUTE)

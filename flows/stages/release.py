@@ -13,6 +13,7 @@ from flows.core.rollout.judge import Done
 from flows.services.kubernetes import rollout_watch
 from flows.services.kubernetes.lease import HeldLease
 from flows.services.kubernetes.release_store import Records
+from flows.services.process.patience import Patience
 from flows.services.verification import soak, verification
 from flows.services.verification.soak import Soak
 from flows.services.verification.tls import EXPIRES_SOON
@@ -172,16 +173,19 @@ def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Late
     """Ask every replica its version and the model's examples, through the public URL."""
     wanted = run.settings.environment(here.environment)
     cluster = run.cluster(here.environment)
+    patience = Patience(run.say, here.held.require_held, run.settings.runs.api_patience)
+    manifest = patience.wait_out(lambda: run.model_manifest(record.image, record.capsule))
     return verification.verify_replicas(
         run.edge(here.environment),
         lambda: rollout_watch.replicas(cluster),
         record.capsule,
-        run.model_manifest(record.image, record.capsule),
+        manifest,
         outgoing=outgoing,
         slower_than=wanted.slower_than,
         say=run.say,
         alive=here.held.require_held,
         restarts=lambda: rollout_watch.restarts(cluster),
+        patience=run.settings.runs.api_patience,
     )
 
 
@@ -202,10 +206,12 @@ def verify(run: RunContext, here: EnvironmentLock, record: Record) -> Proof:
 def soak_release(run: RunContext, here: EnvironmentLock) -> Soak:
     """Watch restarts and 5xx of every replica for a while, through the API server."""
     cluster = run.cluster(here.environment)
+    patience = Patience(run.say, here.held.require_held, run.settings.runs.api_patience)
+    pods = patience.wait_out(lambda: rollout_watch.new_pod_names(cluster))
     return soak.soak(
         lambda pod: cluster.metrics(pod, run.settings.app.port),
         lambda: rollout_watch.restarts(cluster),
-        rollout_watch.new_pod_names(cluster),
+        pods,
         run.settings.environment(here.environment).soak,
         say=run.say,
         alive=here.held.require_held,

@@ -8,6 +8,7 @@ from flows.core.errors import RolloutFailed
 from flows.core.release import record as records
 from flows.core.release.record import Record, ReleaseStatus
 from flows.services.kubernetes.release_store import Records
+from flows.services.process.patience import Patience
 from flows.stages.context import RunContext
 from flows.stages.release import EnvironmentLock, mark_bad, write
 
@@ -46,10 +47,10 @@ def watch_removal(run: RunContext, here: EnvironmentLock) -> None:
     cluster = run.cluster(here.environment)
     timeout = run.settings.environment(here.environment).rollout_timeout
     deadline = time.monotonic() + timeout
-    while left := cluster.pods():
+    patience = Patience(run.say, here.held.require_held, timeout)
+    while left := patience.wait_out(cluster.pods):
         if time.monotonic() > deadline:
             raise RolloutFailed(f"{len(left)} pods are still there {timeout} s after they were removed.")
-        here.held.require_held()
         time.sleep(POLL)
 
 

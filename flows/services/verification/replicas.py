@@ -39,9 +39,10 @@ class Asking:
         time.sleep(PAUSE)
 
 
-def restarted_since(restarts: Callable[[], Mapping[str, int]]) -> Callable[[], None]:
-    """What raises `ProofFailed` once any pod has restarted since now."""
-    before = restarts()
+def restarted_since(
+    before: Mapping[str, int], restarts: Callable[[], Mapping[str, int]]
+) -> Callable[[], None]:
+    """What raises `ProofFailed` once any pod has restarted more often than `before` says."""
 
     def settle() -> None:
         try:

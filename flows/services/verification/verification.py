@@ -7,6 +7,7 @@ from statistics import median
 from flows.core.errors import ProofFailed
 from flows.core.model.manifest import ModelManifest
 from flows.services.process.command import Say
+from flows.services.process.patience import API_PATIENCE, Patience
 from flows.services.verification import probe
 from flows.services.verification.public_endpoint import PublicEndpoint
 from flows.services.verification.replicas import Asking, every_answer, every_version, restarted_since
@@ -80,6 +81,7 @@ def verify_replicas(
     say: Say,
     alive: Callable[[], None],
     restarts: Callable[[], Mapping[str, int]] = dict,
+    patience: float = API_PATIENCE,
 ) -> Proof:
     """Every replica answers with this capsule, nobody with another, and each example right and in time.
 
@@ -88,10 +90,12 @@ def verify_replicas(
     node, those that are there now are asked. Any other is an old replica that is on its way out, which may
     take until the deadline. The median may be `slower_than` times the outgoing release's. `alive` is called
     before each request, and may raise. `restarts` counts each pod's: one that restarts under the requests is
-    the image's fault, also where the load balancer says no more than that nobody is there.
+    the image's fault, also where the load balancer says no more than that nobody is there. A request to the
+    API server that is lost is repeated, for `patience` seconds in all, and the proof goes on.
     """
-    settle = restarted_since(restarts)
-    pods = frozenset(replicas())
+    waiting = Patience(say, alive, patience)
+    settle = restarted_since(waiting.wait_out(restarts), restarts)
+    pods = frozenset(waiting.wait_out(replicas))
     tries = 0
     while True:
         tries += 1
@@ -99,7 +103,7 @@ def verify_replicas(
             found = _seen(Asking(edge, pods, alive, settle), capsule, manifest, outgoing, say)
             _require_as_quick(edge, found, slower_than)
         except ProofFailed as failure:
-            now = replicas()
+            now = waiting.wait_out(replicas)
             gone = sorted(pods - now.keys())
             if not gone or failure.pod in now or tries > AGAIN:
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.cluster.certificates import ensure_authority
-from flows.core.errors import ProofFailed
+from flows.core.errors import ClusterUnavailable, ProofFailed
 from flows.core.model import manifest as manifests
 from flows.core.model.manifest import ModelManifest
 from flows.services.verification import probe, verification
@@ -237,6 +237,19 @@ def looks(*there: Mapping[str, bool]) -> Callable[[], Mapping[str, bool]]:
 
 ALL = dict.fromkeys(PODS, True)
 LEFT = {"app-1": True, "app-2": True}
+
+
+def test_one_lost_request_to_the_api_server_does_not_begin_the_proof_again(
+    edge: PublicEndpoint, digits: ModelManifest
+) -> None:
+    lost = iter([True])
+
+    def there() -> Mapping[str, bool]:
+        if next(lost, False):
+            raise ClusterUnavailable("The API server is away.")
+        return ALL
+
+    assert proof_of(edge, digits, there).examples == len(digits.examples)
 
 
 @pytest.mark.parametrize("comes", [{}, {"app-4": False}], ids=["scaled down", "its successor not ready"])
