@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.core.trigger.run_labels import environment_tag
-from flows.procedures.deploy import turn
+from flows.procedures.deploy import environment_lock
 from flows.runtime import tasks
 from flows.runtime.flow_context import asked_by, run_context
 from flows.runtime.flow_errors import returns_failed_state
@@ -25,9 +25,9 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
     """
     with run_context("hold") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
-        with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+        with environment_lock(run, environment, run.settings.environment(environment).lock_wait) as lock:
             name_run(run, environment, "hold")
-            tasks.hold(run, here, asked_by(by), reason)
+            tasks.hold(run, lock, asked_by(by), reason)
         return Completed(message=f"{environment} is held: {reason}.")
 
 
@@ -43,14 +43,14 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
     """
     with run_context("resume") as (run, facts):
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
-        with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
+        with environment_lock(run, environment, run.settings.environment(environment).lock_wait) as lock:
             name_run(run, environment, "resume")
-            lifted = tasks.lift_hold(run, here, f"{asked_by(by)}: {reason or 'resume'}")
+            lifted = tasks.lift_hold(run, lock, f"{asked_by(by)}: {reason or 'resume'}")
         message = f"{environment} is no longer held." if lifted else f"{environment} was not held."
         return Completed(message=message)
 
 
 def name_run(run: RunContext, environment: str, what: str) -> None:
     """For the list of runs: where, and what is live there."""
-    live = tasks.last_good(run, environment)
+    live = tasks.find_deployed(run, environment)
     show(run, f"{environment}: {what}" + (f" {live.content}" if live else ""), environment_tag(environment))

@@ -5,8 +5,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.core.trigger.run_labels import environment_tag
-from flows.procedures.deploy import keep_ledger, reconcile, turn
-from flows.runtime import tasks
+from flows.procedures.deploy import environment_lock
+from flows.procedures.reconcile import reconcile
+from flows.runtime import artifacts, tasks
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -22,14 +23,14 @@ def recover(environment: str) -> State[None]:
     """
     with run_context("recover") as (run, facts):
         wait = run.settings.environment(environment).lock_wait
-        with turn(run, environment, wait) as here:
+        with environment_lock(run, environment, wait) as lock:
             left = tasks.find_pending(run, environment)
             name = f"{environment}: recover {left.content if left else '(nothing)'}"
             show(run, name, environment_tag(environment))
             outcome = (
-                reconcile(run, here, is_wanted=lambda _: True)
+                reconcile(run, lock, is_wanted=lambda _: True)
                 or f"Nothing was left in the middle in {environment}."
             )
-            keep_ledger(run, environment)
+            artifacts.update_history_page(run, environment)
         facts |= {"environment": environment, "outcome": outcome}
         return Completed(message=outcome)

@@ -33,9 +33,10 @@ from flows.core.release.decision import (
 )
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, release_name, to_tag
-from flows.procedures.deploy import keep_ledger, one_lease_period, put_in_force, reconcile, turn
+from flows.procedures.deploy import deploy, environment_lock, one_lease_period
 from flows.procedures.nightly import is_nightly, once_a_night
-from flows.runtime import approval, tasks
+from flows.procedures.reconcile import reconcile
+from flows.runtime import approval, artifacts, tasks
 from flows.runtime.flow_context import asked_by, run_context, was_scheduled
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -117,7 +118,7 @@ def release_to(run: RunContext, facts: Facts, request: Request) -> EnvironmentOu
             _decide(run, plan, situation) if plan else SkipRelease(_nothing_promotable(run, environment))
         )
         if plan and not isinstance(decision, SkipRelease):
-            tasks.check_edge(run, environment)
+            tasks.check_endpoint(run, environment)
     except SlipwayError:
         try:
             _recover_what_is_left(run, facts, environment)
@@ -130,8 +131,8 @@ def release_to(run: RunContext, facts: Facts, request: Request) -> EnvironmentOu
     if (ended := _approve(run, facts, plan, records.live(situation.history))) is not None:
         return ended
     try:
-        with turn(run, environment, run.settings.environment(environment).lock_wait) as here:
-            return _release_under_lock(run, facts, here, plan)
+        with environment_lock(run, environment, run.settings.environment(environment).lock_wait) as lock:
+            return _release_under_lock(run, facts, lock, plan)
     except LockedByAnother as other:
         return _skipped(run, facts, environment, str(other))
 
@@ -139,10 +140,7 @@ def release_to(run: RunContext, facts: Facts, request: Request) -> EnvironmentOu
 def _planned(run: RunContext, facts: Facts, request: Request) -> tuple[Plan | None, EnvironmentSnapshot]:
     """What would be released, None while there is nothing to promote; and how things are."""
     environment = request.environment
-    if request.image is None:
-        candidate = tasks.find_promotable(run, environment)
-    else:
-        candidate = tasks.find_candidate(run, request.image)
+    candidate = tasks.resolve_image(run, request)
     situation = tasks.observe(run, environment)
     if candidate is None:
         return None, situation
@@ -157,20 +155,20 @@ def _nothing_promotable(run: RunContext, environment: str) -> str:
 
 
 def _release_under_lock(
-    run: RunContext, facts: Facts, here: EnvironmentLock, plan: Plan
+    run: RunContext, facts: Facts, lock: EnvironmentLock, plan: Plan
 ) -> EnvironmentOutcome:
-    environment = here.environment
-    _mend(run, facts, here, lambda record: record.image.digest == plan.candidate.image.digest)
+    environment = lock.environment
+    _mend(run, facts, lock, lambda record: record.image.digest == plan.candidate.image.digest)
     situation = tasks.observe(run, environment)
     decision = _decide(run, plan, situation)
     if isinstance(decision, SkipRelease):
         return _skipped(run, facts, environment, decision.reason)
-    tasks.check_edge(run, environment)  # once more: an approval, or the lock, may have taken hours
-    tasks.check_manifests(run, here, plan)
+    tasks.check_endpoint(run, environment)  # once more: an approval, or the lock, may have taken hours
+    tasks.check_manifests(run, lock, plan)
     outgoing = tasks.measure_outgoing(run, environment, records.live(situation.history))
-    record = tasks.record_release(run, here, plan, situation)
+    record = tasks.record_release(run, lock, plan, situation)
     facts[f"{environment}: release"] = record.number
-    proof = put_in_force(run, here, record, decision.reason, outgoing)
+    proof = deploy(run, lock, record, decision.reason, outgoing)
     changed = what_changed(records.live(situation.history), plan.candidate)
     why = plan.request.reason if changed != SAME and plan.request.reason else decision.reason
     facts |= {
@@ -181,14 +179,14 @@ def _release_under_lock(
     return EnvironmentOutcome("Completed", f"{environment} runs {plan.candidate} ({changed}): {why}.")
 
 
-def _mend(run: RunContext, facts: Facts, here: EnvironmentLock, is_wanted: Callable[[Record], bool]) -> None:
+def _mend(run: RunContext, facts: Facts, lock: EnvironmentLock, is_wanted: Callable[[Record], bool]) -> None:
     """Finish or undo what is left in the middle; that it ended badly keeps this run from nothing."""
     try:
-        outcome = reconcile(run, here, is_wanted)
+        outcome = reconcile(run, lock, is_wanted)
     except ReleaseUndone as failure:
         outcome = str(failure)
     if outcome is not None:
-        facts[f"{here.environment}: left in the middle"] = outcome
+        facts[f"{lock.environment}: left in the middle"] = outcome
 
 
 def _recover_what_is_left(run: RunContext, facts: Facts, environment: str) -> None:
@@ -196,8 +194,8 @@ def _recover_what_is_left(run: RunContext, facts: Facts, environment: str) -> No
     if tasks.find_pending(run, environment) is None:
         return
     try:
-        with turn(run, environment, one_lease_period(run)) as here:
-            _mend(run, facts, here, lambda _: True)
+        with environment_lock(run, environment, one_lease_period(run)) as lock:
+            _mend(run, facts, lock, lambda _: True)
     except LockedByAnother as other:
         facts[f"{environment}: under way"] = other
 
@@ -260,7 +258,7 @@ def _described(request: Request, candidate: Candidate) -> Facts:
 
 
 def _skipped(run: RunContext, facts: Facts, environment: str, reason: str) -> EnvironmentOutcome:
-    keep_ledger(run, environment)  # the run that closed what is live may have been killed before it had
+    artifacts.update_history_page(run, environment)  # its run may have been killed before it had done so
     facts[f"{environment}: decision"] = f"skipped: {reason}"
     return EnvironmentOutcome("Skipped", f"Nothing to release to {environment}: {reason}.")
 

@@ -18,8 +18,9 @@ from flows.core.trigger.run_labels import (
     release_name,
     to_tag,
 )
-from flows.procedures.deploy import keep_ledger, put_in_force, reconcile, turn
-from flows.runtime import tasks
+from flows.procedures.deploy import deploy, environment_lock
+from flows.procedures.reconcile import reconcile
+from flows.runtime import artifacts, tasks
 from flows.runtime.flow_context import asked_by, run_context, this_run
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -47,24 +48,24 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
         facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         wait = run.settings.environment(environment).lock_wait
         show(run, None, environment_tag(environment))
-        tasks.check_edge(run, environment, valid_for=timedelta())  # it must not wait for a certificate
-        with turn(run, environment, wait) as here:
+        tasks.check_endpoint(run, environment, valid_for=timedelta())  # it must not wait for a certificate
+        with environment_lock(run, environment, wait) as lock:
             left = tasks.find_pending(run, environment)
-            mended = reconcile(run, here, is_wanted=lambda record: record.takes_back)
+            mended = reconcile(run, lock, is_wanted=lambda record: record.takes_back)
             history = tasks.observe(run, environment).history
             if release is None and (is_the_rollback(left, history) or was_done(history)):
-                tasks.hold(run, here, asked_by(by), f"rolled back: {reason}")
-                keep_ledger(run, environment)
+                tasks.hold(run, lock, asked_by(by), f"rolled back: {reason}")
+                artifacts.update_history_page(run, environment)
                 seen = mended or f"{records.live(history)} was in force already."
                 return Completed(message=f"{seen} {environment} is held: {reason}.")
             target = choose(history, release)
             name_run(run, environment, target)
-            tasks.hold(run, here, asked_by(by), f"rolled back to {target.content}: {reason}")
+            tasks.hold(run, lock, asked_by(by), f"rolled back to {target.content}: {reason}")
             back = again(target, records.next_number(history), run, asked_by(by), reason)
             facts |= {"from": records.live(history) or "nothing", "to": target, "release": back.number}
             tasks.find_examples(run, back)
-            tasks.write_record(run, here, back)
-            facts["proof"] = put_in_force(run, here, back, back.asked_for)
+            tasks.write_record(run, lock, back)
+            facts["proof"] = deploy(run, lock, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
 
 

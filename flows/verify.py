@@ -9,8 +9,8 @@ from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, Slipw
 from flows.core.release import record as records
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import environment_tag, verify_name
-from flows.procedures.deploy import keep_ledger, one_lease_period, turn
-from flows.runtime import tasks
+from flows.procedures.deploy import environment_lock, one_lease_period
+from flows.runtime import artifacts, tasks
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -49,7 +49,7 @@ def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:
     `seen` takes what is live, and names the run.
     """
     try:
-        with turn(run, environment, one_lease_period(run)) as here:
+        with environment_lock(run, environment, one_lease_period(run)) as lock:
             history = tasks.observe(run, environment).history
             if (left := records.pending(history)) is not None:
                 return f"not now: {left} was left in the middle, which `recover` ends"
@@ -59,18 +59,18 @@ def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:
             seen[environment] = live.content
             show(run, verify_name(seen), environment_tag(environment))
             try:
-                tasks.check_edge(run, environment)
-                proof = tasks.verify_live(run, here, live)
+                tasks.check_endpoint(run, environment)
+                proof = tasks.verify_live(run, lock, live)
             except (ProofFailed, RolloutFailed) as failure:
-                record_doubt(run, here, live, failure.happened)
+                record_doubt(run, lock, live, failure.happened)
                 raise
-            record_doubt(run, here, live, "")
+            record_doubt(run, lock, live, "")
             return f"{live} is good: {proof}"
     except LockedByAnother as other:
         return f"not now: {other.happened}"
 
 
-def record_doubt(run: RunContext, here: EnvironmentLock, live: Record, found: str) -> None:
+def record_doubt(run: RunContext, lock: EnvironmentLock, live: Record, found: str) -> None:
     """Where a proof has found anything else than the one before, records and ledger say so."""
-    if tasks.doubt(run, here, live, found):
-        keep_ledger(run, here.environment)
+    if tasks.mark_degraded(run, lock, live, found):
+        artifacts.update_history_page(run, lock.environment)

@@ -24,7 +24,7 @@ from flows.credentials import environment
 from flows.services.models.transfer import Progress
 from flows.stages import ci
 from flows.stages.ci import Inputs
-from flows.stages.context import RunContext, containers_removed, opened
+from flows.stages.context import RunContext, containers_removed, opened, stage_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,10 +61,10 @@ def run(ref: str, model: str, *, push: bool, fresh: bool) -> None:
 
 def run_stages(run: RunContext, ref: str, version: str, *, push: bool, fresh: bool) -> str:
     """The stages in order; what came of them, as a sentence."""
-    commit = staged(run, "resolve commit", ci.resolve_commit, ref)
-    model = staged(run, "resolve model", ci.find_model, version)
-    inputs = staged(run, "seal capsule", ci.seal_capsule, commit, model)
-    found = staged(run, "find image", ci.find_image, inputs)
+    commit = staged(run, ci.resolve_commit, ref)
+    model = staged(run, ci.resolve_model, version)
+    inputs = staged(run, ci.seal_capsule, commit, model)
+    found = staged(run, ci.find_image, inputs)
     if found is not None and not fresh:
         return f"{inputs}: nothing to do, the registry has {found}."
     with containers_removed(run):
@@ -76,28 +76,28 @@ def build(run: RunContext, inputs: Inputs, found: Image | None, *, push: bool) -
 
     One that the registry has already (`found`) stays as it is there: releases name it by digest.
     """
-    with _beside(lambda: staged(run, "fetch model", ci.fetch_model, inputs)) as fetched:
-        show_tests(staged(run, "run tests", ci.run_tests, inputs))
+    with _beside(lambda: staged(run, ci.fetch_model, inputs)) as fetched:
+        show_tests(staged(run, ci.run_tests, inputs))
         model = fetched().folder
-    image = staged(run, "build image", ci.build_image, inputs, model)
-    staged(run, "try out", ci.smoke_test, inputs, image, model)
+    image = staged(run, ci.build_image, inputs, model)
+    staged(run, ci.smoke_test, inputs, image, model)
     if found is not None:
         return f"{inputs}: tested, built and tried out. Nothing to push, the registry has {found}."
     name = f"{run.registry.name}:{inputs.capsule.tag}"
     if not push:
         return f"{inputs}: tested, built and tried out. It would be pushed as {name}."
-    pushed = staged(run, "push image", ci.push_image, inputs, image, model)
+    pushed = staged(run, ci.push_image, inputs, image, model)
     return f"{inputs}: tested, built, tried out and pushed as {pushed}; latest stays."
 
 
 def staged(
     run: RunContext,
-    name: str,
     stage: Callable[Concatenate[RunContext, P], R],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
     """What the stage gives; its lines are shown under its name."""
+    name = stage_name(stage)
     token = _stage.set(name)
     try:
         with run.stage(name):

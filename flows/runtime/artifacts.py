@@ -20,8 +20,10 @@ from prefect.utilities.urls import url_for
 from flows.core.build.test_results import Case, TestResults
 from flows.core.errors import SlipwayError
 from flows.core.release import history_page
+from flows.core.release import record as records
 from flows.core.release.history_page import cell
 from flows.core.release.record import Record
+from flows.services.kubernetes.release_store import Records
 from flows.services.process.command import Say
 from flows.stages.context import RunContext, Stage
 
@@ -77,8 +79,22 @@ def publish_verdict(run: RunContext, branch: str, verdict: str, facts: Mapping[s
         _write(run, history_page.branch_key(branch), page.text, page.headline)
 
 
-def publish_live(run: RunContext, environment: str, history: Sequence[Record]) -> None:
-    """The ledger of an environment: what is live now, and what was before; not where it says so."""
+def update_history_page(run: RunContext, environment: str) -> None:
+    """Write what is deployed now into the environment's page, where it differs; no run fails by it.
+
+    While a release is under way that is its run's to do, which then knows more.
+    """
+    try:
+        history = Records(run.cluster(environment)).history()
+    except SlipwayError as error:
+        run.say(f"The ledger of {environment} was not written, which nothing depends on: {error}")
+        return
+    if records.pending(history) is None:
+        publish_history(run, environment, history)
+
+
+def publish_history(run: RunContext, environment: str, history: Sequence[Record]) -> None:
+    """The page of an environment: what is deployed now, and what was before; not where it says so already."""
     key = history_page.environment_key(environment)
     page = history_page.live(environment, history, link, ZoneInfo(run.settings.timezone))
     with best_effort(f"The artifact {key}", run.say):

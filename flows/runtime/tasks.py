@@ -1,4 +1,7 @@
-"""The one table of tasks: what each stage is called, how often it is tried, and how long it may take.
+"""The one table of tasks: how often each stage is tried, and how long it may take.
+
+A task has the name of its stage: `seal_capsule` is "seal capsule" in Prefect, in the log and in the report.
+What undoes a release has "undo: " before it.
 
 A stage of single requests is tried again after a `TransientError`, and after nothing else. A stage that
 polls waits itself for a system that does not answer, and has one try: a second one would begin with a fresh
@@ -17,8 +20,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
-from flows.stages import ci, housekeeping, publish_model, release, resolve_image, test_cache, undo
-from flows.stages.context import RunContext
+from flows.stages import ci, housekeeping, publish_model, release, test_cache, undo
+from flows.stages import resolve_image as image
+from flows.stages.context import RunContext, stage_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,8 +38,14 @@ def may_pass(_task: object, _task_run: TaskRun, state: State[Any]) -> bool:
 
 
 def _task(
-    stage: Callable[Concatenate[RunContext, P], R], name: str, *, tries: int = 1, timeout: float | None = None
+    stage: Callable[Concatenate[RunContext, P], R],
+    *,
+    prefix: str = "",
+    tries: int = 1,
+    timeout: float | None = None,
 ) -> Task[Concatenate[RunContext, P], R]:
+    name = prefix + stage_name(stage)
+
     @wraps(stage)
     def timed(run: RunContext, *args: P.args, **kwargs: P.kwargs) -> R:
         with run.stage(name):
@@ -53,65 +63,66 @@ def _task(
     )
 
 
+UNDO = "undo: "
+
 # fmt: off
-resolve_commit   = _task(ci.resolve_commit,         "resolve commit",    tries=4, timeout=10 * MINUTE)
-resolve_model    = _task(ci.find_model,             "resolve model",     tries=3)
-pin_model        = _task(ci.pin_model,              "pin model",         tries=3, timeout=2 * MINUTE)
-seal_capsule     = _task(ci.seal_capsule,           "seal capsule",      tries=3, timeout=2 * MINUTE)
-find_image       = _task(ci.find_image,             "find image",        tries=3, timeout=2 * MINUTE)
-compare_with_latest = _task(ci.compare_with_latest, "compare with latest", tries=3, timeout=2 * MINUTE)
-look_up_tests    = _task(test_cache.look_up_tests,     "look up tests",              timeout=2 * MINUTE)
-run_tests        = _task(ci.run_tests,              "run tests",         tries=2, timeout=60 * MINUTE)
-keep_tests       = _task(test_cache.keep_tests,        "keep tests",                 timeout=2 * MINUTE)
-forget_tests     = _task(test_cache.forget_tests,      "forget tests",               timeout=2 * MINUTE)
-fetch_model      = _task(ci.fetch_model,            "fetch model",       tries=4)
-build_image      = _task(ci.build_image,            "build image",       tries=2, timeout=35 * MINUTE)
-smoke_test          = _task(ci.smoke_test,                "try out",                    timeout=10 * MINUTE)
-push_image       = _task(ci.push_image,             "push image",        tries=4, timeout=35 * MINUTE)
-decide_latest    = _task(ci.decide_latest,          "decide about latest", tries=4, timeout=5 * MINUTE)
-move_latest      = _task(ci.move_latest,            "move latest",       tries=4, timeout=5 * MINUTE)
+resolve_commit       = _task(ci.resolve_commit, tries=4, timeout=10 * MINUTE)
+resolve_model        = _task(ci.resolve_model, tries=3)
+pin_model            = _task(ci.pin_model, tries=3, timeout=2 * MINUTE)
+seal_capsule         = _task(ci.seal_capsule, tries=3, timeout=2 * MINUTE)
+find_image           = _task(ci.find_image, tries=3, timeout=2 * MINUTE)
+compare_with_latest  = _task(ci.compare_with_latest, tries=3, timeout=2 * MINUTE)
+look_up_tests        = _task(test_cache.look_up_tests, timeout=2 * MINUTE)
+run_tests            = _task(ci.run_tests, tries=2, timeout=60 * MINUTE)
+keep_tests           = _task(test_cache.keep_tests, timeout=2 * MINUTE)
+forget_tests         = _task(test_cache.forget_tests, timeout=2 * MINUTE)
+fetch_model          = _task(ci.fetch_model, tries=4)
+build_image          = _task(ci.build_image, tries=2, timeout=35 * MINUTE)
+smoke_test           = _task(ci.smoke_test, timeout=10 * MINUTE)
+push_image           = _task(ci.push_image, tries=4, timeout=35 * MINUTE)
+decide_latest        = _task(ci.decide_latest, tries=4, timeout=5 * MINUTE)
+move_latest          = _task(ci.move_latest, tries=4, timeout=5 * MINUTE)
 
-find_candidate   = _task(resolve_image.find_candidate,   "find image",      tries=3, timeout=2 * MINUTE)
-find_promotable  = _task(resolve_image.find_promotable,  "find image to promote", tries=4, timeout=2 * MINUTE)
-render_manifests = _task(resolve_image.render_manifests, "render manifests",         timeout=2 * MINUTE)
-observe          = _task(release.observe,           "observe",           tries=4, timeout=5 * MINUTE)
-check_fence      = _task(release.check_fence,       "check fence",       tries=4, timeout=2 * MINUTE)
-stamp            = _task(release.stamp,             "take over",         tries=4, timeout=2 * MINUTE)
-hold             = _task(release.hold,              "hold",              tries=4, timeout=2 * MINUTE)
-lift_hold        = _task(release.lift_hold,         "lift hold",         tries=4, timeout=2 * MINUTE)
-write_record     = _task(release.write,             "record release",    tries=4, timeout=2 * MINUTE)
-check_edge       = _task(release.check_edge,        "check edge",        tries=4, timeout=2 * MINUTE)
-measure_outgoing = _task(release.measure_outgoing,  "measure outgoing",           timeout=2 * MINUTE)
-find_examples    = _task(release.find_examples,     "find examples",     tries=4, timeout=2 * MINUTE)
-record_release   = _task(release.record_release,    "record release",    tries=4, timeout=2 * MINUTE)
-check_manifests  = _task(release.check_manifests,   "check manifests",   tries=4, timeout=2 * MINUTE)
-apply_manifests  = _task(release.apply_manifests,   "apply manifests",   tries=4, timeout=5 * MINUTE)
-watch_rollout    = _task(release.watch_rollout,     "watch rollout",              timeout=60 * MINUTE)
-prove            = _task(release.prove,             "prove from outside",          timeout=5 * MINUTE)
-soak             = _task(release.soak_release,      "soak",                       timeout=60 * MINUTE)
-close_good       = _task(release.close_good,        "close as good",     tries=4, timeout=2 * MINUTE)
+resolve_image        = _task(image.resolve_image, tries=4, timeout=2 * MINUTE)
+render_manifests     = _task(image.render_manifests, timeout=2 * MINUTE)
+observe              = _task(release.observe, tries=4, timeout=5 * MINUTE)
+check_fence          = _task(release.check_fence, tries=4, timeout=2 * MINUTE)
+claim_objects        = _task(release.claim_objects, tries=4, timeout=2 * MINUTE)
+hold                 = _task(release.hold, tries=4, timeout=2 * MINUTE)
+lift_hold            = _task(release.lift_hold, tries=4, timeout=2 * MINUTE)
+check_endpoint       = _task(release.check_endpoint, tries=4, timeout=2 * MINUTE)
+measure_outgoing     = _task(release.measure_outgoing, timeout=2 * MINUTE)
+find_examples        = _task(release.find_examples, tries=4, timeout=2 * MINUTE)
+check_manifests      = _task(release.check_manifests, tries=4, timeout=2 * MINUTE)
+record_release       = _task(release.record_release, tries=4, timeout=2 * MINUTE)
+write_record         = _task(release.write_record, tries=4, timeout=2 * MINUTE)
+apply_manifests      = _task(release.apply_manifests, tries=4, timeout=5 * MINUTE)
+watch_rollout        = _task(release.watch_rollout, timeout=60 * MINUTE)
+verify_replicas      = _task(release.verify_replicas, timeout=5 * MINUTE)
+soak                 = _task(release.soak, timeout=60 * MINUTE)
+mark_deployed        = _task(release.mark_deployed, tries=4, timeout=2 * MINUTE)
 
-find_pending     = _task(release.find_pending,      "find pending",      tries=4, timeout=2 * MINUTE)
-close_leftovers  = _task(release.close_leftovers,   "close leftovers",   tries=4, timeout=2 * MINUTE)
-is_healthy       = _task(undo.is_healthy,        "look at what is left", tries=4, timeout=2 * MINUTE)
-last_good        = _task(undo.last_good,         "find last good",    tries=4, timeout=2 * MINUTE)
-write_undoing    = _task(release.write,             "undo: record",      tries=4, timeout=2 * MINUTE)
-put_back         = _task(undo.put_back,          "undo: put back",    tries=4, timeout=5 * MINUTE)
-watch_undo       = _task(release.watch_rollout,     "undo: watch rollout",          timeout=60 * MINUTE)
-watch_removal    = _task(undo.watch_removal,     "undo: watch removal",          timeout=60 * MINUTE)
-prove_undone     = _task(release.prove,             "undo: prove from outside",          timeout=5 * MINUTE)
-close_undone     = _task(undo.close_undone,      "undo: close",       tries=4, timeout=2 * MINUTE)
-verify_live      = _task(release.verify,            "prove from outside",          timeout=5 * MINUTE)
-doubt            = _task(release.doubt,             "record doubt",      tries=4, timeout=2 * MINUTE)
+find_pending         = _task(release.find_pending, tries=4, timeout=2 * MINUTE)
+close_leftovers      = _task(release.close_leftovers, tries=4, timeout=2 * MINUTE)
+is_rollout_complete  = _task(undo.is_rollout_complete, tries=4, timeout=2 * MINUTE)
+find_deployed        = _task(undo.find_deployed, tries=4, timeout=2 * MINUTE)
+undo_write_record    = _task(release.write_record, prefix=UNDO, tries=4, timeout=2 * MINUTE)
+undo_restore         = _task(undo.restore, prefix=UNDO, tries=4, timeout=5 * MINUTE)
+undo_watch_rollout   = _task(release.watch_rollout, prefix=UNDO, timeout=60 * MINUTE)
+watch_removal        = _task(undo.watch_removal, timeout=60 * MINUTE)
+undo_verify_replicas = _task(release.verify_replicas, prefix=UNDO, timeout=5 * MINUTE)
+mark_undone          = _task(undo.mark_undone, tries=4, timeout=2 * MINUTE)
+verify_live          = _task(release.verify_live, timeout=5 * MINUTE)
+mark_degraded        = _task(release.mark_degraded, tries=4, timeout=2 * MINUTE)
 
-describe_model   = _task(publish_model.describe_model, "describe model",            timeout=10 * MINUTE)
-validate_model   = _task(publish_model.validate_model, "validate model",             timeout=10 * MINUTE)
-upload_model     = _task(publish_model.upload_model,   "upload model",      tries=4, timeout=60 * MINUTE)
+describe_model       = _task(publish_model.describe_model, timeout=10 * MINUTE)
+validate_model       = _task(publish_model.validate_model, timeout=10 * MINUTE)
+upload_model         = _task(publish_model.upload_model, tries=4, timeout=60 * MINUTE)
 
-forget_runs      = _task(housekeeping.forget_runs,  "forget runs",       tries=2, timeout=60 * MINUTE)
-sweep_machine    = _task(housekeeping.sweep_machine, "sweep machine",             timeout=30 * MINUTE)
-sweep_test_cache   = _task(housekeeping.sweep_passed_tests, "sweep memories", tries=2, timeout=30 * MINUTE)
-sweep_engine     = _task(housekeeping.sweep_engine, "sweep engine",      tries=2, timeout=30 * MINUTE)
-take_stock       = _task(housekeeping.take_stock,  "take stock",        tries=2, timeout=60 * MINUTE)
-sweep_registry   = _task(housekeeping.sweep_registry, "sweep registry",  tries=2, timeout=4 * MINUTE)
+forget_runs          = _task(housekeeping.forget_runs, tries=2, timeout=60 * MINUTE)
+sweep_machine        = _task(housekeeping.sweep_machine, timeout=30 * MINUTE)
+sweep_test_cache     = _task(housekeeping.sweep_test_cache, tries=2, timeout=30 * MINUTE)
+sweep_engine         = _task(housekeeping.sweep_engine, tries=2, timeout=30 * MINUTE)
+take_stock           = _task(housekeeping.take_stock, tries=2, timeout=60 * MINUTE)
+sweep_registry       = _task(housekeeping.sweep_registry, tries=2, timeout=4 * MINUTE)
 # fmt: on

@@ -108,7 +108,7 @@ def pin_model(run: RunContext, model: Model, asked_for: str) -> None:
         run.say(f"Version {pin.version} is pinned since {pin.since}, until a run of ci with model={NEWEST}.")
 
 
-def find_model(run: RunContext, version: str) -> Model:
+def resolve_model(run: RunContext, version: str) -> Model:
     """The model of that version, or the one that is wanted, or the newest; nothing is pinned by this."""
     name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched

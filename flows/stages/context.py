@@ -200,6 +200,11 @@ def containers_removed(run: RunContext) -> Iterator[None]:
         run.engine.remove_containers()
 
 
+def stage_name(stage: Callable[..., object]) -> str:
+    """How the log, the report and Prefect name a stage: `seal_capsule` is "seal capsule"."""
+    return stage.__name__.replace("_", " ")
+
+
 def cluster_of(settings: Settings, environment: str) -> Cluster:
     """The namespace that the environment lives in; the embedded kubeconfig is the state folder's."""
     wanted = settings.environment(environment)

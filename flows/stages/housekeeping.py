@@ -71,7 +71,7 @@ def sweep_machine(run: RunContext, *, dry_run: bool) -> list[Freed]:
     ]
 
 
-def sweep_passed_tests(run: RunContext, *, dry_run: bool) -> Freed:
+def sweep_test_cache(run: RunContext, *, dry_run: bool) -> Freed:
     """What is remembered of tests that passed long ago."""
     old = run.passed_tests.older_than(_days_ago(run.settings.housekeeping.images))
     if not dry_run:

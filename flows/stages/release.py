@@ -14,7 +14,8 @@ from flows.services.kubernetes import rollout_watch
 from flows.services.kubernetes.lease import HeldLease
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
-from flows.services.verification import soak, verification
+from flows.services.verification import soak as soaks
+from flows.services.verification import verification
 from flows.services.verification.soak import Soak
 from flows.services.verification.tls import EXPIRES_SOON
 from flows.services.verification.verification import Latency, Proof
@@ -43,10 +44,10 @@ def check_fence(run: RunContext, environment: str) -> None:
     cluster.require_fence()
 
 
-def stamp(run: RunContext, here: EnvironmentLock) -> None:
+def claim_objects(run: RunContext, lock: EnvironmentLock) -> None:
     """Mark what is there as this run's to change, so that what a run before it still deletes is refused."""
-    cluster, fence = run.cluster(here.environment), here.held.fence
-    run.say(f"This run holds the lock of {here.environment}, as {fence}.")
+    cluster, fence = run.cluster(lock.environment), lock.held.fence
+    run.say(f"This run holds the lock of {lock.environment}, as {fence}.")
     cluster.await_fence(fence)
     known = {records.identity(item): item for r in Records(cluster).history() for item in r.objects}
     cluster.stamp(tuple(known.values()), fence, run.say)
@@ -73,7 +74,7 @@ def find_pending(run: RunContext, environment: str) -> Record | None:
     return records.pending(Records(run.cluster(environment)).history())
 
 
-def check_edge(run: RunContext, environment: str, valid_for: timedelta = EXPIRES_SOON) -> None:
+def check_endpoint(run: RunContext, environment: str, valid_for: timedelta = EXPIRES_SOON) -> None:
     """Require that name, load balancer and certificate are in order, before anything moves."""
     reported = run.cluster(environment).service_addresses()
     run.edge(environment).require_in_order(reported, run.say, valid_for=valid_for)
@@ -96,12 +97,12 @@ def measure_outgoing(run: RunContext, environment: str, live: Record | None) -> 
 
 
 def record_release(
-    run: RunContext, here: EnvironmentLock, plan: Plan, situation: EnvironmentSnapshot
+    run: RunContext, lock: EnvironmentLock, plan: Plan, situation: EnvironmentSnapshot
 ) -> Record:
     """Write down what is about to be applied, before it is."""
     request, candidate = plan.request, plan.candidate
     number = records.next_number(situation.history)
-    cluster = run.cluster(here.environment)
+    cluster = run.cluster(lock.environment)
     model = {"name": candidate.model, "version": candidate.model_version, "digest": candidate.model_digest}
     annotations = {
         "slipway.dev/release": str(number),
@@ -130,69 +131,71 @@ def record_release(
         started=datetime.now(UTC),
         lifts_hold=hold_lifted(request, candidate, situation),
     )
-    return write(run, here, record)
+    return write_record(run, lock, record)
 
 
-def write(run: RunContext, here: EnvironmentLock, record: Record) -> Record:
+def write_record(run: RunContext, lock: EnvironmentLock, record: Record) -> Record:
     """Put the record into the cluster."""
-    Records(run.cluster(here.environment)).write(record, here.held.fence)
-    run.say(f"Recorded {record} in {here.environment}: {record.verdict}{_because(record)}.")
+    Records(run.cluster(lock.environment)).write(record, lock.held.fence)
+    run.say(f"Recorded {record} in {lock.environment}: {record.verdict}{_because(record)}.")
     return record
 
 
-def check_manifests(run: RunContext, here: EnvironmentLock, plan: Plan) -> None:
+def check_manifests(run: RunContext, lock: EnvironmentLock, plan: Plan) -> None:
     """Have the server look at all objects before anything is recorded; `ManifestsRejected` says why not.
 
     One that it does not take, or a field that a person has set otherwise by hand, needs no undoing so.
     """
-    run.cluster(here.environment).check(plan.manifests.objects, here.held.fence)
+    run.cluster(lock.environment).check(plan.manifests.objects, lock.held.fence)
 
 
-def apply_manifests(run: RunContext, here: EnvironmentLock, record: Record) -> None:
+def apply_manifests(run: RunContext, lock: EnvironmentLock, record: Record) -> None:
     """Apply all objects of the record, or none where the server would refuse one.
 
     What takes a release back takes fields, too, that somebody has set by hand since.
     """
-    here.held.require_held()
-    run.cluster(here.environment).apply(record.objects, here.held.fence, run.say, by_force=record.takes_back)
+    lock.held.require_held()
+    run.cluster(lock.environment).apply(record.objects, lock.held.fence, run.say, by_force=record.takes_back)
 
 
-def watch_rollout(run: RunContext, here: EnvironmentLock) -> Done:
+def watch_rollout(run: RunContext, lock: EnvironmentLock) -> Done:
     """Wait until all replicas are new and ready and no old one is left; `RolloutFailed` explains."""
-    timeout = run.settings.environment(here.environment).rollout_timeout
-    return watch(run, here, timeout)
+    timeout = run.settings.environment(lock.environment).rollout_timeout
+    return watch(run, lock, timeout)
 
 
-def watch(run: RunContext, here: EnvironmentLock, timeout: float) -> Done:
+def watch(run: RunContext, lock: EnvironmentLock, timeout: float) -> Done:
     """Wait until the rollout is done, for so many seconds; errors as of `rollout_watch.watch`."""
-    cluster, patience = run.cluster(here.environment), run.settings.runs.api_patience
-    return rollout_watch.watch(cluster, timeout, run.say, here.held.require_held, patience=patience)
+    cluster, patience = run.cluster(lock.environment), run.settings.runs.api_patience
+    return rollout_watch.watch(cluster, timeout, run.say, lock.held.require_held, patience=patience)
 
 
-def prove(run: RunContext, here: EnvironmentLock, record: Record, outgoing: Latency | None = None) -> Proof:
+def verify_replicas(
+    run: RunContext, lock: EnvironmentLock, record: Record, outgoing: Latency | None = None
+) -> Proof:
     """Ask every replica its version and the model's examples, through the public URL."""
-    wanted = run.settings.environment(here.environment)
-    cluster = run.cluster(here.environment)
-    patience = Patience(run.say, here.held.require_held, run.settings.runs.api_patience)
+    wanted = run.settings.environment(lock.environment)
+    cluster = run.cluster(lock.environment)
+    patience = Patience(run.say, lock.held.require_held, run.settings.runs.api_patience)
     manifest = patience.wait_out(lambda: run.model_manifest(record.image, record.capsule))
     return verification.verify_replicas(
-        run.edge(here.environment),
+        run.edge(lock.environment),
         lambda: rollout_watch.replicas(cluster),
         record.capsule,
         manifest,
         outgoing=outgoing,
         slower_than=wanted.slower_than,
         say=run.say,
-        alive=here.held.require_held,
+        alive=lock.held.require_held,
         restarts=lambda: rollout_watch.restarts(cluster),
         patience=run.settings.runs.api_patience,
     )
 
 
-def verify(run: RunContext, here: EnvironmentLock, record: Record) -> Proof:
+def verify_live(run: RunContext, lock: EnvironmentLock, record: Record) -> Proof:
     """The same of what is live at any time; `RolloutFailed` where its replicas are not all ready in time."""
     try:
-        watch(run, here, WHOLE_WITHIN)
+        watch(run, lock, WHOLE_WITHIN)
     except RolloutFailed as failed:
         raise RolloutFailed(
             f"{record} is not whole: {failed.happened}",
@@ -200,44 +203,44 @@ def verify(run: RunContext, here: EnvironmentLock, record: Record) -> Proof:
             details=failed.details,
             fault=failed.fault,
         ) from None
-    return prove(run, here, record)
+    return verify_replicas(run, lock, record)
 
 
-def soak_release(run: RunContext, here: EnvironmentLock) -> Soak:
+def soak(run: RunContext, lock: EnvironmentLock) -> Soak:
     """Watch restarts and 5xx of every replica for a while, through the API server."""
-    cluster = run.cluster(here.environment)
-    patience = Patience(run.say, here.held.require_held, run.settings.runs.api_patience)
+    cluster = run.cluster(lock.environment)
+    patience = Patience(run.say, lock.held.require_held, run.settings.runs.api_patience)
     pods = patience.wait_out(lambda: rollout_watch.new_pod_names(cluster))
-    return soak.soak(
+    return soaks.soak(
         lambda pod: cluster.metrics(pod, run.settings.app.port),
         lambda: rollout_watch.restarts(cluster),
         pods,
-        run.settings.environment(here.environment).soak,
+        run.settings.environment(lock.environment).soak,
         say=run.say,
-        alive=here.held.require_held,
+        alive=lock.held.require_held,
         patience=run.settings.runs.api_patience,
     )
 
 
-def close_good(run: RunContext, here: EnvironmentLock, record: Record, reason: str) -> Record:
+def mark_deployed(run: RunContext, lock: EnvironmentLock, record: Record, reason: str) -> Record:
     """The release is good; the one before is closed, and what it alone had is deleted; old records go.
 
     The hold that it lifts goes first: a release that is good already is not closed again.
     """
-    lift_hold_for(run, here, record)
-    good = write(run, here, record.closed("good", reason, datetime.now(UTC)))
-    close_leftovers(run, here)
-    kept = Records(run.cluster(here.environment))
+    lift_hold_for(run, lock, record)
+    good = write_record(run, lock, record.closed("good", reason, datetime.now(UTC)))
+    close_leftovers(run, lock)
+    kept = Records(run.cluster(lock.environment))
     notes = kept.notes()
     if notes.mark_of(record.image.digest):
-        kept.write_notes(notes.without_mark(record.image.digest), here.held.fence)
-    kept.prune(here.held.fence)
+        kept.write_notes(notes.without_mark(record.image.digest), lock.held.fence)
+    kept.prune(lock.held.fence)
     return good
 
 
-def close_leftovers(run: RunContext, here: EnvironmentLock) -> None:
+def close_leftovers(run: RunContext, lock: EnvironmentLock) -> None:
     """Close what was good before the release in force, and delete what it alone had, where that is to do."""
-    cluster = run.cluster(here.environment)
+    cluster = run.cluster(lock.environment)
     kept = Records(cluster)
     history = kept.history()
     if (live := records.live(history)) is None:
@@ -245,43 +248,43 @@ def close_leftovers(run: RunContext, here: EnvironmentLock) -> None:
     becomes: ReleaseStatus = "undone" if live.takes_back else "superseded"
     for before in history:
         if before.verdict == "good" and before.number != live.number:
-            cluster.delete(records.added(before, live), here.held.fence, run.say)
+            cluster.delete(records.added(before, live), lock.held.fence, run.say)
             why = f"by release {live.number}: {live.reason}"
-            kept.write(before.closed(becomes, why, datetime.now(UTC)), here.held.fence)
+            kept.write(before.closed(becomes, why, datetime.now(UTC)), lock.held.fence)
 
 
-def hold(run: RunContext, here: EnvironmentLock, by: str, reason: str) -> None:
+def hold(run: RunContext, lock: EnvironmentLock, by: str, reason: str) -> None:
     """Nothing is released here by itself any more."""
-    kept = Records(run.cluster(here.environment))
+    kept = Records(run.cluster(lock.environment))
     notes = kept.notes()
-    kept.write_notes(notes.with_hold(Hold(datetime.now(UTC), by, reason)), here.held.fence)
-    run.say(f"{here.environment} is held: {reason}.")
+    kept.write_notes(notes.with_hold(Hold(datetime.now(UTC), by, reason)), lock.held.fence)
+    run.say(f"{lock.environment} is held: {reason}.")
 
 
-def lift_hold(run: RunContext, here: EnvironmentLock, why: str) -> bool:
+def lift_hold(run: RunContext, lock: EnvironmentLock, why: str) -> bool:
     """Whether there was a hold to lift."""
-    kept = Records(run.cluster(here.environment))
+    kept = Records(run.cluster(lock.environment))
     notes = kept.notes()
     if notes.hold is None:
         return False
-    kept.write_notes(notes.without_hold(), here.held.fence)
-    run.say(f"{here.environment} is no longer {notes.hold.told(run.settings.nights.zone)}: {why}.")
+    kept.write_notes(notes.without_hold(), lock.held.fence)
+    run.say(f"{lock.environment} is no longer {notes.hold.told(run.settings.nights.zone)}: {why}.")
     return True
 
 
-def lift_hold_for(run: RunContext, here: EnvironmentLock, record: Record) -> None:
+def lift_hold_for(run: RunContext, lock: EnvironmentLock, record: Record) -> None:
     """A person's release of something newer ends the hold that it met, and no later one."""
-    hold = Records(run.cluster(here.environment)).notes().hold
+    hold = Records(run.cluster(lock.environment)).notes().hold
     if hold is not None and hold.since == record.lifts_hold:
-        lift_hold(run, here, f"{record.asked_by} released {record.content}")
+        lift_hold(run, lock, f"{record.asked_by} released {record.content}")
 
 
-def mark_bad(run: RunContext, here: EnvironmentLock, record: Record, reason: str) -> None:
+def mark_bad(run: RunContext, lock: EnvironmentLock, record: Record, reason: str) -> None:
     """Remember that this image failed here, so that no night brings it back."""
-    kept = Records(run.cluster(here.environment))
+    kept = Records(run.cluster(lock.environment))
     mark = Quarantine(record.image.digest, reason, datetime.now(UTC), run.id)
-    kept.write_notes(kept.notes().with_mark(mark), here.held.fence)
-    run.say(f"{record.content} is marked bad in {here.environment}: {reason}")
+    kept.write_notes(kept.notes().with_mark(mark), lock.held.fence)
+    run.say(f"{record.content} is marked bad in {lock.environment}: {reason}")
 
 
 def explain(run: RunContext, environment: str) -> str:
@@ -293,14 +296,14 @@ def explain(run: RunContext, environment: str) -> str:
         return ""
 
 
-def doubt(run: RunContext, here: EnvironmentLock, record: Record, doubt: str) -> bool:
+def mark_degraded(run: RunContext, lock: EnvironmentLock, record: Record, doubt: str) -> bool:
     """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt.
 
     Whether that was not recorded yet.
     """
     if record.doubt == doubt:
         return False
-    write(run, here, replace(record, doubt=doubt))
+    write_record(run, lock, replace(record, doubt=doubt))
     return True
 
 

@@ -30,6 +30,14 @@ class Plan:
         return self.request.environment
 
 
+def resolve_image(run: RunContext, request: Request) -> Candidate | None:
+    """The image to release: the one that was asked for, else what the environment promotes; None while it
+    promotes nothing."""
+    if request.image is None:
+        return find_promotable(run, request.environment)
+    return find_candidate(run, request.image)
+
+
 def find_candidate(run: RunContext, wanted: str) -> Candidate:
     """The image that `latest`, a tag, a capsule or a digest names now; from here on it is a digest."""
     reference = reference_of(wanted)

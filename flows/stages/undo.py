@@ -10,61 +10,61 @@ from flows.core.release.record import Record, ReleaseStatus
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock, mark_bad, write
+from flows.stages.release import EnvironmentLock, mark_bad, write_record
 
 POLL = 0.3
 
 
-def last_good(run: RunContext, environment: str) -> Record | None:
+def find_deployed(run: RunContext, environment: str) -> Record | None:
     """What an environment goes back to: the release that is in force, as its records say."""
     return records.live(Records(run.cluster(environment)).history())
 
 
-def put_back(run: RunContext, here: EnvironmentLock, record: Record, good: Record | None) -> None:
+def restore(run: RunContext, lock: EnvironmentLock, record: Record, good: Record | None) -> None:
     """Re-apply all of the good release, and delete what the other one added; with none, delete everything.
 
     A field that somebody has set by hand meanwhile is set back: what is in force is what its record says.
     """
-    cluster = run.cluster(here.environment)
+    cluster = run.cluster(lock.environment)
     if good is not None:
         run.say(f"Putting {good} back.")
-        cluster.apply(good.objects, here.held.fence, run.say, by_force=True)
+        cluster.apply(good.objects, lock.held.fence, run.say, by_force=True)
     else:
         run.say(f"There was nothing before {record}: removing it.")
-    cluster.delete(records.added(record, good), here.held.fence, run.say)
+    cluster.delete(records.added(record, good), lock.held.fence, run.say)
 
 
-def put_back_unproven(run: RunContext, here: EnvironmentLock, record: Record, reason: str) -> None:
+def restore_unverified(run: RunContext, lock: EnvironmentLock, record: Record, reason: str) -> None:
     """What there is time for in a run that ends; an undoing that has begun keeps its own reason."""
-    history = Records(run.cluster(here.environment)).history()
+    history = Records(run.cluster(lock.environment)).history()
     begun = next((r for r in history if r.number == record.number and r.undoing), None)
-    begun = begun or write(run, here, replace(record, undoing=reason))
-    put_back(run, here, begun, records.live(history))
+    begun = begun or write_record(run, lock, replace(record, undoing=reason))
+    restore(run, lock, begun, records.live(history))
 
 
-def watch_removal(run: RunContext, here: EnvironmentLock) -> None:
+def watch_removal(run: RunContext, lock: EnvironmentLock) -> None:
     """Wait until the first release, which failed, has left no pod behind; `RolloutFailed` at the time-out."""
-    cluster = run.cluster(here.environment)
-    timeout = run.settings.environment(here.environment).rollout_timeout
+    cluster = run.cluster(lock.environment)
+    timeout = run.settings.environment(lock.environment).rollout_timeout
     deadline = time.monotonic() + timeout
-    patience = Patience(run.say, here.held.require_held, timeout)
+    patience = Patience(run.say, lock.held.require_held, timeout)
     while left := patience.wait_out(cluster.pods):
         if time.monotonic() > deadline:
             raise RolloutFailed(f"{len(left)} pods are still there {timeout} s after they were removed.")
         time.sleep(POLL)
 
 
-def close_undone(run: RunContext, here: EnvironmentLock, record: Record) -> Record:
+def mark_undone(run: RunContext, lock: EnvironmentLock, record: Record) -> Record:
     """The record's last word: bad where the image was to blame, else undone; a bad image is marked."""
     if record.fault == "image":
-        mark_bad(run, here, record, record.undoing)
+        mark_bad(run, lock, record, record.undoing)
     verdict: ReleaseStatus = "bad" if record.fault == "image" else "undone"
-    closed = write(run, here, record.closed(verdict, record.undoing, datetime.now(UTC)))
-    Records(run.cluster(here.environment)).prune(here.held.fence)
+    closed = write_record(run, lock, record.closed(verdict, record.undoing, datetime.now(UTC)))
+    Records(run.cluster(lock.environment)).prune(lock.held.fence)
     return closed
 
 
-def is_healthy(run: RunContext, environment: str, record: Record) -> bool:
+def is_rollout_complete(run: RunContext, environment: str, record: Record) -> bool:
     """Whether the rollout of a release that was cut off has ended well all the same."""
     cluster = run.cluster(environment)
     live = cluster.live()

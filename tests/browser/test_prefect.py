@@ -11,7 +11,7 @@ from deployments.local.wait import wait_until
 from tests.browser.conftest import Shot
 from tests.support.released import Released
 
-STAGES = {"run tests", "fetch model", "build image", "try out", "push image"}
+STAGES = {"run tests", "fetch model", "build image", "smoke test", "push image"}
 APPROVAL = {
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL": "true",
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",

@@ -33,7 +33,7 @@ def test_a_commit_and_a_model_become_an_image_that_latest_names(line: Line) -> N
     assert run.name == f"{sha[:7]} + {line.model} 1.0.0 on main"
     verdict = f"# main: {sha[:7]} + {line.model} 1.0.0: built, tested and pushed"
     changed = "| changed | the first: there was none before |"
-    for told in (sha[:7], latest.capsule, "| try out |", "1 passed", verdict, changed):
+    for told in (sha[:7], latest.capsule, "| smoke test |", "1 passed", verdict, changed):
         assert told in run.artifacts()
 
 

@@ -108,7 +108,7 @@ def test_the_stages_run_without_prefect_and_push_only_what_they_are_told_to(deve
     status, told, errors = developer.ci()
     assert (status, errors) == (0, "")
     assert "It would be pushed as" in told
-    for stage in ("run tests", "fetch model", "build image", "try out"):
+    for stage in ("run tests", "fetch model", "build image", "smoke test"):
         assert f"{stage} | " in told
     assert "Tests: 1 passed" in told
     assert developer.knows_no_prefect()

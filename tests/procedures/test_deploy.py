@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
-from flows.procedures.deploy import put_back_if_cut_off
+from flows.procedures.undo import restore_on_interrupt
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.lease import HeldLease
 from flows.stages import release, undo
@@ -46,11 +46,11 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     run = RunContext(
         "run-1", configuration.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}
     )
-    here = EnvironmentLock("staging", HeldLease(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
+    lock = EnvironmentLock("staging", HeldLease(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
     with (
         temporary_settings({PREFECT_API_URL: f"http://{nobody}/api"}),
         pytest.raises(TerminationSignal),
-        put_back_if_cut_off(run, here, a_record()),
+        restore_on_interrupt(run, lock, a_record()),
     ):
         raise TerminationSignal(signal=15)
     assert "could not be put back: The cluster 'away' could not be reached" in said[0]
@@ -58,7 +58,7 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
 
 BY_HAND = {
     "explain",  # has nothing to say where it can't
-    "put_back_unproven",  # in the last seconds of a run, which leave none for another try
+    "restore_unverified",  # in the last seconds of a run, which leave none for another try
 }
 
 

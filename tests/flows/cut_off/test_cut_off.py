@@ -207,7 +207,7 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "10")
-    monkeypatch.setattr("flows.runtime.tasks.write_undoing.retries", 0)
+    monkeypatch.setattr("flows.runtime.tasks.undo_write_record.retries", 0)
     known, ended = len(STAGING.pods()), threading.Event()
 
     def freeze_during_the_rollout() -> None:

@@ -33,7 +33,7 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
     assert built.latest is not None
     assert (answer["capsule"], answer["commit"]) == (built.latest.capsule, sha)
     assert f"staging runs {sha[:7]} + {built.model} 1.0.0" in run.message
-    assert "| prove from outside |" in run.artifacts()
+    assert "| verify replicas |" in run.artifacts()
     ledger = built.ledger("staging")
     with asking(built.platform.api) as client:  # as if the run had been killed before it wrote its own
         before = {"key": "live-staging", "type": "markdown", "data": "# Nothing is live in staging"}
@@ -58,7 +58,7 @@ def test_an_image_can_be_chosen_by_capsule_or_by_digest(line: Line) -> None:
 def test_an_image_that_is_not_there_says_so(built: Line) -> None:
     run = built.release("no-such-tag")
     assert "The registry holds no" in run.message
-    assert run.tasks()["find image"] == ("FAILED", 1)
+    assert run.tasks()["resolve image"] == ("FAILED", 1)
 
 
 def test_a_cluster_that_is_away_is_tried_again(built: Line, monkeypatch: pytest.MonkeyPatch) -> None:
