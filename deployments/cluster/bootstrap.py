@@ -10,7 +10,6 @@ the registry's password changed, whose credentials are those of the registry's b
 """
 
 import sys
-import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -32,8 +31,10 @@ from flows.core.errors import (
 )
 from flows.credentials import prefect_blocks
 from flows.services.kubernetes import kubeconfig
+from flows.services.kubernetes.api import not_prepared
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import Say
+from flows.services.process.poll import Waiting, poll
 from flows.services.registry.client import Credentials
 from flows.stages.context import cluster_of
 
@@ -94,18 +95,19 @@ def account_kubeconfig(cluster: Cluster) -> tuple[str, datetime]:
 
 def await_fence(cluster: Cluster, content: str) -> None:
     """Return when the server fences that account; it heeds new policies and rights after a moment."""
-    deadline = time.monotonic() + IN_FORCE_WITHIN
     with TemporaryDirectory(prefix="slipway-bootstrap-") as folder:
         file = Path(folder) / "kubeconfig"
         kubeconfig.write_private(file, content)
         account = replace(cluster, kubeconfig=file, context=kubeconfig.context_of(content, ACCOUNT))
-        while True:
+
+        def look() -> bool | Waiting:
             try:
-                return account.require_fence()
-            except ClusterNotPrepared:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.2)
+                account.require_fence()
+            except ClusterNotPrepared as error:
+                return Waiting(error.happened)
+            return True
+
+        poll(look, timeout=IN_FORCE_WITHIN, pause=0.2, late=not_prepared)
 
 
 def main(arguments: list[str]) -> int:

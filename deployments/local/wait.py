@@ -1,9 +1,9 @@
-"""Waiting until something is so."""
+"""Waiting until a part of the platform is as it has to be."""
 
-import time
 from collections.abc import Callable
 
 from flows.core.errors import PlatformFailed
+from flows.services.process.poll import Waiting, poll
 
 INTERVAL = 0.1
 """Seconds between two looks."""
@@ -11,8 +11,8 @@ INTERVAL = 0.1
 
 def wait_until(is_so: Callable[[], bool], timeout: float, otherwise: str, remedy: str = "") -> None:
     """Return once it is so; after `timeout` seconds raise `PlatformFailed` with that sentence and remedy."""
-    deadline = time.monotonic() + timeout
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise PlatformFailed(f"{otherwise} after {timeout:.0f} s.", remedy)
-        time.sleep(INTERVAL)
+
+    def late(_: str) -> PlatformFailed:
+        return PlatformFailed(f"{otherwise} after {timeout:.0f} s.", remedy)
+
+    poll(lambda: is_so() or Waiting(), timeout=timeout, pause=INTERVAL, late=late)

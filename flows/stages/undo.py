@@ -1,6 +1,5 @@
 """Taking a release back: the last good one's recorded manifests, all of them, and nothing that it had not."""
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,6 +8,7 @@ from flows.core.release import record as records
 from flows.core.release.record import Record, ReleaseStatus
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
+from flows.services.process.poll import Waiting, poll
 from flows.stages.context import RunContext
 from flows.stages.release import EnvironmentLock, mark_bad, write_record
 
@@ -46,12 +46,20 @@ def watch_removal(run: RunContext, lock: EnvironmentLock) -> None:
     """Wait until the first release, which failed, has left no pod behind; `RolloutFailed` at the time-out."""
     cluster = run.cluster(lock.environment)
     timeout = run.settings.environment(lock.environment).rollout_timeout
-    deadline = time.monotonic() + timeout
     patience = Patience(run.say, lock.held.require_held, timeout)
-    while left := patience.wait_out(cluster.pods):
-        if time.monotonic() > deadline:
-            raise RolloutFailed(f"{len(left)} pods are still there {timeout} s after they were removed.")
-        time.sleep(POLL)
+
+    def look() -> bool | Waiting:
+        lock.held.require_held()
+        left = patience.wait_out(cluster.pods)
+        return Waiting(f"{len(left)} pods are still there") if left else True
+
+    def late(what: str) -> RolloutFailed:
+        return RolloutFailed(
+            f"{what} {timeout} s after they were removed.",
+            "See why the pods don't end: kubectl describe pods.",
+        )
+
+    poll(look, timeout=timeout, pause=POLL, late=late)
 
 
 def mark_undone(run: RunContext, lock: EnvironmentLock, record: Record) -> Record:

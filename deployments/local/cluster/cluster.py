@@ -18,6 +18,7 @@ from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.stores import credentials
 from flows.core.errors import ClusterUnavailable, PlatformFailed
+from flows.services.process.poll import Waiting, poll
 
 READY_WITHIN = 90.0
 """Seconds until both nodes are Ready; on an idle machine they need five."""
@@ -71,22 +72,26 @@ def _api(instance: Instance) -> httpx.Client:
 
 
 def _wait_until_ready(api: httpx.Client, containers: Sequence[DockerContainer]) -> None:
-    deadline = time.monotonic() + READY_WITHIN
-    while True:
+    unready: list[NodeStatus] = []
+
+    def look() -> bool | Waiting:
         for container in containers:
             container.reload()
         try:
-            unready = [node for node in _observe(api, containers) if not node.ready]
+            unready[:] = [node for node in _observe(api, containers) if not node.ready]
         except ClusterUnavailable as error:
-            unready = [NodeStatus(CONTROL_PLANE.role, False, str(error))]
+            unready[:] = [NodeStatus(CONTROL_PLANE.role, False, str(error))]
         if not unready:
-            return
+            return True
         if exited := [container for container in containers if container.status != "running"]:
             raise _failure(exited[0], "Its container ended.")
-        if time.monotonic() > deadline:
-            [blamed] = [container for container in containers if _role(container) == unready[0].name]
-            raise _failure(blamed, unready[0].reason)
-        time.sleep(POLL_INTERVAL)
+        return Waiting(unready[0].reason)
+
+    def late(reason: str) -> PlatformFailed:
+        [blamed] = [container for container in containers if _role(container) == unready[0].name]
+        return _failure(blamed, reason)
+
+    poll(look, timeout=READY_WITHIN, pause=POLL_INTERVAL, late=late)
 
 
 def _observe(api: httpx.Client, containers: Sequence[DockerContainer]) -> list[NodeStatus]:

@@ -13,6 +13,7 @@ from flows.core.model.manifest import ModelManifest
 from flows.services.images.container_engine import ContainerEngine, last_lines, removed_at_the_end
 from flows.services.images.docker_errors import translated_engine_errors
 from flows.services.process.command import Say
+from flows.services.process.poll import Waiting, poll
 from flows.services.verification import probe
 from flows.services.verification.public_endpoint import PublicEndpoint
 
@@ -86,15 +87,19 @@ def _url(container: Container, port: int) -> str:
 
 def _until_ready(container: Container, limits: Limits) -> float:
     started = time.monotonic()
-    while time.monotonic() - started < limits.ready:
+
+    def look() -> float | Waiting:
         url = _url(container, limits.port)
         if container.status == "exited":
             code = container.attrs["State"]["ExitCode"]
             raise _failed(f"The container ended by itself, with exit code {code}.", container)
-        if url and probe.is_ready(PublicEndpoint(url)):
-            return time.monotonic() - started
-        time.sleep(POLL)
-    raise _failed(f"The container was not ready within {limits.ready:.0f} s.", container)
+        is_ready = url and probe.is_ready(PublicEndpoint(url))
+        return time.monotonic() - started if is_ready else Waiting()
+
+    def late(_: str) -> TrialFailed:
+        return _failed(f"The container was not ready within {limits.ready:.0f} s.", container)
+
+    return poll(look, timeout=limits.ready, pause=POLL, late=late)
 
 
 def _check_version(edge: PublicEndpoint, expected: Expected) -> None:

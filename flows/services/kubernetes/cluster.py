@@ -25,8 +25,9 @@ from flows.core.rollout.judge import Done, Object, Snapshot, ended_well, is_seen
 from flows.services.kubernetes import fence as fences
 from flows.services.kubernetes.api import FIELD_MANAGER, TIMEOUT, KubernetesApi, not_prepared
 from flows.services.kubernetes.discovery import Discovery
-from flows.services.kubernetes.fence import FENCE, HEARS_WITHIN, NOBODY, fenced
+from flows.services.kubernetes.fence import FENCE, HEARS_WITHIN, NOBODY, PAUSE, fenced
 from flows.services.process.command import Say
+from flows.services.process.poll import Waiting, poll
 
 T = TypeVar("T")
 
@@ -216,16 +217,20 @@ class Cluster:
         To it a new annotation is a change (a new generation), and until it has seen that, what it said of the
         rollout before counts for nothing.
         """
-        began, told = time.monotonic(), False
-        while (deployment := self.find_deployment()) is not None and not is_seen(deployment):
-            waited = time.monotonic() - began
-            if waited > SEEN_WITHIN:
-                say(f"The controller has not seen {self.deployment} for {SEEN_WITHIN:.0f} s: going on.")
-                return
-            if waited > WORTH_TELLING and not told:
-                say(f"Waiting for the controller, which has not seen {self.deployment} as it is now.")
-                told = True
-            time.sleep(0.05)
+        began = time.monotonic()
+
+        def look() -> bool | Waiting:
+            deployment = self.find_deployment()
+            if deployment is None or is_seen(deployment):
+                return True
+            if time.monotonic() - began < WORTH_TELLING:
+                return Waiting()
+            return Waiting(f"Waiting for the controller, which has not seen {self.deployment} as it is now.")
+
+        try:
+            poll(look, timeout=SEEN_WITHIN, pause=PAUSE, late=TimeoutError, on_change=say)
+        except TimeoutError:
+            say(f"The controller has not seen {self.deployment} for {SEEN_WITHIN:.0f} s: going on.")
 
     def _may_exist(self, item: Object) -> bool:
         """False of what no run can have applied: of a kind that the server does not know, or hides from us.

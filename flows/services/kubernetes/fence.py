@@ -5,13 +5,13 @@ deployments/kubernetes/cluster/fence.yaml compares that with the Lease.
 """
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flows.core.errors import ClusterUnavailable, FenceLost
 from flows.core.rollout.judge import Object
 from flows.services.kubernetes.api import KubernetesApi
+from flows.services.process.poll import Waiting, poll
 
 T = TypeVar("T")
 
@@ -78,17 +78,20 @@ def let_in(
     A refusal is final, `FenceLost`, once the Lease has another fence. Till then it comes from one of several
     API servers that lags behind: `ClusterUnavailable` if it lags for longer than `hears_within` seconds.
     """
-    deadline = time.monotonic() + hears_within
-    while True:
+
+    def look() -> T | Waiting:
         try:
             return write()
         except FenceLost as refused:
             if not is_held(api, namespace, fence):
                 raise
-            if time.monotonic() > deadline:
-                raise ClusterUnavailable(
-                    f"This run has the Lease of {namespace}, but what it writes was refused for "
-                    f"{hears_within:g} s: {refused.details}.",
-                    "Check that all API servers of the cluster receive changes from etcd.",
-                ) from None
-        time.sleep(PAUSE)
+            return Waiting(refused.details)
+
+    def late(denied: str) -> ClusterUnavailable:
+        return ClusterUnavailable(
+            f"This run has the Lease of {namespace}, but what it writes was refused for "
+            f"{hears_within:g} s: {denied}.",
+            "Check that all API servers of the cluster receive changes from etcd.",
+        )
+
+    return poll(look, timeout=hears_within, pause=PAUSE, late=late)
