@@ -34,6 +34,7 @@ from flows.services.kubernetes import kubeconfig
 from flows.services.kubernetes.api import not_prepared
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import Say
+from flows.services.process.files import write_private
 from flows.services.process.poll import Waiting, poll
 from flows.services.registry.client import Credentials
 from flows.stages.context import cluster_of
@@ -97,7 +98,7 @@ def await_fence(cluster: Cluster, content: str) -> None:
     """Return when the server fences that account; it heeds new policies and rights after a moment."""
     with TemporaryDirectory(prefix="slipway-bootstrap-") as folder:
         file = Path(folder) / "kubeconfig"
-        kubeconfig.write_private(file, content)
+        write_private(file, content)
         account = replace(cluster, kubeconfig=file, context=kubeconfig.context_of(content, ACCOUNT))
 
         def look() -> bool | Waiting:

@@ -12,11 +12,11 @@ from typing import Any
 import tomli_w
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from deployments.local.cluster.certificates import write_private
 from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
 from deployments.local.prefect.server import client_settings
 from flows.config.load import CHECKOUT, Settings, config_file
+from flows.services.process.files import write_atomically, write_private
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
@@ -127,11 +127,7 @@ def _add(instance: Instance, tables: dict[str, Any]) -> None:
 
 
 def _replace(file: Path, content: dict[str, Any]) -> None:
-    """Written beside and renamed: a flow run may be reading it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_suffix(".new")
-    beside.write_text(_toml(content))
-    beside.replace(file)
+    write_atomically(file, _toml(content).encode())  # a flow run may be reading it
 
 
 def _toml(content: dict[str, Any]) -> str:

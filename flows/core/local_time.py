@@ -1,8 +1,13 @@
-"""Times as people read them: in a time zone, to the minute. Values keep instants, whatever their offset."""
+"""Times as text. Values keep instants, whatever their offset."""
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 
 def wall_time(moment: datetime, zone: tzinfo | None) -> str:
     """The date and time there; None: on this machine."""
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def rfc3339(moment: datetime, *, timespec: str = "seconds") -> str:
+    """The moment in UTC, as 2026-05-04T02:00:00Z; `timespec` is that of `datetime.isoformat`."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from flows.core.build import latest as pointers
@@ -16,6 +16,7 @@ from flows.core.build.image import Image, parse
 from flows.core.build.latest import Keep, LatestPointer, Move
 from flows.core.build.test_results import TestResults
 from flows.core.errors import SlipwayError
+from flows.core.local_time import rfc3339
 from flows.core.model.manifest import ModelManifest
 from flows.core.model.manifest import parse as parse_manifest
 from flows.core.model.model import Model
@@ -184,7 +185,7 @@ def build_image(run: RunContext, inputs: Inputs, model: Path) -> str:
     manifest = read_manifest(model)
     _set_times(context, inputs.commit.time)
     _set_times(context / "model", datetime.fromisoformat(manifest.created))
-    created = inputs.commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = rfc3339(inputs.commit.time)
     arguments = {
         "BASE_IMAGE": inputs.base_image,
         "CAPSULE": inputs.capsule.hash,

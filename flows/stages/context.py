@@ -25,7 +25,7 @@ from flows.services.git.repository import Repository
 from flows.services.images.container_engine import ContainerEngine
 from flows.services.images.test_cache import TestCache
 from flows.services.kubernetes.cluster import Cluster
-from flows.services.kubernetes.kubeconfig import context_of, write_private
+from flows.services.kubernetes.kubeconfig import context_of
 from flows.services.kubernetes.manifests import Overlay
 from flows.services.models import blob_providers
 from flows.services.models.model_store import ModelStore
@@ -33,6 +33,7 @@ from flows.services.models.plain_models import PlainDescription
 from flows.services.models.transfer import Progress
 from flows.services.process import cancellation, command
 from flows.services.process.command import Say
+from flows.services.process.files import write_private
 from flows.services.registry.client import Registry
 from flows.services.verification.public_endpoint import PublicEndpoint
 

@@ -13,6 +13,7 @@ from deployments.local.stores.registry import RegistryAccess
 from flows.config.load import CHECKOUT
 from flows.services.kubernetes import kubeconfig as kubeconfigs
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.process.files import write_private
 from tests.support.platform_under_test import PlatformUnderTest
 
 ENVIRONMENT = "staging"
@@ -85,6 +86,6 @@ def account(platform: PlatformUnderTest, folder: Path) -> Cluster:
     """The cluster as the block's kubeconfig leads to it."""
     block = platform.api.block("secret", f"slipway-{ENVIRONMENT}")
     assert block
-    kubeconfigs.write_private(folder / "kubeconfig", block["value"])
+    write_private(folder / "kubeconfig", block["value"])
     context = kubeconfigs.context_of(block["value"], ENVIRONMENT)
     return Cluster(folder / "kubeconfig", context, ENVIRONMENT, "classifier")

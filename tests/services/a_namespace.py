@@ -13,8 +13,8 @@ import yaml
 from deployments.cluster import bootstrap
 from deployments.local.cluster import kubernetes_binary
 from flows.config.load import EMBEDDED
-from flows.services.kubernetes import kubeconfig
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.process.files import write_private
 from flows.services.registry.client import Credentials
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
@@ -52,7 +52,7 @@ def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -
     content, _ = bootstrap.account_kubeconfig(admin)
     bootstrap.await_fence(admin, content)
     file = folder / "account.kubeconfig"
-    kubeconfig.write_private(file, content)
+    write_private(file, content)
     found = Namespace(admin, replace(admin, kubeconfig=file), program)
     try:
         yield found
@@ -75,7 +75,7 @@ def line_to(cluster: Cluster, folder: Path) -> Iterator[tuple[UnreliableLine, Cl
     with breaking_line(int(port)) as line:
         server["server"] = f"{host}:{line.port}"
         file = folder / "line.kubeconfig"
-        kubeconfig.write_private(file, yaml.safe_dump(config))
+        write_private(file, yaml.safe_dump(config))
         yield line, replace(cluster, kubeconfig=file)
 
 

@@ -5,7 +5,6 @@ other hosts than they were made for.
 """
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from flows.services.process.files import write_private
 
 AUTHORITY_LIFE = timedelta(days=3650)
 CERTIFICATE_LIFE = timedelta(days=365)
@@ -111,16 +112,6 @@ def ensure_authority(folder: Path) -> Authority:
     write_private(files[1], _pem(authority.key))
     write_private(files[0], authority.certificate)
     return authority
-
-
-def write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, beside its place first and then there at once."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(content)
-    beside.replace(file)
 
 
 def _new_authority() -> Authority:

@@ -3,7 +3,6 @@
 No package holds these programs, and an image of them would need a registry that can be reached.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from filelock import FileLock, Timeout
 
 from deployments.local.cluster import go_toolchain
 from deployments.local.docker import pause_image
@@ -68,12 +69,12 @@ def kubernetes_version(module: Path = MODULE) -> str:
 @contextmanager
 def _turn(lock: Path, say: Say) -> Iterator[None]:
     """One build at a time, also between processes."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another run is compiling Kubernetes: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        held = FileLock(lock).acquire(blocking=False)
+    except Timeout:
+        say("another run is compiling Kubernetes: waiting for it")
+        held = FileLock(lock).acquire()
+    with held:
         yield
 
 

@@ -23,6 +23,7 @@ from flows.core.rollout.judge import Object
 from flows.services.kubernetes import kubeconfig as kubeconfigs
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES
+from flows.services.process.files import write_private
 from flows.services.registry.client import Credentials
 
 RENEWED_BEFORE = timedelta(days=30)
@@ -88,7 +89,7 @@ def _is_fenced(cluster: Cluster, block: dict[str, str] | None) -> bool:
         file = Path(folder) / "kubeconfig"
         try:
             content = kubeconfigs.parsed(block["value"], "")
-            kubeconfigs.write_private(file, block["value"])
+            write_private(file, block["value"])
             account = Cluster(file, content["current-context"], cluster.namespace, deployment="")
             account.require_fence()
         except SlipwayError:

@@ -1,8 +1,9 @@
 """`run`, from nothing or from whatever is there to the answer of a deployed app."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from filelock import FileLock, Timeout
 
 from deployments.local import platform, platform_file, supervision
 from deployments.local.commands import summary
@@ -68,11 +69,11 @@ def _watched(instance: Instance) -> Iterator[None]:
 def _alone(instance: Instance) -> Iterator[None]:
     """One `run` at a time for a platform."""
     platform_file.mark_state_folder(instance.state)
-    with (instance.state / "run.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PlatformFailed(
-                f"Another `run` is bringing up {instance.name}.", "Wait for it, or end it."
-            ) from None
+    try:
+        held = FileLock(instance.state / "run.lock").acquire(blocking=False)
+    except Timeout:
+        raise PlatformFailed(
+            f"Another `run` is bringing up {instance.name}.", "Wait for it, or end it."
+        ) from None
+    with held:
         yield

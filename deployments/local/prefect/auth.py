@@ -7,9 +7,9 @@ UI asks for the whole of it in one field.
 import secrets
 from pathlib import Path
 
-from deployments.local.cluster.certificates import write_private
 from deployments.local.instance import Instance
 from flows.config.load import SIGN_IN
+from flows.services.process.files import write_private
 
 USER = "slipway"
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import docker
 import httpx
 
-from deployments.local.cluster.certificates import write_private
 from deployments.local.docker.engine import Container, ensure_container
 from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
+from flows.services.process.files import write_private
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import yaml
 
-from deployments.local.cluster.certificates import Authority, Subject, ensure_authority, write_private
+from deployments.local.cluster.certificates import Authority, Subject, ensure_authority
 from deployments.local.instance import Instance
 from flows.config.load import EMBEDDED
+from flows.services.process.files import write_private
 
 API_PORT = 6443
 API_HOSTS = (

@@ -10,12 +10,12 @@ import bcrypt
 import docker
 import httpx
 
-from deployments.local.cluster.certificates import write_private
 from deployments.local.docker.engine import Container, ensure_container
 from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
 from flows.core.errors import PlatformFailed
+from flows.services.process.files import write_private
 
 ROLE = "registry"
 BASE_REPOSITORY = "slipway/base"

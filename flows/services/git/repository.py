@@ -1,7 +1,6 @@
 """The application's git repository: resolving a ref, listing and laying out its files."""
 
 import base64
-import fcntl
 import hashlib
 import re
 import shutil
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urljoin
+
+from filelock import FileLock
 
 from flows.core.build.capsule import ContextFile
 from flows.core.build.commit import Commit
@@ -192,8 +193,9 @@ class Repository:
     def _alone(self) -> Iterator[None]:
         """One fetch at a time: two runs share the mirror."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        with (self.cache / f"{self.mirror.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = self.cache / f"{self.mirror.name}.lock"
+        with FileLock(lock):
+            lock.touch()  # `unused_mirrors` goes by its time
             yield
 
     def _git(self, *arguments: str, folder: Path | None = None, say: Say = silent) -> str:
@@ -215,7 +217,7 @@ class Repository:
 
 
 def unused_mirrors(cache: Path, since: datetime) -> list[Path]:
-    """The mirrors that no run has fetched into since then: each fetch opens its lock anew."""
+    """The mirrors that no run has fetched into since then: each fetch touches its lock."""
     locks = older_than(cache.glob("*.git.lock"), since)
     return [mirror for lock in locks if (mirror := lock.with_suffix("")).is_dir()]
 

@@ -1,7 +1,6 @@
 """Kubeconfig files: what a context leads to, and as whom."""
 
 import base64
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,10 +75,3 @@ def parsed(content: str, block: str) -> Mapping[str, Any]:
 def context_of(content: str, block: str) -> str:
     """The context that such a kubeconfig is used with."""
     return str(parsed(content, block)["current-context"])
-
-
-def write_private(path: Path, content: str) -> None:
-    """A file that its owner alone can read, from its first byte on."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(content)

@@ -21,6 +21,7 @@ from flows.core.errors import (
     LockedByAnother,
     SlipwayError,
 )
+from flows.core.local_time import rfc3339
 from flows.services.kubernetes.api import not_prepared
 from flows.services.kubernetes.cluster import LEASE_DURATION, Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES
@@ -238,5 +239,5 @@ def _path(cluster: Cluster) -> str:
 
 
 def _now() -> str:
-    """RFC 3339 with all six digits, which a Lease must have even where they are zeros."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """With all six digits, which a Lease must have even where they are zeros."""
+    return rfc3339(datetime.now(UTC), timespec="microseconds")

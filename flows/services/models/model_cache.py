@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.core.model.model import Model
-from flows.services.process.files import older_than
+from flows.services.process.files import older_than, write_atomically
 
 _RECEIVING = ".receiving-"
 _ABANDONED = 24 * 3600
@@ -74,11 +74,8 @@ class ModelCache:
         return older_than(entries, time)
 
     def note(self, key: str, content: bytes) -> None:
-        """Remember something found out about a file, whose identity `key` is."""
-        with self.receiving() as folder:
-            written = folder / "note"
-            written.write_bytes(content)
-            written.rename(self._note(key))
+        """Keep what was computed from a file; `key` is the file's identity."""
+        write_atomically(self._note(key), content)
 
     def noted(self, key: str) -> bytes | None:
         """What was remembered under `key`."""

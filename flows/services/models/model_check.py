@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flows.core.errors import ModelRejected
+from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
 
@@ -51,7 +52,7 @@ def describe(file: Path, manifest_file: Path, *, name: str, version: str) -> Mod
         version=version,
         digest=f"sha256:{digest}",
         size=file.stat().st_size,
-        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        created=rfc3339(datetime.now(UTC)),
     )
 
 

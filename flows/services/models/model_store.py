@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
+from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
 from flows.core.model.model import Latest, Model, ModelVersionSeen, Pin
@@ -240,7 +241,7 @@ class ModelStore:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return rfc3339(datetime.now(UTC))
 
 
 def _mismatch(model: Model, found: str) -> DigestMismatch:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flows.core.errors import DigestMismatch, ModelRejected
+from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
@@ -101,7 +102,7 @@ class PlainModels:
             version=version_of(file),
             digest=digest,
             size=file.size,
-            created=f"{file.modified.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            created=rfc3339(file.modified),
         )
 
     def _refuse_contradiction(self, file: Blob, author: bytes, digest: str) -> None:

@@ -5,6 +5,33 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkstemp
+
+PUBLIC, PRIVATE = 0o644, 0o600
+"""Who may read a file: everybody, or its owner alone."""
+
+
+def write_atomically(path: Path, content: bytes, mode: int = PUBLIC) -> None:
+    """Put the content there at once: a reader gets the old file or the new one, with `mode` from the start.
+
+    Missing folders are created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """`write_atomically`, for the owner alone."""
+    write_atomically(path, content.encode() if isinstance(content, str) else content, PRIVATE)
 
 
 def older_than(paths: Iterable[Path], moment: datetime) -> list[Path]:

@@ -1,10 +1,20 @@
 """What is found on a disk that other runs use."""
 
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.services.process.files import older_than, size_of, size_of_files
+import pytest
+
+from flows.services.process.files import (
+    PUBLIC,
+    older_than,
+    size_of,
+    size_of_files,
+    write_atomically,
+    write_private,
+)
 
 OLD, NEW = 1_000_000, 3_000_000
 BETWEEN = datetime.fromtimestamp(2_000_000, UTC)
@@ -28,3 +38,29 @@ def test_what_has_gone_since_it_was_listed_is_passed_over(tmp_path: Path) -> Non
     assert size_of_files([gone, there]) == 3
     assert size_of(gone) == 0
     assert older_than([gone, there, new], BETWEEN) == [there]
+
+
+def test_what_is_written_is_all_there_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "file"
+    write_atomically(file, b"first")
+    with file.open("rb") as reader:
+        write_atomically(file, b"second")
+        assert reader.read() == b"first"
+    assert file.read_bytes() == b"second"
+    assert stat.S_IMODE(file.stat().st_mode) == PUBLIC
+    assert [path.name for path in file.parent.iterdir()] == ["file"]
+
+
+def test_what_can_not_be_put_in_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "taken" / "by-a-folder").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        write_atomically(tmp_path / "taken", b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_private_file_can_be_read_by_its_owner_alone_whatever_was_there(tmp_path: Path) -> None:
+    file = written(tmp_path / "secret")
+    file.chmod(0o644)
+    write_private(file, "secret")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() == "secret"

@@ -23,6 +23,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 from deployments.local.demo.sample_model import NAME, efficientnet, photos, weights
+from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 
 INT8_VERSION = "1.1.0"
@@ -105,7 +106,7 @@ def _manifest(version: str, model: Path) -> manifest.ModelManifest:
         version=version,
         digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
         size=len(content),
-        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        created=rfc3339(datetime.now(UTC)),
     )
 
 
