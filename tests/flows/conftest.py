@@ -3,14 +3,15 @@
 import json
 import os
 import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
 import pytest
 from prefect.client.schemas.objects import State
 
@@ -18,86 +19,24 @@ from deployments.local.docker.engine import connect
 from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.ci import ci
-from flows.config import load as configuration
-from flows.core.build.capsule import ATTACHED
+from flows.core.build.commit import Commit
 from flows.core.build.latest import LatestPointer
-from flows.core.model.model import Model
-from flows.credentials.prefect_blocks import blob_store, registry_credentials
+from flows.credentials import prefect_blocks
 from flows.release import release
 from flows.services.images.container_engine import RUN_LABEL
-from flows.services.models.model_check import describe
-from flows.services.models.model_store import ModelStore
-from flows.services.registry.client import Registry
 from tests.flows.environments import manifests_with
+from tests.flows.minting import BaseImage, mint
+from tests.flows.team import TEAM_APP, Team
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.prefect_client import asking, talking_to
 
-TEAM_APP = Path(__file__).parent / "team_app"
-MODELS = Path(__file__).parent.parent / "app" / "models"
-
 
 @dataclass(frozen=True)
-class Line:
-    """One team's line: their repository, their model, and what comes out at the other end."""
+class Line(Team):
+    """One team's line on the platform: what they commit and publish, and what comes out at the other end."""
 
     platform: PlatformUnderTest
-    repository: Path
-    model: str
     environment: dict[str, str]
-
-    def git(self, *arguments: str) -> str:
-        """What git says in the team's repository."""
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.repository, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, subject: str = "A change", **behaviour: str) -> str:
-        """Commit an app that behaves so; its SHA."""
-        content = {"app": "good", "where": "", "tests": "pass", "nonce": uuid.uuid4().hex, **behaviour}
-        (self.repository / "behaviour.json").write_text(json.dumps(content))
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", subject)
-        return self.git("rev-parse", "HEAD")
-
-    def publish(self, version: str, name: str = "digits") -> Model:
-        """Publish a model that is small enough for a test."""
-        file = MODELS / name / "model.onnx"
-        described = describe(file, file.with_name("manifest.json"), name=self.model, version=version)
-        return self.models.publish(file, described).model
-
-    @property
-    def models(self) -> ModelStore:
-        """The store that the team publishes to."""
-        wanted = configuration.load().model
-        return ModelStore(blob_store(wanted), self.platform.instance.state / "test-models")
-
-    @property
-    def registry(self) -> Registry:
-        """Where the team's images go."""
-        wanted = configuration.load().registry
-        return Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
-
-    def tags(self) -> list[str]:
-        """Every tag in the team's repository."""
-        registry = self.registry
-        credentials = registry.credentials
-        assert credentials is not None
-        answer = httpx.get(
-            f"http://{registry.address}/v2/{registry.repository}/tags/list",
-            auth=(credentials.username, credentials.password),
-            trust_env=False,
-        )
-        return list(answer.json().get("tags") or [])
-
-    def image_tags(self) -> list[str]:
-        """Those of images; a model's manifest is kept before the image that it belongs to is pushed."""
-        return [tag for tag in self.tags() if not tag.endswith(ATTACHED)]
-
-    @property
-    def latest(self) -> LatestPointer | None:
-        """What `latest` says now."""
-        return self.registry.pointer()
 
     def ledger(self, environment: str) -> str:
         """What the newest version of an environment's ledger says."""
@@ -110,13 +49,16 @@ class Line:
         """One run of ci."""
         return Ended(self.platform, ci(ref=ref, model=model, return_state=True, **parameters))
 
-    def built(self) -> LatestPointer:
-        """What `latest` names once another good commit is built."""
-        self.commit()
-        run = self.ci()
-        assert run.succeeded, run.message
-        assert self.latest
-        return self.latest
+    def mint(self, **variables: str) -> LatestPointer:
+        """What `latest` names once there is another good image, of another commit, with those variables.
+
+        Nothing is built: see `minting`.
+        """
+        sha = self.commit()
+        time, subject = self.git("show", "--no-patch", "--format=%cI%n%s", sha).splitlines()
+        commit = Commit(str(self.repository), sha, "main", "Ada", datetime.fromisoformat(time), subject)
+        base = base_image(self.platform)
+        return mint(base, self.registry, commit, self.models.wanted(self.model), variables)
 
     def release(self, image: str = "latest", environment: str = "staging", **parameters: Any) -> "Ended":
         """One run of release, to staging, which promotes from nowhere."""
@@ -213,6 +155,17 @@ class Ended:
         return [container.name or "" for container in found]
 
 
+@cache
+def base_image(platform: PlatformUnderTest) -> BaseImage:
+    """The one image that a run of ci really builds, for all that are minted on this platform."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as variables:
+        line = new_line(platform, Path(folder) / "team", variables)
+        run = line.ci()
+        assert run.succeeded, run.message
+        assert line.latest
+        return BaseImage(line.registry, line.latest.capsule)
+
+
 @pytest.fixture(scope="session")
 def prefect_of_the_platform(platform: PlatformUnderTest) -> Iterator[None]:
     """Flows in this process talk to the platform's server."""
@@ -249,10 +202,7 @@ def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.Mo
     }
     for key, value in environment.items():
         variables.setenv(key, value)
-    line = Line(platform, repository, name, environment)
-    line.git("init", "--quiet", "--initial-branch=main")
-    line.git("config", "user.name", "Ada")
-    line.git("config", "user.email", "ada@example.org")
-    line.commit("The app")
-    line.publish("1.0.0")
+    cache = platform.instance.state / "test-models"
+    line = Line(repository, name, prefect_blocks, cache, platform, environment)
+    line.begin()
     return line

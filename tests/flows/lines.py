@@ -12,8 +12,8 @@ from tests.support.platform_under_test import PlatformUnderTest
 
 
 @contextmanager
-def built_line(platform: PlatformUnderTest, folder: Path, *places: Place) -> Iterator[Line]:
-    """One whose first commit is built; those environments are empty then, and afterwards again.
+def line_with_image(platform: PlatformUnderTest, folder: Path, *places: Place) -> Iterator[Line]:
+    """One with a first good image; those environments are empty then, and afterwards again.
 
     The variables that it sets hold as long as the context.
     """
@@ -21,7 +21,7 @@ def built_line(platform: PlatformUnderTest, folder: Path, *places: Place) -> Ite
         line = new_line(platform, folder / "team", variables)
         for place in places:
             place.empty()
-        assert line.ci().succeeded
+        line.mint()
         yield line
         for place in places:
             place.empty()

@@ -20,7 +20,8 @@ from flows.config import load as configuration
 from flows.runtime.flow_context import LATEST
 from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe
-from tests.flows.conftest import MODELS, Line
+from tests.flows.conftest import Line
+from tests.flows.team import MODELS
 from tests.stand_ins.unreliable_network import UnreliableLine, stalling_line
 
 PATIENCE = 60

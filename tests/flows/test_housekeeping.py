@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from deployments.local.docker.engine import connect
+from flows.core.build.latest import LatestPointer
 from flows.housekeeping import housekeeping
 from flows.runtime.flow_context import LATEST, global_lock
 from tests.flows.conftest import Ended, Line
@@ -12,6 +13,14 @@ from tests.flows.conftest import Ended, Line
 
 def keep_house(line: Line, **parameters: Any) -> Ended:
     return Ended(line.platform, housekeeping(return_state=True, **parameters))
+
+
+def pull(line: Line, image: LatestPointer) -> None:
+    """Have this machine's engine hold it, as after a build."""
+    login = line.registry.credentials
+    assert login
+    access = {"username": login.username, "password": login.password}
+    connect().images.pull(line.registry.name, tag=image.capsule, auth_config=access)
 
 
 def on_the_engine(line: Line) -> set[str]:
@@ -23,7 +32,9 @@ def on_the_engine(line: Line) -> set[str]:
 def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outdated, latest = line.built(), line.built()
+    outdated, latest = line.mint(), line.mint()
+    for image in (outdated, latest):
+        pull(line, image)
     before, here = line.tags(), on_the_engine(line)
     assert {outdated.capsule, latest.capsule} <= here
     for name, value in {"IMAGES": "0.000001", "KEEP": "0"}.items():
@@ -54,8 +65,8 @@ def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
 def test_latest_may_move_while_images_are_deleted_and_what_it_names_then_stays(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outdated = [line.built(), line.built()]
-    line.built()
+    outdated = [line.mint(), line.mint()]
+    line.mint()
 
     def others_have_a_turn(_seconds: float) -> None:
         (left,) = [pointer for pointer in outdated if line.registry.find(pointer.digest)]

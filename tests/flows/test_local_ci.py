@@ -24,7 +24,7 @@ from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe
 from flows.services.models.model_store import ModelStore
 from flows.services.registry.client import Registry
-from tests.flows.conftest import MODELS, TEAM_APP
+from tests.flows.team import MODELS, TEAM_APP
 
 NOBODY_LISTENS = "http://127.0.0.1:1/api"
 

@@ -10,7 +10,8 @@ from app.serve import create_app
 from flows.config import load as configuration
 from flows.credentials.prefect_blocks import blob_store
 from tests.app.picture_files import filled
-from tests.flows.conftest import MODELS, Line
+from tests.flows.conftest import Line
+from tests.flows.team import MODELS
 
 COLOURS = MODELS / "colours"
 

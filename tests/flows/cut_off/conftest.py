@@ -9,7 +9,7 @@ from flows.core.build.latest import LatestPointer
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import STAGING
 from tests.flows.environments import behaving, manifests_with
-from tests.flows.lines import built_line
+from tests.flows.lines import line_with_image
 from tests.support.platform_under_test import PlatformUnderTest
 
 
@@ -18,7 +18,7 @@ def in_staging(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line with one good release in staging; what each test leaves there is good, too."""
-    with built_line(platform, tmp_path_factory.mktemp("released"), STAGING) as line:
+    with line_with_image(platform, tmp_path_factory.mktemp("released"), STAGING) as line:
         first = line.release()
         assert first.succeeded, first.message
         yield line
@@ -33,7 +33,7 @@ def live(in_staging: Line) -> str:
 @pytest.fixture
 def coming(in_staging: Line, live: str) -> LatestPointer:
     """Another good image."""
-    return in_staging.built()
+    return in_staging.mint()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from flows.rollback import rollback
 from flows.verify import verify
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
-from tests.flows.lines import built_line
+from tests.flows.lines import line_with_image
 from tests.support.nights import a_night, ended
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.prefect_client import asking
@@ -32,7 +32,7 @@ def line(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line whose first image went all the way."""
-    with built_line(platform, tmp_path_factory.mktemp("promotion"), STAGING, PRODUCTION) as made:
+    with line_with_image(platform, tmp_path_factory.mktemp("promotion"), STAGING, PRODUCTION) as made:
         first = made.release(environment="every")
         assert first.succeeded, first.message
         yield made
@@ -48,7 +48,7 @@ def night(line: Line) -> FlowRun:
 
 
 def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
-    wanted = line.built()
+    wanted = line.mint()
     run = line.release(environment="every")
     assert run.succeeded, run.message
     assert "staging runs" in run.message
@@ -69,7 +69,7 @@ def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
 
 
 def test_production_takes_nothing_that_staging_does_not_hold_as_good(line: Line) -> None:
-    line.built()
+    line.mint()
     run = line.release(environment="production")
     assert run.state.name == "Skipped"
     assert "was not released to staging yet" in run.message
@@ -79,7 +79,7 @@ def test_what_has_not_baked_is_not_promoted_and_nobody_sleeps(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = PRODUCTION.version()["capsule"]
-    wanted = line.built()
+    wanted = line.mint()
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__BAKE", "60")
     run = line.release(environment="every")
     assert run.succeeded, run.message
@@ -92,8 +92,7 @@ def test_a_staging_that_fails_keeps_production_from_nothing_that_is_good(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = next(record for record in STAGING.history() if record.verdict == "good")
-    line.commit(app="answers wrong", where="cluster")
-    assert line.ci().succeeded
+    line.mint(BEHAVIOUR="answers wrong")
     run = line.release(environment="every")
     assert not run.succeeded
     assert "answers the model's examples wrong" in run.message
@@ -130,7 +129,7 @@ def form_of(line: Line, run: FlowRun) -> str:
 def staged(line: Line, monkeypatch: pytest.MonkeyPatch) -> LatestPointer:
     """An image that is good in staging, for which production wants approval."""
     monkeypatch.setenv(APPROVAL, "true")
-    wanted = line.built()
+    wanted = line.mint()
     run = line.release()
     assert run.succeeded, run.message
     return wanted
@@ -167,7 +166,7 @@ def test_an_approval_that_nobody_gives_holds_no_lock_and_times_out(
 
 def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     assert line.release(environment="every", force=True, reason="a start").succeeded
-    newest = line.built()
+    newest = line.mint()
     assert line.release(environment="every").succeeded
     before = next(r for r in PRODUCTION.history() if r.verdict == "superseded")
     assert "There is nothing newer" in why("production")
@@ -212,7 +211,7 @@ def test_why_names_the_failing_commit_that_is_newer_than_all_that_is_built(line:
 
 def test_a_hold_gives_way_to_a_person_who_releases_something_newer(line: Line) -> None:
     hold(environment="staging", reason="a demo", by="Ada")
-    wanted = line.built()
+    wanted = line.mint()
     assert "a demo" in night(line).message
     run = line.release(by="Bob")
     assert run.succeeded, run.message
@@ -228,7 +227,7 @@ def test_a_rollback_to_a_release_that_was_never_good_lists_those_that_were(line:
 
 
 def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Line) -> None:
-    wanted = line.built()
+    wanted = line.mint()
     assert line.release().succeeded
     patch = json.dumps([behaving("answers wrong")])
     STAGING.kubectl("patch", "deployment", "classifier", "--type=json", "--patch", patch)

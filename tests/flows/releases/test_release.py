@@ -9,7 +9,7 @@ from prefect.blocks.system import Secret
 from flows.config import load as configuration
 from tests.flows.conftest import Line
 from tests.flows.environments import Place
-from tests.flows.lines import built_line
+from tests.flows.lines import line_with_image
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.prefect_client import asking
 
@@ -21,7 +21,7 @@ def built(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line whose latest image is built, for tests that leave it as it is."""
-    with built_line(platform, tmp_path_factory.mktemp("built"), STAGING) as line:
+    with line_with_image(platform, tmp_path_factory.mktemp("built"), STAGING) as line:
         yield line
 
 
@@ -48,7 +48,7 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
 
 def test_an_image_can_be_chosen_by_capsule_or_by_digest(line: Line) -> None:
     STAGING.empty()
-    first, second = line.built(), line.built()
+    first, second = line.mint(), line.mint()
     for image, expected in ((first.capsule, first), (second.digest, second)):
         run = line.release(image)
         assert run.succeeded, run.message

@@ -14,7 +14,7 @@ from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
 from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, manifests_with, without_api_server
-from tests.flows.lines import built_line
+from tests.flows.lines import line_with_image
 from tests.support.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -35,12 +35,12 @@ class Staged:
 def staged(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Staged]:
-    with built_line(platform, tmp_path_factory.mktemp("staged"), STAGING) as line:
+    with line_with_image(platform, tmp_path_factory.mktemp("staged"), STAGING) as line:
         live = line.latest
         first = line.release()
         assert first.succeeded, first.message
         assert live
-        yield Staged(line, live, line.built())
+        yield Staged(line, live, line.mint())
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_missing_image_is_noticed_before_the_time_is_up(staged: Staged, vary: 
 
 
 def test_a_pull_that_is_denied_blames_no_image(staged: Staged, vary: Any) -> None:
-    unknown = staged.line.built()  # to any node
+    unknown = staged.line.mint()  # to any node
     vary({"op": "replace", "path": "/spec/template/spec/imagePullSecrets/0/name", "value": "nobody"})
     run = forced(staged, unknown.digest)
     assert "the registry refuses the cluster" in run.message
@@ -298,10 +298,9 @@ def test_a_first_release_that_fails_leaves_the_environment_as_empty_as_before(
 
 def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(line: Line, vary: Any) -> None:
     STAGING.empty()
-    line.ci()
+    line.mint()
     assert line.release().succeeded
-    line.commit(app="answers wrong", where="cluster")
-    line.ci()
+    line.mint(BEHAVIOUR="answers wrong")
     words = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"word": "new"}}
     vary({"op": "add", "path": "/metadata/annotations", "value": {"team": "b"}}, also=words)
     failed = line.release()

@@ -8,7 +8,7 @@ import pytest
 from flows.rollback import rollback
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import QUICK_END, Place, behaving, manifests_with
-from tests.flows.lines import built_line
+from tests.flows.lines import line_with_image
 from tests.support.load import load
 from tests.support.platform_under_test import PlatformUnderTest
 
@@ -22,12 +22,12 @@ def line(
 ) -> Iterator[Line]:
     """A line with a release in staging, and another image to come."""
     with (
-        built_line(platform, tmp_path_factory.mktemp("unnoticed"), STAGING) as made,
+        line_with_image(platform, tmp_path_factory.mktemp("unnoticed"), STAGING) as made,
         pytest.MonkeyPatch.context() as variables,
     ):
         variables.delenv("SLIPWAY_APP__MANIFESTS")  # the project's own, as they are
         assert made.release().succeeded
-        made.built()
+        made.mint()
         yield made
 
 
