@@ -1,6 +1,5 @@
 """What `slipway why` finds where not all systems are there."""
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -57,12 +56,10 @@ def test_a_run_through_all_environments_is_told_of_what_it_brings_to_each_and_wh
         assert told("staging") == {str(newer): "FAILED"}
 
 
-def test_with_prefect_away_it_is_named_within_seconds_and_the_repository_still_answers(team: Team) -> None:
+def test_with_prefect_away_it_is_named_and_the_repository_still_answers(team: Team) -> None:
     sha = team.git("rev-parse", "HEAD")
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
-        started = time.monotonic()
         told = answer("production")
-        assert time.monotonic() - started < 10
     for system in ("Prefect", "the registry", "the model store"):
         assert f"{system} could not be asked: Prefect's server does not answer" in told
     assert f"{sha[:7]} + " in told

@@ -3,7 +3,6 @@
 import base64
 import re
 import socket
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,24 +66,22 @@ def test_a_missing_folder_is_told_with_the_command_that_creates_it(tmp_path: Pat
 
 
 @WAYS
-def test_a_store_that_is_away_is_noticed_within_5_seconds(azurite: str, way: Way) -> None:
+def test_a_store_that_is_away_is_noticed(azurite: str, way: Way) -> None:
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/slipway"
-        started = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"can't be reached, or broke off \(Connection refused\)"):
             way(_azure(azurite, "models", BlobEndpoint=endpoint))
-    assert time.monotonic() - started < 5
 
 
-def test_a_store_that_does_not_take_connections_is_noticed_within_5_seconds(azurite: str) -> None:
+def test_a_store_that_does_not_take_connections_is_noticed(azurite: str) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as busy:
         address = busy.getsockname()
-        with socket.create_connection(address):  # fills the backlog: who comes now waits
-            started = time.monotonic()
-            with pytest.raises(StoreUnavailable, match="can't be reached"):
-                _azure(azurite, "models", BlobEndpoint=f"http://127.0.0.1:{address[1]}/slipway").find("x")
-    assert time.monotonic() - started < 5
+        with (
+            socket.create_connection(address),  # fills the backlog: who comes now waits
+            pytest.raises(StoreUnavailable, match="can't be reached"),
+        ):
+            _azure(azurite, "models", BlobEndpoint=f"http://127.0.0.1:{address[1]}/slipway").find("x")
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_never_mixed(blobs: BlobStore) -> None:
