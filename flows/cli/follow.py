@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flows.cli.output import print_json, run_json, say
 from flows.cli.server import LogLine, Run, Server
@@ -21,6 +21,9 @@ PICK_UP = 90
 
 PATIENCE = 120
 """Seconds for which a server that went away is asked again: the run goes on meanwhile."""
+
+OVERLAP = timedelta(seconds=30)
+"""How much later than its successors a line of a log may arrive."""
 
 LAST_LINES = 5
 """Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
@@ -62,21 +65,38 @@ def follow(server: Server, run: Run, show: Callable[[str], None]) -> Run:
 
     `PrefectUnavailable` where the server is away for longer than `PATIENCE`.
     """
-    shown, waiting = 0, _Waiting(server, run)
+    log, waiting = _Log(server, run), _Waiting(server, run)
     over_since: float | None = None
     while True:
         with waiting.for_the_server():
             current = server.run(run.id)
-            lines = server.lines(run, skip=shown)
+            lines = log.new_lines()
             for line in filter(tells_something, lines):
                 show(line_text(line))
-            shown += len(lines)
             waiting.look_at(current)
             if current.is_over:
                 over_since = over_since or time.monotonic()
                 if _said_all(lines) or (not lines and time.monotonic() - over_since > LAST_LINES):
                     return current
         time.sleep(INTERVAL)
+
+
+class _Log:
+    """A run's log, of which each line is given once, though lines of several processes come out of order."""
+
+    def __init__(self, server: Server, run: Run) -> None:
+        self._server, self._run = server, run
+        self._given: set[str] = set()
+        self._newest: datetime | None = None
+
+    def new_lines(self) -> list[LogLine]:
+        """Those that were not given yet."""
+        since = self._newest - OVERLAP if self._newest else None
+        lines = [line for line in self._server.lines(self._run, since) if line.id not in self._given]
+        self._given |= {line.id for line in lines}
+        times = [line.time for line in lines]
+        self._newest = max([*times, self._newest] if self._newest else times, default=None)
+        return lines
 
 
 class _Waiting:

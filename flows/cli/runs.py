@@ -16,7 +16,7 @@ from flows.cli.follow import (
     tells_something,
 )
 from flows.cli.options import By, EnvOption, Json, RunId, known_environment, requester
-from flows.cli.server import LogLine, Run, Server
+from flows.cli.server import Run, Server
 from flows.core.errors import PermanentError, SettingsError
 from flows.core.trigger.run_labels import branch_tag, environment_tag
 
@@ -46,7 +46,7 @@ def logs(run: RunId, until_its_end: Follow = False, as_json: Json = False) -> in
         if until_its_end and not as_json:
             return follow_to_its_end(server, found, as_json=False)
         status = exit_status(follow(server, found, lambda _: None)) if until_its_end else DONE
-        found, lines = server.run(found.id), _all_lines(server, found)
+        found, lines = server.run(found.id), server.lines(found)
     if as_json:
         output.print_json({"run": output.run_json(found), "lines": [output.line_json(one) for one in lines]})
         return status
@@ -94,13 +94,6 @@ def _answer(run: str, form: dict[str, object], by: str, *, as_json: bool) -> Non
         output.print_json({"run": output.run_json(found), "answer": answer, "by": name})
     else:
         print(f"{answer} by {name}: {found.name}. Follow it with: slipway logs {found.short} --follow")
-
-
-def _all_lines(server: Server, run: Run) -> list[LogLine]:
-    lines: list[LogLine] = []
-    while more := server.lines(run, skip=len(lines)):
-        lines += more
-    return lines
 
 
 def _row(run: Run) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 SHORT = 12
 """Characters at a run's id's end that people type: the beginning is the time, and alike in many."""
 
-SEARCHED = 200
-"""Recent runs among which a shortened id is looked for, the most that Prefect lists at once."""
+LISTED = 200
+"""The most that Prefect lists at once; among so many recent runs a shortened id is looked for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Run:
 class LogLine:
     """One entry of a run's log; `logger` says which part of Prefect wrote it, on behalf of a task or not."""
 
+    id: str
     time: datetime
     level: int
     logger: str
@@ -104,7 +105,7 @@ class Server:
         wanted = text.rstrip("/").rpartition("/")[2].lower()
         if len(wanted) == 36 and (found := self._ask("GET", f"/flow_runs/{wanted}")) is not None:
             return self._run(found)
-        recent = self._demand("POST", "/flow_runs/filter", _newest({}, SEARCHED))
+        recent = self._demand("POST", "/flow_runs/filter", _newest({}, LISTED))
         matching = [run for run in recent if wanted and run["id"].startswith(wanted)]
         matching = matching or [run for run in recent if wanted and run["id"].endswith(wanted)]
         if not matching:
@@ -123,10 +124,18 @@ class Server:
         named = {flow["id"]: flow["name"] for flow in names}
         return [self._run(run, named.get(run["flow_id"], "")) for run in found]
 
-    def lines(self, run: Run, skip: int = 0) -> list[LogLine]:
-        """What the run logged, in order, without the first `skip` entries; at most 200 of them."""
-        query = {"logs": {"flow_run_id": {"any_": [run.id]}}, "sort": "TIMESTAMP_ASC", "offset": skip}
-        return [_line(found) for found in self._demand("POST", "/logs/filter", query)]
+    def lines(self, run: Run, since: datetime | None = None) -> list[LogLine]:
+        """What the run logged, since that time if it is given, in order."""
+        wanted: dict[str, Any] = {"flow_run_id": {"any_": [run.id]}}
+        if since is not None:
+            wanted["timestamp"] = {"after_": since.isoformat()}
+        lines: list[LogLine] = []
+        while True:
+            query = {"logs": wanted, "sort": "TIMESTAMP_ASC", "offset": len(lines), "limit": LISTED}
+            page = [_line(found) for found in self._demand("POST", "/logs/filter", query)]
+            lines += page
+            if len(page) < LISTED:
+                return lines
 
     def answer(self, run: Run, content: Mapping[str, object]) -> None:
         """Fill in the form of a paused run, as its page does; `PermanentError` where it waits for none."""
@@ -204,7 +213,9 @@ def _newest(wanted: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 def _line(found: Mapping[str, Any]) -> LogLine:
     time = datetime.fromisoformat(found["timestamp"])
-    return LogLine(time, found["level"], found["name"], found["message"], bool(found["task_run_id"]))
+    return LogLine(
+        found["id"], time, found["level"], found["name"], found["message"], bool(found["task_run_id"])
+    )
 
 
 def _time(value: str | None) -> datetime | None:

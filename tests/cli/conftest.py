@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,11 @@ class Prefect:
         found: list[dict[str, Any]] = self._posted("/flow_runs/filter", query)
         return found
 
+    def deploy(self, deployment: str) -> None:
+        flow, _, name = deployment.partition("/")
+        content = {"name": name, "flow_id": self._posted("/flows/", {"name": flow})["id"]}
+        self._posted("/deployments/", content | {"enforce_parameter_schema": False})
+
     def create(self, deployment: str, name: str, *tags: str) -> str:
         """The id of a run that is due."""
         found = self.http.get(f"/deployments/name/{deployment}").raise_for_status().json()
@@ -119,16 +124,24 @@ class Prefect:
     def log(self, run: str, *lines: str, logger: str = "prefect.flow_runs") -> None:
         """Have the run write these lines, which are there when this returns."""
         before = self.logged(run)
-        now = datetime.now(UTC).isoformat()
+        now = datetime.now(UTC)
         entries = [
-            {"name": logger, "level": 20, "message": line, "timestamp": now, "flow_run_id": run}
-            for line in lines
+            {
+                "name": logger,
+                "level": 20,
+                "message": line,
+                "timestamp": (now + number * timedelta(microseconds=1)).isoformat(),
+                "flow_run_id": run,
+            }
+            for number, line in enumerate(lines)
         ]
         self.http.post("/logs/", json=entries).raise_for_status()
         wait_until(lambda: self.logged(run) == before + len(lines), PATIENCE, "The log is not there")
 
     def logged(self, run: str) -> int:
-        return len(self._posted("/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}}))
+        query = {"logs": {"flow_run_id": {"any_": [run]}}}
+        pages = (self._posted("/logs/filter", query | {"offset": offset}) for offset in (0, 200))
+        return sum(len(page) for page in pages)
 
     def state_of(self, run: str) -> str:
         return str(self.http.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["name"])
@@ -195,7 +208,8 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
         with httpx.Client(base_url=url, auth=(user, password), timeout=PATIENCE, trust_env=False) as http:
             found = Prefect(url, sign_in, http)
             wait_until(lambda: is_healthy(http), START, "Prefect's server does not answer")
-            deploy(http)
+            for deployment in DEPLOYMENTS:
+                found.deploy(deployment)
             yield found
     finally:
         process.terminate()
@@ -207,14 +221,6 @@ def is_healthy(http: httpx.Client) -> bool:
         return http.get("/health").is_success
     except httpx.TransportError:
         return False
-
-
-def deploy(http: httpx.Client) -> None:
-    for deployment in DEPLOYMENTS:
-        flow, _, name = deployment.partition("/")
-        found = http.post("/flows/", json={"name": flow}).raise_for_status().json()
-        content = {"name": name, "flow_id": found["id"], "enforce_parameter_schema": False}
-        http.post("/deployments/", json=content).raise_for_status()
 
 
 @pytest.fixture
