@@ -18,8 +18,9 @@ from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect import automations, blocks, deployments, server, triggers
 from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Say, Steps
-from deployments.local.stores import blob_store, registry
+from deployments.local.stores import blob_store, database, registry
 from deployments.local.stores.blob_store import BlobStoreAccess
+from deployments.local.stores.database import DatabaseAccess
 from deployments.local.stores.registry import RegistryAccess
 
 
@@ -58,13 +59,18 @@ class BringUp:
 
     def ingredients(self) -> None:
         """Begin with what is built once per machine."""
-        for role in (images.NODE, images.REGISTRY, images.AZURITE, images.EDGE, images.DNS):
+        for role in (images.NODE, images.REGISTRY, images.AZURITE, images.DATABASE, images.EDGE, images.DNS):
             self._image(role)
         self._kubernetes()
 
     def server(self) -> Future[PrefectApi]:
-        """Prefect's server, and a worker."""
-        return self.steps.start("Prefect server and worker", server.up, self.instance)
+        """Prefect's server on its database, and a worker."""
+        return self.steps.start("Prefect server and worker", server.up, self.instance, self.database())
+
+    def database(self) -> Future[DatabaseAccess]:
+        """The database of Prefect's server."""
+        image = self._image("database")
+        return self.steps.start("Database", database.up, self.client, self.instance, image)
 
     def store(self) -> Future[BlobStoreAccess]:
         """The blob store, with the container for models."""
@@ -144,7 +150,7 @@ def prepare_to_build(instance: Instance, ports: list[str], say: Say) -> docker.D
 
 
 def _ports(settings: WrittenSettings) -> list[str]:
-    ports = ["prefect_port", "blob_store_port", "hooks_port"]
+    ports = ["prefect_port", "database_port", "blob_store_port", "hooks_port"]
     if platform_file.wants_registry(settings):
         ports.append("registry_port")
     if settings.wants_embedded_cluster:

@@ -6,18 +6,20 @@ started with, so that a changed setting or package replaces it.
 
 import configparser
 import hashlib
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from supervisor.states import RUNNING_STATES, getProcessStateDescription
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from deployments.local.cluster.certificates import write_private
 from deployments.local.instance import Instance
 from deployments.local.processes import (
     MARK,
@@ -35,10 +37,11 @@ SOCKET_PATH_LIMIT = 100
 
 @dataclass(frozen=True)
 class Program:
-    """What to keep running."""
+    """What to keep running; `environment` is added to the variables that all programs get."""
 
     name: str
     command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ def ensure(instance: Instance, programs: Sequence[Program], environment: Mapping
     end(instance)
     (instance.state / "logs").mkdir(parents=True, exist_ok=True)
     file = instance.state / "supervisord.conf"
-    with file.open("w") as stream:
-        _configuration(instance, programs, identifier).write(stream)
+    content = io.StringIO()
+    _configuration(instance, programs, identifier).write(content)
+    write_private(file, content.getvalue().encode())
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)]
     started = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if started.returncode:
@@ -147,6 +151,7 @@ def _configuration(
         sections[f"program:{program.name}"] = {
             "command": " ".join(f'"{part}"' for part in program.command),
             "directory": str(instance.checkout),
+            "environment": ",".join(f'{k}="{v}"' for k, v in program.environment.items()),
             "autostart": "false",
             "autorestart": "true",
             "startsecs": "1",
@@ -173,7 +178,7 @@ def _escaped(value: str) -> str:
 def _digest(instance: Instance, programs: Sequence[Program], variables: Mapping[str, str]) -> str:
     told = sorted((k, v) for k, v in variables.items() if k.startswith(("SLIPWAY_", "PREFECT_")))
     packages = sorted(str(path) + path.read_text() for path in Path(sys.prefix).glob("installed-*"))
-    made_from = repr((str(instance.checkout), tuple(programs), told, packages))
+    made_from = repr((str(instance.checkout), [astuple(program) for program in programs], told, packages))
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 

@@ -274,6 +274,7 @@ class Embedded(Section):
     staging_port: Port = 8081
     dns_port: Port = 8053
     prefect_port: Port = 4200
+    database_port: Port = 15432
     registry_port: Port = 5001
     blob_store_port: Port = 10000
     hooks_port: Port = 4280

@@ -95,6 +95,7 @@ def _parts(instance: Instance, status: Status) -> list[tuple[str, str, str]]:
     places = {
         "registry": status.registry,
         "blob-store": f"127.0.0.1:{instance.ports.blob_store_port}",
+        "database": f"127.0.0.1:{instance.ports.database_port}",
         "control-plane": f"127.0.0.1:{instance.ports.kubernetes_port}",
         "edge": ", ".join(f"{name} {url}" for name, url in status.addresses.items()),
         "dns": f"{dns_server.address(instance)}, for *.{dns_server.DOMAIN}",

@@ -33,7 +33,8 @@ class Container:
 
     `volumes` are named by role and survive the container, `mounts` (read-only) and `writable_mounts` are
     paths of the machine, `ports` (TCP) and `udp_ports` map the container's to one on 127.0.0.1. What is
-    inside a mount is not compared: a digest of it in `environment` makes it count.
+    inside a mount is not compared: a digest of it in `environment` makes it count. Docker starts a container
+    that `restarts` again when it ends, unless somebody stopped it.
     """
 
     role: str
@@ -53,6 +54,7 @@ class Container:
     cgroup_namespace: Literal["private"] | None = None
     devices: tuple[str, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
+    restarts: bool = False
 
 
 def connect() -> docker.DockerClient:
@@ -160,6 +162,7 @@ def _create(
         security_opt=list(spec.security_options),
         devices=list(spec.devices),
         device_cgroup_rules=list(spec.device_cgroup_rules),
+        restart_policy={"Name": "unless-stopped"} if spec.restarts else None,
     )
 
 

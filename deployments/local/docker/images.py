@@ -23,6 +23,7 @@ BASE = "base"
 NODE = "node"
 REGISTRY = "registry"
 AZURITE = "azurite"
+DATABASE = "database"
 EDGE = "edge"
 DNS = "dns"
 

@@ -9,6 +9,7 @@ from deployments.local.instance import Instance
 from deployments.local.prefect import auth
 from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Say
+from deployments.local.stores.database import DatabaseAccess
 from deployments.local.supervision import Program
 from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
@@ -24,12 +25,12 @@ STOPPED = "Stopped"
 """What a run is called that a person ended with the platform: a crash of which nothing is to follow."""
 
 START_TIMEOUT = 180
-"""Seconds until a fresh server has made its database, on a busy machine."""
+"""Seconds until a fresh server has made its tables, on a busy machine."""
 
 
-def up(instance: Instance, say: Say) -> PrefectApi:
+def up(instance: Instance, database: DatabaseAccess, say: Say) -> PrefectApi:
     """The server with its work pool and a worker; `PlatformFailed` names the log to read."""
-    supervision.ensure(instance, _programs(instance), flow_environment(instance))
+    supervision.ensure(instance, _programs(instance, database), flow_environment(instance))
     supervision.start(instance, SERVER)
     api = client(instance)
     _await_health(instance, api, say)
@@ -118,12 +119,16 @@ _WITHOUT_TELEMETRY = {
 }
 
 
-def _programs(instance: Instance) -> list[Program]:
+def _programs(instance: Instance, database: DatabaseAccess) -> list[Program]:
     prefect = (sys.executable, "-m", "prefect")
     address = ("--host", "127.0.0.1", "--port", str(instance.ports.prefect_port))
     queues = [part for queue in work_pool.QUEUES for part in ("--work-queue", queue)]
     return [
-        Program(SERVER, (*prefect, "server", "start", *address)),
+        Program(
+            SERVER,
+            (*prefect, "server", "start", *address),
+            {"PREFECT_API_DATABASE_CONNECTION_URL": database.connection_url},
+        ),
         Program(
             WORKER,
             (
@@ -151,8 +156,7 @@ def _receiver(port: int) -> tuple[str, ...]:
 
 def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:
     if not _answers(instance, api):
-        is_new = not (instance.state / "prefect" / "prefect.db").exists()
-        say("starting" + (", and making its database, which takes about 20 s" if is_new else ""))
+        say("starting, which takes about 20 s the first time")
     wait_until(
         lambda: _answers(instance, api),
         START_TIMEOUT,

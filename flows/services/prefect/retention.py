@@ -26,7 +26,7 @@ from flows.core.errors import PrefectUnavailable, SettingsError
 
 BATCH = 50
 MOST = 2000
-"""Deleted in one go; more wait for the next time, as each deletion holds up a server on SQLite."""
+"""Deleted in one go; more wait for the next time: the server is busy with other runs too."""
 
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 

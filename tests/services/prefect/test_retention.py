@@ -1,10 +1,8 @@
 """Old flow runs go from a real server, a batch at a time."""
 
-import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -14,7 +12,6 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments.local.instance import Instance
 from deployments.local.prefect.api import PrefectApi
 from deployments.local.wait import wait_until
 from flows.ci import ci
@@ -23,46 +20,38 @@ from flows.services.prefect import retention
 from flows.services.prefect.retention import Spared
 from tests.support.prefect_client import asking, talking_to
 
-LONG_AGO = datetime.now(UTC) - timedelta(days=4000)
-
 
 class Server:
-    """Runs on it end when a test says so; only the database can be told a time that is past.
+    """Its runs are of a deployment and a work pool of their own; those before `divide` are old ones."""
 
-    They are of a deployment and a work pool of their own.
-    """
-
-    def __init__(self, client: SyncPrefectClient, instance: Instance, name: str) -> None:
+    def __init__(self, client: SyncPrefectClient, name: str) -> None:
         self.client = client
         self.name = f"ci/{name}"
         self._deployment = client.read_deployment_by_name(self.name).id
-        self._database = instance.state / "prefect" / "prefect.db"
+        self._since: datetime | None = None
 
     def forget(self, *commits: str, runs: Sequence[uuid.UUID] = (), dry_run: bool = False) -> int:
         spared = Spared([str(run) for run in runs], commits)
-        return retention.forget(self.name, LONG_AGO + timedelta(days=1), spared, dry_run=dry_run)
+        return retention.forget(self.name, self._since or datetime.now(UTC), spared, dry_run=dry_run)
 
-    def run(self, state: StateType, ended: datetime = LONG_AGO, ref: str = "HEAD") -> uuid.UUID:
+    def divide(self) -> None:
+        """What ends from now on is recent."""
+        self._since = datetime.now(UTC)
+
+    def run(self, state: StateType, ref: str = "HEAD") -> uuid.UUID:
         created = self.client.create_flow_run_from_deployment(
             self._deployment, parameters={"ref": ref}, state=State(type=state)
         )
-        return self._ended(created.id, ended)
+        return created.id
 
     def somebody_elses(self) -> uuid.UUID:
-        """A run that ended long ago, and is of none of our deployments."""
-        created = self.client.create_flow_run(ci, state=State(type=StateType.COMPLETED))
-        return self._ended(created.id, LONG_AGO)
-
-    def _ended(self, run: uuid.UUID, ended: datetime) -> uuid.UUID:
-        with closing(sqlite3.connect(self._database, timeout=30)) as database, database:
-            text = ended.strftime("%Y-%m-%d %H:%M:%S.%f")
-            database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (text, str(run)))
-        return run
+        """A run that is of none of our deployments."""
+        return self.client.create_flow_run(ci, state=State(type=StateType.COMPLETED)).id
 
     def log(self, run: uuid.UUID) -> None:
         """One line, in that run's log."""
         self.client.create_logs(
-            [LogCreate(name="test", level=20, message="A line", timestamp=LONG_AGO, flow_run_id=run)]
+            [LogCreate(name="test", level=20, message="A line", timestamp=datetime.now(UTC), flow_run_id=run)]
         )
 
     def logged(self, run: uuid.UUID) -> list[str]:
@@ -79,7 +68,7 @@ class Server:
 
 
 @pytest.fixture
-def server(prefect_server: PrefectApi, instance: Instance) -> Iterator[Server]:
+def server(prefect_server: PrefectApi) -> Iterator[Server]:
     name = f"old-{uuid.uuid4().hex[:8]}"
     with (
         talking_to(prefect_server),
@@ -90,18 +79,19 @@ def server(prefect_server: PrefectApi, instance: Instance) -> Iterator[Server]:
         flow = http.post("/flows/", json={"name": "ci"}).raise_for_status().json()
         content = {"name": name, "flow_id": flow["id"], "work_pool_name": name}
         http.post("/deployments/", json={**content, "enforce_parameter_schema": False}).raise_for_status()
-        yield Server(client, instance, name)
+        yield Server(client, name)
 
 
-def test_runs_that_ended_long_ago_go_but_not_those_of_commits_that_are_wanted(
+def test_runs_that_ended_before_go_but_not_those_of_commits_that_are_wanted(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BATCH", 2)
     spared = server.run(StateType.FAILED, ref="c" * 40)
     old = [server.run(state) for state in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)]
-    recent = server.run(StateType.COMPLETED, datetime.now(UTC))
     running = server.run(StateType.RUNNING)
     theirs = server.somebody_elses()
+    server.divide()
+    recent = server.run(StateType.COMPLETED)
 
     assert server.forget("c" * 40, dry_run=True) == 3
     assert all(server.has(run) for run in old)
@@ -112,7 +102,9 @@ def test_runs_that_ended_long_ago_go_but_not_those_of_commits_that_are_wanted(
 
 
 def test_the_logs_of_runs_go_with_them(server: Server) -> None:
-    going, staying = server.run(StateType.COMPLETED), server.run(StateType.COMPLETED, datetime.now(UTC))
+    going = server.run(StateType.COMPLETED)
+    server.divide()
+    staying = server.run(StateType.COMPLETED)
     for run in (going, staying):
         server.log(run)
     assert server.logged(going) == ["A line"]
