@@ -51,7 +51,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
         tasks.check_endpoint(run, environment, valid_for=timedelta())  # it must not wait for a certificate
         with environment_lock(run, environment, wait) as lock:
             left = tasks.find_pending(run, environment)
-            mended = reconcile(run, lock, is_wanted=lambda record: record.takes_back)
+            mended = reconcile(run, lock, is_wanted=lambda record: record.is_rollback)
             history = tasks.observe(run, environment).history
             if release is None and (is_the_rollback(left, history) or was_done(history)):
                 tasks.hold(run, lock, asked_by(by), f"rolled back: {reason}")
@@ -76,13 +76,13 @@ def is_the_rollback(left: Record | None, history: tuple[Record, ...]) -> bool:
     """
     live = records.live(history)
     was_finished = left is not None and live is not None and live.number == left.number
-    return left is not None and left.takes_back == was_finished
+    return left is not None and left.is_rollback == was_finished
 
 
 def was_done(history: tuple[Record, ...]) -> bool:
     """Whether this run stands in for one that was taken for crashed after it had rolled back."""
     this, live = this_run(), records.live(history)
-    return bool(this and live and live.takes_back and this.idempotency_key == key_of_again(live.run))
+    return bool(this and live and live.is_rollback and this.idempotency_key == key_of_again(live.run))
 
 
 def name_run(run: RunContext, environment: str, target: Record) -> None:
@@ -102,7 +102,7 @@ def again(target: Record, number: int, run: RunContext, by: str, reason: str) ->
         asked_for=f"rollback to release {target.number}: {reason}",
         started=datetime.now(UTC),
         verdict="pending",
-        takes_back=True,
+        is_rollback=True,
         lifts_hold=None,
         reason="",
         good_since=None,

@@ -137,7 +137,7 @@ def record_release(
 def write_record(run: RunContext, lock: EnvironmentLock, record: Record) -> Record:
     """Put the record into the cluster."""
     Records(run.cluster(lock.environment)).write(record, lock.held.fence)
-    run.say(f"Recorded {record} in {lock.environment}: {record.verdict}{_because(record)}.")
+    run.say(f"Recorded {record} in {lock.environment}: {record.ending}.")
     return record
 
 
@@ -155,7 +155,7 @@ def apply_manifests(run: RunContext, lock: EnvironmentLock, record: Record) -> N
     What takes a release back takes fields, too, that somebody has set by hand since.
     """
     lock.held.require_held()
-    run.cluster(lock.environment).apply(record.objects, lock.held.fence, run.say, by_force=record.takes_back)
+    run.cluster(lock.environment).apply(record.objects, lock.held.fence, run.say, by_force=record.is_rollback)
 
 
 def watch_rollout(run: RunContext, lock: EnvironmentLock) -> Done:
@@ -228,7 +228,7 @@ def mark_deployed(run: RunContext, lock: EnvironmentLock, record: Record, reason
     The hold that it lifts goes first: a release that is good already is not closed again.
     """
     lift_hold_for(run, lock, record)
-    good = write_record(run, lock, record.closed("good", reason, datetime.now(UTC)))
+    good = write_record(run, lock, record.closed("deployed", reason, datetime.now(UTC)))
     close_leftovers(run, lock)
     kept = Records(run.cluster(lock.environment))
     notes = kept.notes()
@@ -245,9 +245,9 @@ def close_leftovers(run: RunContext, lock: EnvironmentLock) -> None:
     history = kept.history()
     if (live := records.live(history)) is None:
         return
-    becomes: ReleaseStatus = "undone" if live.takes_back else "superseded"
+    becomes: ReleaseStatus = "rolled_back" if live.is_rollback else "superseded"
     for before in history:
-        if before.verdict == "good" and before.number != live.number:
+        if before.verdict == "deployed" and before.number != live.number:
             cluster.delete(records.added(before, live), lock.held.fence, run.say)
             why = f"by release {live.number}: {live.reason}"
             kept.write(before.closed(becomes, why, datetime.now(UTC)), lock.held.fence)
@@ -296,14 +296,14 @@ def explain(run: RunContext, environment: str) -> str:
         return ""
 
 
-def mark_degraded(run: RunContext, lock: EnvironmentLock, record: Record, doubt: str) -> bool:
-    """A later proof failed, or (empty) passed again: nothing is promoted from a release in doubt.
+def mark_degraded(run: RunContext, lock: EnvironmentLock, record: Record, reason: str) -> bool:
+    """Record why a later check failed, or (empty) that one passed; whether that was not recorded yet.
 
-    Whether that was not recorded yet.
+    A degraded release promotes nothing.
     """
-    if record.doubt == doubt:
+    if record.degraded == reason:
         return False
-    write_record(run, lock, replace(record, doubt=doubt))
+    write_record(run, lock, replace(record, degraded=reason))
     return True
 
 
@@ -315,7 +315,3 @@ def _have_at_hand(run: RunContext, live: Record) -> bool:
         run.say(f"{live} could not be proven again, should it have to be put back: {missing.happened}")
         return False
     return True
-
-
-def _because(record: Record) -> str:
-    return f" ({record.reason})" if record.reason else ""

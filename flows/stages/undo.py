@@ -66,7 +66,7 @@ def mark_undone(run: RunContext, lock: EnvironmentLock, record: Record) -> Recor
     """The record's last word: bad where the image was to blame, else undone; a bad image is marked."""
     if record.fault == "image":
         mark_bad(run, lock, record, record.undoing)
-    verdict: ReleaseStatus = "bad" if record.fault == "image" else "undone"
+    verdict: ReleaseStatus = "failed" if record.fault == "image" else "rolled_back"
     closed = write_record(run, lock, record.closed(verdict, record.undoing, datetime.now(UTC)))
     Records(run.cluster(lock.environment)).prune(lock.held.fence)
     return closed

@@ -52,7 +52,7 @@ def released(number: int = 1, letter: str = "a", days: int = 0, **changes: objec
         "asked_by": "Ada",
         "asked_for": "a test",
         "started": NOW - timedelta(hours=2),
-        "verdict": "good",
+        "verdict": "deployed",
         "good_since": NOW - timedelta(hours=1),
     }
     return Record(**{**values, **changes})  # type: ignore[arg-type]  # a table's columns have many types

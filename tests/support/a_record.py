@@ -37,7 +37,7 @@ def a_record(number: int = 1, **changes: Any) -> Record:
 def good(number: int, **changes: Any) -> Record:
     """A release that is live, proven half a minute after it started."""
     record = a_record(number)
-    proven = record.closed("good", "proven", record.started + timedelta(seconds=30))
+    proven = record.closed("deployed", "proven", record.started + timedelta(seconds=30))
     return replace(proven, **changes)
 
 

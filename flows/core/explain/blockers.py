@@ -108,8 +108,8 @@ def _tried(candidate: Candidate, situation: EnvironmentSnapshot, run: Seen | Non
     if run and run.state_name in ENDED_UNASKED:
         return f"{run.message.rstrip('.')} ({run.link}); "
     tries = [r for r in records.newest_first(situation.history) if r.image.digest == candidate.image.digest]
-    if tries and tries[0].verdict == "undone":
-        return f"it was undone as release {tries[0].number}, {tries[0].reason.rstrip('.')}; "
+    if tries and tries[0].verdict == "rolled_back":
+        return f"it was rolled back as release {tries[0].number}, {tries[0].reason.rstrip('.')}; "
     if run and run.state == "FAILED":
         return f"its release failed, {run.message.rstrip('.')} ({run.link}); "
     return ""

@@ -55,7 +55,7 @@ def _unrecorded(name: str, situation: EnvironmentSnapshot) -> str:
     last = next(iter(records.newest_first(situation.history)), None)
     if last is None or last.verdict == "pending":
         return f"Nothing is live in {name}: nothing was released there yet."
-    return f"Nothing is live in {name}: {last} ended as {last.verdict}, {last.reason}."
+    return f"Nothing is live in {name}: {last} ended as {last.ending}."
 
 
 def _asked(record: Record) -> str:
@@ -65,7 +65,7 @@ def _asked(record: Record) -> str:
 
 def _spoiled(recorded: Record, live: Observed | None) -> list[str]:
     """What of it is not as it was recorded."""
-    lines = [f"It is in doubt, as a later proof failed: {recorded.doubt}"] if recorded.doubt else []
+    lines = [f"It is degraded, as a later check failed: {recorded.degraded}"] if recorded.degraded else []
     if live is None:
         return [*lines, "Its Deployment is gone: somebody deleted it."]
     if live.image.digest != recorded.image.digest:

@@ -170,8 +170,8 @@ def _live_already(candidate: Candidate, manifests: str, situation: EnvironmentSn
     wanted = (candidate.image.digest, manifests)
     if wanted != (live.image.digest, live.manifests) or recorded.image.digest != candidate.image.digest:
         return None
-    doubt = f", but in doubt: {recorded.doubt}" if recorded.doubt else ""
-    return SkipRelease(f"{candidate} is live already, as release {recorded.number}{doubt}")
+    degraded = f", but degraded: {recorded.degraded}" if recorded.degraded else ""
+    return SkipRelease(f"{candidate} is live already, as release {recorded.number}{degraded}")
 
 
 def _older(candidate: Candidate, situation: EnvironmentSnapshot, zone: tzinfo | None) -> SkipRelease | None:
@@ -195,8 +195,8 @@ def _not_promoted(candidate: Candidate, upstream: Upstream | None, now: datetime
     if found is None:
         return SkipRelease(f"{candidate} was not released to {upstream.name} yet")
     if not found.was_good:
-        return SkipRelease(f"{candidate} is not good in {upstream.name}: {found.doubt or found.reason}")
-    if record.is_taken_back(found, upstream.history):
+        return SkipRelease(f"{candidate} is not good in {upstream.name}: {found.degraded or found.reason}")
+    if record.is_rolled_back(found, upstream.history):
         return SkipRelease(f"{candidate} is not good in {upstream.name}: it was rolled back")
     if (baked := found.baked(now)) < upstream.bake:
         return SkipRelease(

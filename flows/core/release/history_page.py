@@ -85,7 +85,7 @@ def _facts(record: Record, link: Link, zone: tzinfo) -> dict[str, str]:
         "asked by": cell(record.asked_by),
         "because": cell(record.asked_for),
         "decided": cell(record.reason),
-        "in doubt": cell(record.doubt),
+        "degraded": cell(record.degraded),
         "image": str(record.image),
         "run": _linked(record.run, link(record.run)),
     }
@@ -93,13 +93,12 @@ def _facts(record: Record, link: Link, zone: tzinfo) -> dict[str, str]:
 
 
 def _row(record: Record, link: Link, zone: tzinfo) -> str:
-    ending = f", {record.reason}" if record.reason else ""
     cells = (
         str(record.number),
         record.content,
         _time(record.started, zone),
         _time(record.ended, zone),
-        cell(f"{record.verdict}{ending}"),
+        cell(record.ending),
         cell(record.asked_by),
         cell(record.asked_for),
         _linked(record.run[:8], link(record.run)),

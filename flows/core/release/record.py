@@ -13,9 +13,13 @@ from flows.core.build.image import Image
 KEPT = 10
 """Records of an environment that are kept, beside the live one and the last good one."""
 
-ReleaseStatus = Literal["pending", "good", "bad", "undone", "superseded"]
-"""pending: under way, or cut off. good: live and proven. superseded: was good, a later one is. bad: the image
-failed. undone: taken back for another reason."""
+ReleaseStatus = Literal["pending", "deployed", "failed", "rolled_back", "superseded"]
+"""pending: under way, or interrupted. deployed: live and verified. superseded: was deployed, a later one is.
+failed: the image failed. rolled_back: undone for another reason, or by a rollback."""
+
+_STATUS_BEFORE: Mapping[str, ReleaseStatus] = {"good": "deployed", "bad": "failed", "undone": "rolled_back"}
+_FIELD_BEFORE = {"doubt": "degraded", "takes_back": "is_rollback"}
+"""What records of version 0.1 call the same; clusters keep such records for as long as they are needed."""
 
 Object = Mapping[str, Any]
 Identity = tuple[str, str, str]
@@ -29,9 +33,9 @@ class Record:
     `committed` is the commit's time and `model_created` the model's. `objects` are the manifests as rendered,
     `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
     never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
-    `takes_back` is a rollback's: what was live before it is undone by it, not superseded.
+    `is_rollback` is a rollback's: what was live before it is undone by it, not superseded.
     `lifts_hold` is the time of the hold that ends once this release is good.
-    `doubt` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
+    `degraded` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
     """
 
     number: int
@@ -53,9 +57,9 @@ class Record:
     reason: str = ""
     undoing: str = ""
     fault: str = ""
-    takes_back: bool = False
+    is_rollback: bool = False
     lifts_hold: datetime | None = None
-    doubt: str = ""
+    degraded: str = ""
     good_since: datetime | None = None
     ended: datetime | None = None
 
@@ -68,14 +72,15 @@ class Record:
         return f"{self.commit[:7]} + {self.model} {self.model_version}"
 
     @property
-    def is_good(self) -> bool:
-        """Whether it is live, was proven, and is not in doubt."""
-        return self.verdict == "good" and not self.doubt
+    def ending(self) -> str:
+        """The verdict as people read it, and the reason if there is one."""
+        words = self.verdict.replace("_", " ")
+        return f"{words}, {self.reason}" if self.reason else words
 
     @property
     def was_good(self) -> bool:
-        """Whether it may be rolled back to: proven once, and not in doubt since."""
-        return self.verdict in {"good", "superseded"} and not self.doubt
+        """Whether it may be rolled back to: verified once, and not degraded since."""
+        return self.verdict in {"deployed", "superseded"} and not self.degraded
 
     def baked(self, now: datetime) -> float:
         """Minutes for which it was good in its environment."""
@@ -85,7 +90,7 @@ class Record:
 
     def closed(self, verdict: ReleaseStatus, reason: str, now: datetime) -> "Record":
         """The same with its verdict."""
-        if verdict == "good":
+        if verdict == "deployed":
             return replace(self, verdict=verdict, reason=reason, good_since=now, undoing="", ended=None)
         return replace(self, verdict=verdict, reason=reason, ended=now)
 
@@ -96,7 +101,9 @@ class Record:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Record":
-        """The record of such values."""
+        """The record of such values, of this version or of one before."""
+        content = {_FIELD_BEFORE.get(key, key): value for key, value in content.items()}
+        content["verdict"] = _STATUS_BEFORE.get(content["verdict"], content["verdict"])
         times = ("committed", "model_created", "started", "lifts_hold", "good_since", "ended")
         parsed = {key: datetime.fromisoformat(content[key]) for key in times if content.get(key)}
         image = Image(**content["image"])
@@ -130,8 +137,8 @@ def pending(history: Iterable[Record]) -> Record | None:
 
 
 def live(history: Iterable[Record]) -> Record | None:
-    """The release that is in force: the newest with the verdict good, in doubt or not."""
-    return next((r for r in newest_first(history) if r.verdict == "good"), None)
+    """The release that is in force: the newest with the verdict deployed, degraded or not."""
+    return next((r for r in newest_first(history) if r.verdict == "deployed"), None)
 
 
 def previous_good(history: Iterable[Record]) -> Record | None:
@@ -150,17 +157,17 @@ def previous_good(history: Iterable[Record]) -> Record | None:
 def promotable(history: Iterable[Record], bake: float, now: datetime) -> Record | None:
     """The newest release that is or was good there for at least `bake` minutes, and was not taken back."""
     known = newest_first(history)
-    fit = (r for r in known if r.was_good and not is_taken_back(r, known))
+    fit = (r for r in known if r.was_good and not is_rolled_back(r, known))
     return next((r for r in fit if r.baked(now) >= bake), None)
 
 
-def is_taken_back(record: Record, history: Iterable[Record]) -> bool:
+def is_rolled_back(record: Record, history: Iterable[Record]) -> bool:
     """Whether a rollback is in force instead, which did not get to close this record."""
     current = live(history)
     return (
-        record.verdict == "good"
+        record.verdict == "deployed"
         and current is not None
-        and current.takes_back
+        and current.is_rollback
         and record.number < current.number
     )
 

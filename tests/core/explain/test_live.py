@@ -75,8 +75,8 @@ LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
         "Nothing is live in production: nothing was released",
     ),
     "nothing, as the first failed": (
-        here(NOTHING_NEW, EnvironmentSnapshot(None, (released(verdict="bad", reason="keeps crashing"),))),
-        "Nothing is live in production: release 1 (aaaaaaa + digits 1.0.0) ended as bad, keeps crashing.",
+        here(NOTHING_NEW, EnvironmentSnapshot(None, (released(verdict="failed", reason="keeps crashing"),))),
+        "Nothing is live in production: release 1 (aaaaaaa + digits 1.0.0) ended as failed, keeps crashing.",
     ),
     "somebody else's": (
         here(NOTHING_NEW, EnvironmentSnapshot(deployed())),
@@ -95,9 +95,9 @@ LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
         "not all ready at the moment",
     ),
     "deleted": (here(NOTHING_NEW, EnvironmentSnapshot(None, (A,))), "Its Deployment is gone"),
-    "in doubt": (
-        here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (replace(A, doubt="answers wrong"),))),
-        "It is in doubt, as a later proof failed: answers wrong",
+    "degraded": (
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (replace(A, degraded="answers wrong"),))),
+        "It is degraded, as a later check failed: answers wrong",
     ),
     "under way": (
         here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (A, released(2, "b", verdict="pending")))),
@@ -149,12 +149,14 @@ NEWER_CASES: dict[str, tuple[DeploymentStatus, str]] = {
         replace(NEWER, releases={str(B): seen("FAILED", "The name does not resolve.")}),
         "its release failed, The name does not resolve (http://ui/r); it is not yet night",
     ),
-    "undone": (
+    "rolled back": (
         here(
             NEWER,
-            EnvironmentSnapshot(deployed(), (A, released(2, "b", 1, verdict="undone", reason="no room"))),
+            EnvironmentSnapshot(
+                deployed(), (A, released(2, "b", 1, verdict="rolled_back", reason="no room"))
+            ),
         ),
-        "it was undone as release 2, no room; it is not yet night",
+        "it was rolled back as release 2, no room; it is not yet night",
     ),
     "marked bad": (
         here(
@@ -193,7 +195,7 @@ NEWER_CASES: dict[str, tuple[DeploymentStatus, str]] = {
     "released anew in staging": (
         staged(
             released(3),
-            released(4, "b", 1, verdict="undone", reason="no room"),
+            released(4, "b", 1, verdict="rolled_back", reason="no room"),
             released(5, "b", 1, verdict="pending"),
         ),
         "is not good in staging: no room; in staging: release 5 (bbbbbbb + digits 1.0.0) is under way",
@@ -203,7 +205,7 @@ NEWER_CASES: dict[str, tuple[DeploymentStatus, str]] = {
         "was not released to staging yet; in staging: it is not yet night",
     ),
     "bad in staging": (
-        staged(released(3), released(4, "b", 1, verdict="bad", reason="keeps crashing")),
+        staged(released(3), released(4, "b", 1, verdict="failed", reason="keeps crashing")),
         "(latest): is not good in staging: keeps crashing.",
     ),
     "staging is held": (

@@ -51,10 +51,10 @@ CASES: dict[str, tuple[Request, EnvironmentSnapshot, Decision]] = {
         EnvironmentSnapshot(deployed("b"), (released(4, "b", 1),)),
         SkipRelease(f"{WANTED} is live already, as release 4"),
     ),
-    "live already, in doubt": (
+    "live already, degraded": (
         ASKED,
-        EnvironmentSnapshot(deployed("b"), (released(4, "b", 1, doubt="answers wrong"),)),
-        SkipRelease(f"{WANTED} is live already, as release 4, but in doubt: answers wrong"),
+        EnvironmentSnapshot(deployed("b"), (released(4, "b", 1, degraded="answers wrong"),)),
+        SkipRelease(f"{WANTED} is live already, as release 4, but degraded: answers wrong"),
     ),
     "live with other manifests": (
         ASKED,
@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Request, EnvironmentSnapshot, Decision]] = {
     "held, and a person asks for something newer": (BY_ADA, HELD, Release("aaaaaaa + digits 1.0.0 is live")),
     "held, and a person asks for what was rolled back": (
         BY_ADA,
-        replace(HELD, history=(released(2, "b", 1, verdict="undone"), released(3))),
+        replace(HELD, history=(released(2, "b", 1, verdict="rolled_back"), released(3))),
         SkipRelease("production is held since 2026-03-01 02:00 by Ada: a demo; `resume` lifts it"),
     ),
     "not in staging": (
@@ -135,30 +135,30 @@ CASES: dict[str, tuple[Request, EnvironmentSnapshot, Decision]] = {
     ),
     "bad in staging": (
         ASKED,
-        staged(verdict="bad", reason="keeps crashing"),
+        staged(verdict="failed", reason="keeps crashing"),
         SkipRelease(f"{WANTED} is not good in staging: keeps crashing"),
     ),
     "good in staging, where it was then taken back with other manifests": (
         ASKED,
-        twice_staged(verdict="undone", reason="no memory", good_since=None),
+        twice_staged(verdict="rolled_back", reason="no memory", good_since=None),
         Release("aaaaaaa + digits 1.0.0 is live"),
     ),
     "rolled back in staging": (
         ASKED,
-        staged(verdict="undone", reason="by release 6: rollback"),
+        staged(verdict="rolled_back", reason="by release 6: rollback"),
         SkipRelease(f"{WANTED} is not good in staging: by release 6: rollback"),
     ),
     "rolled back in staging by a run that closed nothing": (
         ASKED,
         replace(
             LIVE,
-            upstream=Upstream("staging", (released(5, "b", 1), released(6, "a", takes_back=True)), bake=30),
+            upstream=Upstream("staging", (released(5, "b", 1), released(6, "a", is_rollback=True)), bake=30),
         ),
         SkipRelease(f"{WANTED} is not good in staging: it was rolled back"),
     ),
-    "in doubt in staging": (
+    "degraded in staging": (
         ASKED,
-        staged(doubt="answers wrong"),
+        staged(degraded="answers wrong"),
         SkipRelease(f"{WANTED} is not good in staging: answers wrong"),
     ),
     "forced against all of it": (

@@ -28,10 +28,11 @@ def test_what_is_live_is_told_with_when_why_by_whom_and_the_run() -> None:
 
 
 def test_those_before_and_those_that_failed_are_listed_newest_first() -> None:
-    failed = a_record(3).closed("bad", "keeps crashing", a_record(3).started)
+    failed = a_record(3).closed("failed", "keeps crashing", a_record(3).started)
     text = live("production", [superseded(1), failed, good(2)], link, UTC).text
     assert (
-        "| 3 | aaaaaaa + digits 1.0.0 | 2026-05-04 12:03 | 2026-05-04 12:03 | bad, keeps crashing |" in text
+        "| 3 | aaaaaaa + digits 1.0.0 | 2026-05-04 12:03 | 2026-05-04 12:03 | failed, keeps crashing |"
+        in text
     )
     assert text.index("| 3 |") < text.index("| 1 |")
     assert "| 2 |" not in text

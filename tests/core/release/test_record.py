@@ -18,8 +18,8 @@ from flows.core.release.record import (
 )
 from tests.support.a_record import NOON, a_record, good, superseded
 
-BAD = a_record(3, verdict="bad")
-DOUBTED = good(3, doubt="answers wrong")
+BAD = a_record(3, verdict="failed")
+DOUBTED = good(3, degraded="answers wrong")
 
 
 def number(record: Record | None) -> int | None:
@@ -28,10 +28,28 @@ def number(record: Record | None) -> int | None:
 
 @pytest.mark.parametrize(
     "record",
-    [a_record(), a_record(takes_back=True), a_record(lifts_hold=NOON), good(2), superseded(3), DOUBTED],
+    [a_record(), a_record(is_rollback=True), a_record(lifts_hold=NOON), good(2), superseded(3), DOUBTED],
 )
 def test_a_record_is_the_same_after_json(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("pending", "pending"),
+        ("good", "deployed"),
+        ("bad", "failed"),
+        ("undone", "rolled_back"),
+        ("superseded", "superseded"),
+    ],
+)
+def test_a_record_of_version_0_1_is_read_in_its_own_words(before: str, now: str) -> None:
+    kept = a_record(5).to_json()
+    del kept["degraded"], kept["is_rollback"]
+    old = Record.from_json({**kept, "verdict": before, "doubt": "answers wrong", "takes_back": True})
+    assert (old.verdict, old.degraded, old.is_rollback) == (now, "answers wrong", True)
+    assert Record.from_json(json.loads(json.dumps(old.to_json()))) == old
 
 
 def test_a_record_of_before_there_was_a_field_for_the_hold_lifts_none() -> None:
@@ -56,7 +74,7 @@ def test_a_record_of_before_there_was_a_field_for_the_hold_lifts_none() -> None:
         "two",
         "the third is under way",
         "the third failed",
-        "in doubt",
+        "degraded",
     ],
 )
 def test_live_is_the_newest_good_release_in_doubt_or_not(history: list[Record], expected: int | None) -> None:
@@ -69,17 +87,17 @@ def test_live_is_the_newest_good_release_in_doubt_or_not(history: list[Record], 
         ([], None),
         ([good(1)], None),
         ([superseded(1), good(2)], 1),
-        ([superseded(1), superseded(2, doubt="slow"), DOUBTED], 1),
+        ([superseded(1), superseded(2, degraded="slow"), DOUBTED], 1),
         ([superseded(1), good(2), BAD], 1),
         ([superseded(1), superseded(2, image=good(3).image), good(3)], 1),
         ([superseded(1), superseded(2)], 2),
-        ([superseded(1), a_record(2, verdict="undone"), good(3)], 1),
+        ([superseded(1), a_record(2, verdict="rolled_back"), good(3)], 1),
     ],
     ids=[
         "nothing",
         "no other",
         "the one before",
-        "not one in doubt",
+        "not a degraded one",
         "a failed one above does not count",
         "not the same content again",
         "nothing is live",
@@ -113,7 +131,7 @@ def test_promotable_is_what_was_good_for_so_many_minutes(
 
 
 def test_a_release_in_doubt_is_not_promoted_and_one_that_failed_neither() -> None:
-    assert promotable([DOUBTED, a_record(4, verdict="bad")], 0, NOON + timedelta(hours=1)) is None
+    assert promotable([DOUBTED, a_record(4, verdict="failed")], 0, NOON + timedelta(hours=1)) is None
 
 
 @pytest.mark.parametrize(
@@ -123,13 +141,13 @@ def test_what_a_rollback_took_back_is_not_promoted_even_where_its_record_was_not
     bake: float, expected: int
 ) -> None:
     long_good = superseded(1, ended=NOON + timedelta(hours=1))
-    history = [long_good, good(2), good(3, takes_back=True, good_since=NOON + timedelta(hours=2))]
+    history = [long_good, good(2), good(3, is_rollback=True, good_since=NOON + timedelta(hours=2))]
     assert number(promotable(history, bake, NOON + timedelta(hours=2))) == expected
 
 
 def test_closing_as_good_ends_an_undoing_and_later_closing_says_when_it_ended() -> None:
-    undone = a_record(undoing="crashed").closed("good", "it is healthy after all", NOON)
-    assert (undone.verdict, undone.undoing, undone.good_since, undone.ended) == ("good", "", NOON, None)
+    undone = a_record(undoing="crashed").closed("deployed", "it is healthy after all", NOON)
+    assert (undone.verdict, undone.undoing, undone.good_since, undone.ended) == ("deployed", "", NOON, None)
     later = NOON + timedelta(minutes=7)
     ended = undone.closed("superseded", "release 2", later)
     assert (ended.good_since, ended.ended, ended.baked(later + timedelta(days=1))) == (NOON, later, 7)
@@ -140,7 +158,7 @@ def test_numbers_go_on_from_the_highest_even_where_records_are_missing() -> None
 
 
 def test_ten_records_are_kept_and_the_live_one_the_last_good_one_and_a_pending_one_beside_them() -> None:
-    failed = [a_record(n, verdict="bad") for n in range(4, 24)]
+    failed = [a_record(n, verdict="failed") for n in range(4, 24)]
     history = [a_record(1), superseded(2), good(3), *failed]
     assert [r.number for r in expired(history)] == list(range(13, 3, -1))
 

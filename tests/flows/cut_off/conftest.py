@@ -27,7 +27,7 @@ def in_staging(
 @pytest.fixture
 def live(in_staging: Line) -> str:
     """The digest of what is live, before the test."""
-    return next(record for record in STAGING.history() if record.verdict == "good").image.digest
+    return next(record for record in STAGING.history() if record.verdict == "deployed").image.digest
 
 
 @pytest.fixture

@@ -53,10 +53,10 @@ def kill(in_staging: Line, point: str, image: str) -> None:
 @pytest.mark.parametrize(
     ("point", "outcome", "verdict"),
     [
-        ("after the record", "is undone now", "undone"),
-        ("in the middle of apply", "is undone now", "undone"),
-        ("during soak", "is finished now", "good"),
-        ("while undoing", "is undone now", "bad"),
+        ("after the record", "is undone now", "rolled_back"),
+        ("in the middle of apply", "is undone now", "rolled_back"),
+        ("during soak", "is finished now", "deployed"),
+        ("while undoing", "is undone now", "failed"),
     ],
 )
 def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
@@ -76,8 +76,8 @@ def test_the_run_after_one_that_was_killed_finishes_or_undoes_its_release(
     assert run.succeeded, run.message
     assert outcome in run.message
     assert STAGING.verdicts()[0] == verdict
-    assert digest_that_answers() == (coming.digest if verdict == "good" else live)
-    assert bool(STAGING.notes().mark_of(coming.digest)) == (verdict == "bad")
+    assert digest_that_answers() == (coming.digest if verdict == "deployed" else live)
+    assert bool(STAGING.notes().mark_of(coming.digest)) == (verdict == "failed")
 
 
 def test_a_release_that_is_finished_by_another_run_lifts_the_hold_as_its_own_would_have(
@@ -86,7 +86,7 @@ def test_a_release_that_is_finished_by_another_run_lifts_the_hold_as_its_own_wou
     assert hold(environment="staging", reason="a demo", by="Bob", return_state=True).is_completed()
     kill(in_staging, "during soak", coming.digest)
     assert in_staging.release(coming.digest, by="Ada").succeeded
-    assert STAGING.verdicts()[0] == "good"
+    assert STAGING.verdicts()[0] == "deployed"
     assert STAGING.notes().hold is None
 
 
@@ -102,8 +102,8 @@ def test_a_verification_sees_what_a_killed_run_left(
 @pytest.mark.parametrize(
     ("point", "outcome", "verdicts"),
     [
-        ("in the middle of apply", "is undone now", ["undone", "good"]),
-        ("during soak", "is finished now", ["good", "undone"]),
+        ("in the middle of apply", "is undone now", ["rolled_back", "deployed"]),
+        ("during soak", "is finished now", ["deployed", "rolled_back"]),
     ],
 )
 def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_stays_held(
@@ -113,7 +113,7 @@ def test_a_rollback_that_was_killed_is_finished_or_undone_and_the_environment_st
     kill(in_staging, point, BACK)
     assert outcome in recovered(in_staging).message
     assert STAGING.verdicts()[:2] == verdicts
-    assert digest_that_answers() == (live if verdicts[0] == "good" else coming.digest)
+    assert digest_that_answers() == (live if verdicts[0] == "deployed" else coming.digest)
     assert STAGING.notes().hold is not None
     assert resume(environment="staging", return_state=True).is_completed()
 
@@ -127,9 +127,9 @@ def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_s
         in_staging.platform, rollback(environment="staging", reason="a test", by="Ada", return_state=True)
     )
     assert anew.succeeded, anew.message
-    assert STAGING.verdicts()[:3] == ["good", "undone", "undone"]
+    assert STAGING.verdicts()[:3] == ["deployed", "rolled_back", "rolled_back"]
     assert "was in force already" in in_place_of(in_staging, anew.id).message
-    assert STAGING.verdicts()[:3] == ["good", "undone", "undone"]
+    assert STAGING.verdicts()[:3] == ["deployed", "rolled_back", "rolled_back"]
     assert digest_that_answers() == live
     assert resume(environment="staging", return_state=True).is_completed()
 
@@ -159,7 +159,7 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
     run = in_staging.start_release(coming.digest)
     wait_for_log(in_staging, run, "new replicas ready")
     cancel(in_staging, run)
-    assert STAGING.verdicts()[0] == "undone"
+    assert STAGING.verdicts()[0] == "rolled_back"
     assert STAGING.history()[0].reason == "its run was cancelled"
     assert STAGING.notes().mark_of(coming.digest) is None
     assert digest_that_answers() == live
@@ -172,7 +172,7 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
         run = in_staging.start_release(coming.digest)
         wait_until(api_server.hangs.is_set, PATIENCE, "nothing is applied")
         cancel(in_staging, run)
-    assert STAGING.verdicts()[0] == "undone"
+    assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live
 
 
@@ -184,7 +184,7 @@ def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
         run = in_staging.start_release(coming.digest)
         wait_until(api_server.hangs.is_set, PATIENCE, "nothing is put back")
         cancel(in_staging, run)
-    assert STAGING.verdicts()[0] == "bad"
+    assert STAGING.verdicts()[0] == "failed"
     mark = STAGING.notes().mark_of(coming.digest)
     assert mark is not None
     assert "keeps crashing" in mark.reason
@@ -224,7 +224,7 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     assert "UNDOING IT FAILED AS WELL" in run.message
     assert STAGING.verdicts()[0] == "pending"
     assert "is undone now" in recovered(in_staging).message
-    assert STAGING.verdicts()[0] == "undone"
+    assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live
 
 
@@ -237,7 +237,7 @@ def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(
     assert sorted(run.state_name for run in ended) == ["Completed", "Skipped"]
     skipped = next(run for run in ended if run.state_name == "Skipped")
     assert "is live already" in skipped.message
-    assert STAGING.verdicts().count("good") == 1
+    assert STAGING.verdicts().count("deployed") == 1
     assert digest_that_answers() == coming.digest
 
 
@@ -283,5 +283,5 @@ def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
     assert ended.state == "FAILED"
     assert "Another run has taken over" in ended.message
     assert STAGING.generation() == before
-    assert STAGING.verdicts()[0] == "undone"
+    assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live

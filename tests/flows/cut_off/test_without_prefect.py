@@ -31,7 +31,7 @@ def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts
     monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", in_staging.environment["SLIPWAY_APP__MANIFESTS"])
     after = in_staging.release(coming.digest, force=True, reason="a test")
     assert after.succeeded, after.message
-    assert STAGING.verdicts()[:2] == ["good", "undone"]
+    assert STAGING.verdicts()[:2] == ["deployed", "rolled_back"]
     assert digest_that_answers() == coming.digest
     in_staging.platform.api.set_state(run, "CRASHED", "a test has killed it")
 
@@ -51,6 +51,6 @@ def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
     assert after.state == "COMPLETED", (
         after.message
     )  # the run may have put it back, and had it proven, itself
-    assert STAGING.verdicts()[0] == "undone"
+    assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live
     in_staging.platform.api.set_state(run, "CRASHED", "a test has ended it")

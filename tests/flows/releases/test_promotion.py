@@ -91,7 +91,7 @@ def test_what_has_not_baked_is_not_promoted_and_nobody_sleeps(
 def test_a_staging_that_fails_keeps_production_from_nothing_that_is_good(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = next(record for record in STAGING.history() if record.verdict == "good")
+    good = next(record for record in STAGING.history() if record.verdict == "deployed")
     line.mint(BEHAVIOUR="answers wrong")
     run = line.release(environment="every")
     assert not run.succeeded
@@ -174,7 +174,7 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     assert run.succeeded, run.message
     assert run.name == f"production ← {before.content} (back to release {before.number})"
     assert PRODUCTION.version()["capsule"] == before.capsule
-    assert PRODUCTION.verdicts()[:2] == ["good", "undone"]
+    assert PRODUCTION.verdicts()[:2] == ["deployed", "rolled_back"]
     seconds = run.seconds("apply manifests") + run.seconds("watch rollout")
     assert seconds < 15, seconds
     held = night(line)
@@ -236,9 +236,9 @@ def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Li
     failed = Ended(line.platform, verify(environment="every", return_state=True))
     assert not failed.succeeded
     assert "answers the model's examples wrong" in failed.message
-    assert [bool(place.history()[0].doubt) for place in (STAGING, PRODUCTION)] == [True, False]
+    assert [bool(place.history()[0].degraded) for place in (STAGING, PRODUCTION)] == [True, False]
     assert f"| production | {PRODUCTION.history()[0]} is good: " in failed.artifacts()
-    assert f"| in doubt | {STAGING.history()[0].doubt} |" in line.ledger("staging")
+    assert f"| degraded | {STAGING.history()[0].degraded} |" in line.ledger("staging")
     promotion = line.release(wanted.digest, environment="production")
     assert "is not good in staging: " in promotion.message
     STAGING.kubectl("rollout", "undo", "deployment/classifier")
@@ -247,7 +247,7 @@ def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Li
     STAGING.kubectl("delete", "pods", "--all", "--wait=false")  # as by an eviction: others come at once
     passed = Ended(line.platform, verify(environment="staging", return_state=True))
     assert passed.succeeded, passed.message
-    assert "in doubt" not in line.ledger("staging")
+    assert "degraded" not in line.ledger("staging")
     after = line.release(wanted.digest, environment="production")
     assert "production runs" in after.message
 

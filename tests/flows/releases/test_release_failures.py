@@ -64,7 +64,7 @@ def assert_undone(staged: Staged, verdict: str) -> None:
     assert STAGING.version()["capsule"] == staged.live.capsule
     history = STAGING.history()
     assert history[0].verdict == verdict
-    live = next(record for record in history if record.verdict == "good")
+    live = next(record for record in history if record.verdict == "deployed")
     assert live.image.digest == staged.live.digest
     assert len(STAGING.pods()) == 3
 
@@ -75,7 +75,7 @@ def container(**changes: Any) -> list[dict[str, Any]]:
     return [{"op": "add", "path": f"{path}/{key}", "value": value} for key, value in changes.items()]
 
 
-IMAGE, ELSEWHERE = "bad", "undone"
+IMAGE, ELSEWHERE = "failed", "rolled_back"
 CASES: dict[str, tuple[list[dict[str, Any]], str, str]] = {
     "crash at start": ([behaving("dies")], "keeps crashing (exit code 1", IMAGE),
     "ready, then crashes under the first request": ([behaving("dies when asked")], "", IMAGE),
@@ -293,7 +293,7 @@ def test_a_first_release_that_fails_leaves_the_environment_as_empty_as_before(
     assert "as empty as it was before" in run.message
     assert place.objects() == set()
     assert place.pods() == []
-    assert place.verdicts() == ["bad"]
+    assert place.verdicts() == ["failed"]
 
 
 def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(line: Line, vary: Any) -> None:
@@ -312,4 +312,4 @@ def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(l
     night = line.release()
     assert night.succeeded
     assert "was bad here" in night.message
-    assert STAGING.verdicts() == ["bad", "good"]
+    assert STAGING.verdicts() == ["failed", "deployed"]

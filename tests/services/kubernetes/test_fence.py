@@ -49,7 +49,7 @@ STALE_WRITES: dict[str, Callable[[Cluster, str], object]] = {
         c.path("api/v1", "configmaps", "a"), {"metadata": fenced({}, fence), "data": {"by": "stale"}}
     ),
     "write a record": lambda c, fence: Records(c).write(a_record(2), fence),
-    "close a record": lambda c, fence: Records(c).write(replace(a_record(1), verdict="good"), fence),
+    "close a record": lambda c, fence: Records(c).write(replace(a_record(1), verdict="deployed"), fence),
     "write notes": lambda c, fence: Records(c).write_notes(EnvironmentState(), fence),
 }
 

@@ -53,7 +53,7 @@ def test_a_record_is_closed_in_place_and_its_labels_say_so(namespace: Namespace,
     assert shown.startswith("slipway.dev/release.v1 ")
     for label in (
         '"slipway.dev/number":"7"',
-        '"slipway.dev/verdict":"good"',
+        '"slipway.dev/verdict":"deployed"',
         '"app.kubernetes.io/name":"web"',
     ):
         assert label in shown
@@ -73,7 +73,7 @@ def test_a_record_whose_first_writing_was_not_heard_of_is_written_again(records:
 
 
 def test_ten_are_kept_and_always_the_live_one_and_the_last_good_one(records: Records) -> None:
-    failed = [a_record(n, verdict="bad") for n in range(4, 16)]
+    failed = [a_record(n, verdict="failed") for n in range(4, 16)]
     write(records, superseded(1), superseded(2), good(3), *failed)
     with lease.acquire(records.cluster, "run", 0, silent) as held:
         records.prune(held.fence)
