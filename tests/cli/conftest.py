@@ -96,6 +96,10 @@ class Prefect:
     sign_in: str
     http: httpx.Client
 
+    @property
+    def port(self) -> int:
+        return int(str(httpx.URL(self.url).port))
+
     def runs(self, deployment: str) -> list[dict[str, Any]]:
         """All of them, in any order."""
         flow, _, name = deployment.partition("/")
@@ -244,10 +248,9 @@ def slipway_of_a_platform(slipway: Slipway, prefect: Prefect, tmp_path: Path) ->
     """The program beside a platform, in whose state folder it finds how to sign in."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / SIGN_IN).write_text(f"{prefect.sign_in}\n")
-    port = str(httpx.URL(prefect.url).port)
     return Slipway(
         {k: v for k, v in slipway.variables.items() if not k.startswith("PREFECT_")}
-        | {"SLIPWAY_EMBEDDED__PREFECT_PORT": port}
+        | {"SLIPWAY_EMBEDDED__PREFECT_PORT": str(prefect.port)}
     )
 
 

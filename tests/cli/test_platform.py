@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_help_comes_without_a_command_and_names_the_credentials_of_local_ci(slip
     assert "Usage: slipway" in slipway().output
     told = slipway("ci", "--help", TERMINAL_WIDTH="200").output
     assert all(name in told for name in environment.NAMES)
+
+
+def test_what_is_asked_often_imports_no_prefect() -> None:
+    code = "import sys, flows.cli.__main__; print('prefect' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"
 
 
 def test_a_shell_completes_environments(slipway: Slipway) -> None:

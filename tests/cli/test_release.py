@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.cli.conftest import RUN_KEYS, Prefect, Slipway, begun, ended
+from tests.stand_ins.unreliable_network import UnreliableLine
 
 ASKED = [
     (
@@ -168,6 +169,22 @@ def test_ctrl_c_at_a_terminal_asks_whether_to_cancel_the_run(
     assert found.status == 130
     assert "Cancel the run? [y/N]" in found.output
     assert prefect.state_of(run["id"]) == state
+
+
+def test_a_server_that_is_away_for_a_while_ends_nothing(slipway: Slipway, prefect: Prefect) -> None:
+    line = UnreliableLine(prefect.port)
+    shell = Slipway({**slipway.variables, "PREFECT_API_URL": f"http://127.0.0.1:{line.port}/api"})
+    process, run = begun(shell, prefect, "verify/on-demand", "verify", "staging")
+    follows(process, prefect, run["id"])
+    line.break_off()
+    assert process.stderr
+    while "The run goes on; asking again" not in (said := process.stderr.readline()):
+        assert said, "The program ended without a word of it"
+    prefect.end(run["id"], "COMPLETED", "staging: good.")
+    line.mend()
+    found = ended(process)
+    line.close()
+    assert (found.status, found.last_line) == (0, "Completed: staging: good.")
 
 
 def follows(process: subprocess.Popen[str], prefect: Prefect, run: str) -> None:

@@ -76,7 +76,7 @@ def show(instance: Instance, status: Status, console: Console) -> None:
         lives.add_row(name, *described(facts))
     console.print(lives)
     if status.pinned_model is not None:
-        console.print(f"Model {status.pinned_model} is pinned, until ci runs with model=newest.")
+        console.print(f"Model {status.pinned_model} is pinned, until `slipway model unpin`.")
 
 
 def described(facts: LiveFacts) -> tuple[str, str, str, str]:

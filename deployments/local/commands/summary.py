@@ -79,5 +79,6 @@ _NEXT = """
 Try next:
   - Open {url} and drop a picture of your own on the page.
   - Change a line in app/, commit it, `make run` again, and watch it roll out at {prefect}/runs
+  - See why production runs what it runs: .venv/bin/slipway why production
   - See what the clock will start, and when: .venv/bin/prefect flow-run ls --state Scheduled
 """
