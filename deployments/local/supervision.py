@@ -19,7 +19,6 @@ from pathlib import Path
 from supervisor.states import RUNNING_STATES, getProcessStateDescription
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from deployments.local.cluster.certificates import write_private
 from deployments.local.instance import Instance
 from deployments.local.processes import (
     MARK,
@@ -30,6 +29,7 @@ from deployments.local.processes import (
     terminate,
 )
 from flows.core.errors import PlatformFailed
+from flows.services.process.files import write_private
 
 SOCKET_PATH_LIMIT = 100
 """Characters; the kernel takes 107, and supervisord adds some of its own while it binds."""

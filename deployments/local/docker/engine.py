@@ -162,7 +162,7 @@ def _create(
         security_opt=list(spec.security_options),
         devices=list(spec.devices),
         device_cgroup_rules=list(spec.device_cgroup_rules),
-        restart_policy={"Name": "unless-stopped"} if spec.restarts else None,
+        restart_policy={"Name": "always"} if spec.restarts else None,
     )
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import docker
 
-from deployments.local.cluster.certificates import write_private
 from deployments.local.docker.engine import Container, ensure_container
 from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
+from flows.services.process.files import write_private
 
 ROLE = "database"
 NAME = "prefect"
