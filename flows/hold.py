@@ -7,6 +7,7 @@ from prefect.states import Completed
 from flows.core.trigger.run_labels import environment_tag
 from flows.procedures.deploy import environment_lock
 from flows.runtime import tasks
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import asked_by, run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -23,8 +24,9 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
         reason: why; the nightly release will tell it.
         by: who asks, as Prefect does not know.
     """
-    with run_context("hold") as (run, facts):
-        facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
+    report = Rows()
+    with run_context("hold", report) as run:
+        report |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with environment_lock(run, environment, run.settings.environment(environment).lock_wait) as lock:
             name_run(run, environment, "hold")
             tasks.hold(run, lock, asked_by(by), reason)
@@ -41,8 +43,9 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
         reason: why, for whoever reads it later.
         by: who asks, as Prefect does not know.
     """
-    with run_context("resume") as (run, facts):
-        facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
+    report = Rows()
+    with run_context("resume", report) as run:
+        report |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         with environment_lock(run, environment, run.settings.environment(environment).lock_wait) as lock:
             name_run(run, environment, "resume")
             lifted = tasks.lift_hold(run, lock, f"{asked_by(by)}: {reason or 'resume'}")

@@ -10,6 +10,7 @@ from prefect.states import Completed
 from flows.core.build.image_retention import Freed
 from flows.core.errors import SlipwayError, combined
 from flows.runtime import tasks
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import LATEST, REACQUIRE_PAUSE, global_lock, run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.stages.context import RunContext
@@ -23,8 +24,9 @@ def housekeeping(dry_run: bool = False) -> State[None]:
     Args:
         dry_run: only say what would go.
     """
-    with run_context("housekeeping") as (run, facts):
-        facts |= {"asked for": "what would go" if dry_run else "what nobody needs any more"}
+    report = Rows()
+    with run_context("housekeeping", report) as run:
+        report |= {"asked for": "what would go" if dry_run else "what nobody needs any more"}
         removed: list[Freed] = []
         failures: list[SlipwayError] = []
         for part in (runs, machine, memories, engine, registry):
@@ -35,7 +37,7 @@ def housekeeping(dry_run: bool = False) -> State[None]:
                 failures.append(failure)
             else:
                 removed += freed
-                facts |= {one.what: one for one in freed}
+                report |= {one.what: one for one in freed}
         if failures:
             raise combined(list({str(failure): failure for failure in failures}.values()))
         told = "; ".join(f"{one.what}: {one}" for one in removed if one.count) or "nothing"

@@ -16,7 +16,7 @@ from flows.core.night.outcome import NightlyDeployment, NightOutcome, judge, loo
 from flows.core.night.schedule import NIGHTLY_RELEASE, Nights
 from flows.core.night.table import row
 from flows.procedures.nightly import known_runs, nightly_run, publish_table
-from flows.runtime.artifacts import link
+from flows.runtime.artifacts import Rows, link
 from flows.runtime.flow_context import run_context, this_run
 from flows.runtime.flow_errors import returns_failed_state
 
@@ -32,7 +32,8 @@ def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
     Args:
         deployment: the nightly release, as flow/deployment.
     """
-    with run_context("nightly-check") as (run, facts):
+    report = Rows()
+    with run_context("nightly-check", report) as run:
         nights = run.settings.nights
         moment, newer = asked_for(nights, run.settings.schedule.nightly_by)
         if newer is not None:
@@ -41,7 +42,7 @@ def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
         runs = known_runs(found.id, nights)
         outcome = judge(runs, NightlyDeployment(is_paused(found), found.created or runs.now), moment)
         night = nights.date(nights.last_due(moment))
-        facts |= {"night": night, "outcome": outcome, "run": link(outcome.run) if outcome.run else "none"}
+        report |= {"night": night, "outcome": outcome, "run": link(outcome.run) if outcome.run else "none"}
         publish_table(run, runs, *(() if outcome.run else (row(night, outcome, link),)))
         if outcome.settled:
             return Completed(message=f"The night of {night}: {outcome}.")

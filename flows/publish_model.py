@@ -8,6 +8,7 @@ from prefect.states import Completed
 
 from flows.core.trigger.run_labels import model_tag
 from flows.runtime import tasks
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -23,11 +24,12 @@ def publish_model(file: Path, name: str, version: str) -> State[None]:
         name: of the model, as [model] name in slipway.toml says.
         version: a new one; a published version never changes.
     """
-    with run_context("publish-model") as (run, facts):
+    report = Rows()
+    with run_context("publish-model", report) as run:
         show(run, f"publish {name} {version}", model_tag(name, version))
         described = tasks.describe_model(run, file, name, version)
-        facts |= {"model": described.model, "digest": described.digest, "bytes": described.size}
+        report |= {"model": described.model, "digest": described.digest, "bytes": described.size}
         tasks.validate_model(run, file, described)
         published = tasks.upload_model(run, file, described)
-        facts["outcome"] = published
+        report["outcome"] = published
         return Completed(message=f"{published}.")

@@ -8,6 +8,7 @@ from flows.core.trigger.run_labels import environment_tag
 from flows.procedures.deploy import environment_lock
 from flows.procedures.reconcile import reconcile
 from flows.runtime import artifacts, tasks
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -21,7 +22,8 @@ def recover(environment: str) -> State[None]:
     Args:
         environment: one of those in slipway.toml.
     """
-    with run_context("recover") as (run, facts):
+    report = Rows()
+    with run_context("recover", report) as run:
         wait = run.settings.environment(environment).lock_wait
         with environment_lock(run, environment, wait) as lock:
             left = tasks.find_pending(run, environment)
@@ -32,5 +34,5 @@ def recover(environment: str) -> State[None]:
                 or f"Nothing was left in the middle in {environment}."
             )
             artifacts.update_history_page(run, environment)
-        facts |= {"environment": environment, "outcome": outcome}
+        report |= {"environment": environment, "outcome": outcome}
         return Completed(message=outcome)

@@ -21,6 +21,7 @@ from flows.core.trigger.run_labels import (
 from flows.procedures.deploy import deploy, environment_lock
 from flows.procedures.reconcile import reconcile
 from flows.runtime import artifacts, tasks
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import asked_by, run_context, this_run
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -44,8 +45,9 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
         release: the number of a release that was good; by default the one before what is live.
         by: who asks, as Prefect does not know.
     """
-    with run_context("rollback") as (run, facts):
-        facts |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
+    report = Rows()
+    with run_context("rollback", report) as run:
+        report |= {"environment": environment, "reason": reason, "asked by": asked_by(by)}
         wait = run.settings.environment(environment).lock_wait
         show(run, None, environment_tag(environment))
         tasks.check_endpoint(run, environment, valid_for=timedelta())  # it must not wait for a certificate
@@ -62,10 +64,10 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
             name_run(run, environment, target)
             tasks.hold(run, lock, asked_by(by), f"rolled back to {target.content}: {reason}")
             back = again(target, records.next_number(history), run, asked_by(by), reason)
-            facts |= {"from": records.live(history) or "nothing", "to": target, "release": back.number}
+            report |= {"from": records.live(history) or "nothing", "to": target, "release": back.number}
             tasks.find_examples(run, back)
             tasks.write_record(run, lock, back)
-            facts["proof"] = deploy(run, lock, back, back.asked_for)
+            report["proof"] = deploy(run, lock, back, back.asked_for)
         return Completed(message=f"{environment} runs {target.content} again, and is held: {reason}.")
 
 

@@ -11,6 +11,7 @@ from flows.core.release.record import Record
 from flows.core.trigger.run_labels import environment_tag, verify_name
 from flows.procedures.deploy import environment_lock, one_lease_period
 from flows.runtime import artifacts, tasks
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -28,19 +29,21 @@ def verify(environment: str = EVERY) -> State[None]:
     Args:
         environment: one of those in slipway.toml, or `every`.
     """
-    with run_context("verify") as (run, facts):
+    report = Rows()
+    with run_context("verify", report) as run:
         names = list(run.settings.environments) if environment == EVERY else [environment]
         failures: list[SlipwayError] = []
         seen: dict[str, str] = {}
+        found: dict[str, str] = {}
         for name in names:
             try:
-                facts[name] = verify_one(run, name, seen)
+                report[name] = found[name] = verify_one(run, name, seen)
             except SlipwayError as failure:  # one keeps none of the others from being looked at
-                facts[name] = failure
+                report[name] = failure
                 failures.append(failure)
         if failures:
             raise combined(failures)
-        return Completed(message=" ".join(f"{name}: {facts[name]}." for name in names))
+        return Completed(message=" ".join(f"{name}: {one}." for name, one in found.items()))
 
 
 def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:

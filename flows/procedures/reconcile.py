@@ -3,12 +3,49 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from flows.core.build.image import Image
+from flows.core.errors import LockedByAnother, ReleaseUndone, SlipwayError, UndoFailed
 from flows.core.release.record import Record
-from flows.procedures.deploy import deploy
+from flows.core.release.report import EnvironmentReport
+from flows.procedures.deploy import deploy, environment_lock, one_lease_period
 from flows.procedures.undo import undo
 from flows.runtime import tasks
 from flows.stages.context import RunContext
 from flows.stages.release import EnvironmentLock
+
+
+def reconcile_pending(run: RunContext, report: EnvironmentReport, environment: str) -> None:
+    """Finish or undo a release whose run was killed; one whose run is still at work is left alone.
+
+    What keeps it from that is logged, and the run goes on, as it may be the run that repairs it. `UndoFailed`
+    ends it: a person has to look.
+    """
+    try:
+        if tasks.find_pending(run, environment) is None:
+            return
+        with environment_lock(run, environment, one_lease_period(run)) as lock:
+            recover_abandoned(run, report, lock)
+    except LockedByAnother as other:
+        report.interrupted = str(other)
+    except UndoFailed:
+        raise
+    except SlipwayError as failure:
+        run.say(f"A release of {environment} whose run was killed may be left: {failure}")
+
+
+def recover_abandoned(
+    run: RunContext, report: EnvironmentReport, lock: EnvironmentLock, image: Image | None = None
+) -> None:
+    """The same under the lock that the run holds; that it ended badly does not end the run.
+
+    With `image`, a release of any other image is undone, as it is not wanted any more.
+    """
+    try:
+        outcome = reconcile(run, lock, lambda record: image is None or record.image.digest == image.digest)
+    except ReleaseUndone as failure:
+        outcome = str(failure)
+    if outcome is not None:
+        report.interrupted = outcome
 
 
 def reconcile(run: RunContext, lock: EnvironmentLock, is_wanted: Callable[[Record], bool]) -> str | None:

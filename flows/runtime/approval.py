@@ -1,6 +1,7 @@
 """A person's word before a release: Prefect's form in the UI, filled in while the run is paused."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +11,12 @@ from prefect.events import emit_event
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
+
+from flows.core.errors import SourceUnavailable
+from flows.core.release.approval_summary import describe
+from flows.core.release.record import Record
+from flows.stages.context import RunContext
+from flows.stages.resolve_image import Plan
 
 POLL = 2
 """Seconds between two looks whether somebody has answered."""
@@ -42,6 +49,24 @@ class Answer:
             return "nobody answered in time"
         said = f": {self.comment}" if self.comment else ""
         return f"{'approved' if self.approved else 'refused'} by {self.by}{said}"
+
+
+def ask_if_required(run: RunContext, plan: Plan, deployed: Record | None) -> Answer | None:
+    """What came of asking; None where the environment takes releases without approval."""
+    environment = run.settings.environment(plan.environment)
+    if not environment.approval:
+        return None
+    commits: Sequence[str] | None
+    try:
+        run.repository.fetch(run.say)
+        commits = run.repository.between(deployed.commit, plan.candidate.commit) if deployed else []
+    except SourceUnavailable:
+        commits = None
+    change = describe(plan.request, plan.candidate, deployed, commits)
+    run.say(f"{plan.environment} asks for approval.")
+    answer = ask(plan.environment, change, environment.approval_timeout)
+    run.say(f"{plan.environment}: {answer}.")
+    return answer
 
 
 def ask(environment: str, change: str, timeout: int) -> Answer:

@@ -17,15 +17,24 @@ from prefect.client.schemas.objects import Artifact
 from prefect.exceptions import PrefectException
 from prefect.utilities.urls import url_for
 
+from flows.core.build.report import CiReport
 from flows.core.build.test_results import Case, TestResults
 from flows.core.errors import SlipwayError
 from flows.core.release import history_page
 from flows.core.release import record as records
 from flows.core.release.history_page import cell
 from flows.core.release.record import Record
+from flows.core.release.report import EnvironmentReport, ReleaseReport
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.command import Say
 from flows.stages.context import RunContext, Stage
+
+
+class Rows(dict[str, object]):
+    """The report of a flow that only shows what it did: rows of a table, by their names."""
+
+
+Report = CiReport | ReleaseReport | Rows
 
 
 @contextmanager
@@ -51,14 +60,64 @@ def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], 
     return "\n\n".join(parts)
 
 
-def publish(run: RunContext, key: str, facts: Mapping[str, object]) -> None:
+def publish(run: RunContext, key: str, report: Report) -> None:
     """The run's closing artifact."""
-    _write(run, key, markdown(f"{key}: done", facts, run.journal))
+    _write(run, key, markdown(f"{key}: done", rows_of(report), run.journal))
 
 
-def publish_failure(run: RunContext, key: str, error: SlipwayError, facts: Mapping[str, object]) -> None:
+def publish_failure(run: RunContext, key: str, error: SlipwayError, report: Report) -> None:
     """The closing artifact of a run that failed: what happened, and all that explains it."""
-    _write(run, key, markdown(str(error), facts, run.journal, error.details), error.happened)
+    _write(run, key, markdown(str(error), rows_of(report), run.journal, error.details), error.happened)
+
+
+def rows_of(report: Report) -> dict[str, object]:
+    """What is known, by its name in the table."""
+    match report:
+        case CiReport():
+            rows = _rows_of_ci(report)
+        case ReleaseReport():
+            rows = {}
+            for name, part in report.environments.items():
+                rows |= {f"{name}: {what}": value for what, value in _rows_of_environment(part).items()}
+        case Rows():
+            return report
+    return {name: value for name, value in rows.items() if value not in (None, "")}
+
+
+def _rows_of_ci(report: CiReport) -> dict[str, object]:
+    commit, built = report.commit, report.is_built
+    return {
+        "asked for": report.requested,
+        "commit": commit,
+        "branch": commit and (commit.branch or "none"),
+        "passed over": report.passed_over,
+        "model": report.model,
+        "capsule": report.capsule,
+        "changed": report.changed,
+        "tests": report.tests,
+        "model's files": report.model_files,
+        "image": report.image,
+        "built": None if built is None else "yes" if built else "no: the registry had it",
+        "latest": report.latest,
+        "outcome": report.outcome,
+    }
+
+
+def _rows_of_environment(part: EnvironmentReport) -> dict[str, object]:
+    candidate = part.candidate
+    return {
+        "left in the middle": part.interrupted,
+        "wanted": candidate,
+        "found as": part.requested_as,
+        "image": candidate and candidate.image,
+        "capsule": candidate and candidate.capsule,
+        "asked by": part.asked_by,
+        "changed": part.changed,
+        "approval": part.approval,
+        "release": part.number,
+        "decision": part.decision,
+        "proof": part.proof,
+    }
 
 
 def publish_tests(run: RunContext, results: TestResults, key: str) -> None:
@@ -72,10 +131,10 @@ def publish_tests(run: RunContext, results: TestResults, key: str) -> None:
         create_table_artifact(rows, key=key, description=f"Tests: {results}")
 
 
-def publish_verdict(run: RunContext, branch: str, verdict: str, facts: Mapping[str, object]) -> None:
-    """The ledger of a branch: how its newest run of ci ended; nothing for a commit that is on no branch."""
-    if branch:
-        page = history_page.verdict(branch, verdict, facts, link(run.id))
+def publish_branch_page(run: RunContext, report: CiReport, verdict: str) -> None:
+    """The page of a branch: how its newest run of ci ended; nothing for a commit that is on no branch."""
+    if branch := report.built_branch:
+        page = history_page.verdict(branch, verdict, rows_of(report), link(run.id))
         _write(run, history_page.branch_key(branch), page.text, page.headline)
 
 

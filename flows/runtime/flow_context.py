@@ -18,6 +18,7 @@ from prefect.exceptions import PrefectException
 from flows.core.errors import ClaimedByAnother, SettingsError, SlipwayError
 from flows.core.trigger.run_labels import AGAIN
 from flows.runtime import artifacts
+from flows.runtime.artifacts import Report
 from flows.services.models.transfer import Progress
 from flows.stages.context import RunContext, opened
 
@@ -73,18 +74,17 @@ def _took(limit: str, held: ExitStack) -> bool:
 
 
 @contextmanager
-def run_context(key: str) -> Iterator[tuple[RunContext, dict[str, object]]]:
-    """This flow's run, and the facts for its closing report, which on an error explains that."""
-    facts: dict[str, object] = {}
+def run_context(key: str, report: Report) -> Iterator[RunContext]:
+    """This flow's run; `report` is published at its end, and after an error explains that as well."""
     with opened(str(runtime.flow_run.id), _log, _progress) as run:
         try:
-            yield run, facts
+            yield run
         except SlipwayError as error:
             if error.details:
                 _log(error.details)
-            artifacts.publish_failure(run, key, error, facts)
+            artifacts.publish_failure(run, key, error, report)
             raise
-        artifacts.publish(run, key, facts)
+        artifacts.publish(run, key, report)
 
 
 def this_run() -> FlowRun | None:

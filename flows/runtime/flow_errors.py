@@ -6,13 +6,19 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, StateType
 from prefect.states import Failed
 
-from flows.core.errors import SlipwayError
+from flows.core.errors import CommitNotThere, SlipwayError
 from flows.runtime.run_labels import show_reason
 
 P = ParamSpec("P")
+
+
+NOT_THERE_YET = "NotThereYet"
+"""The state of a run whose commit was announced and has not arrived in any of its tries: the repository may
+lag for longer than a run should hold a place. Its type is that of a crash, after which a trigger starts the
+commit again; as its name is another, no notification is sent."""
 
 
 class OneLine(logging.Filter):
@@ -31,9 +37,10 @@ for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "
 
 
 def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
-    """The flow, whose `Failed` state says what the error says and nothing else, as does the list of runs.
+    """The flow, whose last state says what the error says and nothing else, as does the list of runs.
 
-    Prefect would put "Flow run encountered an exception" and the error's type before it.
+    Prefect would put "Flow run encountered an exception" and the error's type before it. The error's type
+    decides the state: `NOT_THERE_YET` after `CommitNotThere`, else `Failed`.
     """
 
     def ended(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
@@ -41,7 +48,7 @@ def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[An
             return body(*args, **kwargs)
         except SlipwayError as error:
             get_run_logger().error(f"{type(error).__name__}: {error}")  # it explains itself
-            return Failed(message=" ".join(str(error).split()), data=error)
+            return _state_of(error)
 
     @wraps(body)
     def flow(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
@@ -50,3 +57,10 @@ def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[An
         return state
 
     return flow
+
+
+def _state_of(error: SlipwayError) -> State[Any]:
+    message = " ".join(str(error).split())
+    if isinstance(error, CommitNotThere):
+        return State(type=StateType.CRASHED, name=NOT_THERE_YET, message=message, data=error)
+    return Failed(message=message, data=error)

@@ -15,6 +15,7 @@ from prefect.states import Completed
 from deployments.local.prefect.api import PrefectApi
 from flows.core.errors import PermanentError
 from flows.runtime import artifacts
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
@@ -34,8 +35,9 @@ def tiny(environment: str, fails: bool = False, release: int = 1, ends_as: str =
     Args:
         environment: where.
     """
-    with run_context("a-test") as (run, facts):
-        facts["what"] = "nothing"
+    report = Rows()
+    with run_context("a-test", report) as run:
+        report["what"] = "nothing"
         if fails:
             raise PermanentError("A disk\nis full.", "Empty it.")
         for line in LINES:
@@ -52,7 +54,7 @@ def tiny(environment: str, fails: bool = False, release: int = 1, ends_as: str =
 @flow(name="a-transfer")
 def transferring() -> None:
     """Moves four megabytes in three steps that follow each other at once."""
-    with run_context("a-transfer") as (run, _):
+    with run_context("a-transfer", Rows()) as run:
         tell = run.progress("digits 1.0.0")
         for done in (1, 2, 4):
             tell(done * 10**6, 4 * 10**6)

@@ -6,6 +6,7 @@ from prefect.states import Completed
 
 from flows.core.errors import ReleaseUndone
 from flows.procedures.nightly import once_a_night
+from flows.runtime.artifacts import Rows
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 
@@ -23,5 +24,5 @@ def quick_night(fails: bool = False) -> State[None]:
     def recover() -> None:
         run.say("nothing was left")
 
-    with run_context("quick-night") as (run, _facts):
+    with run_context("quick-night", Rows()) as run:
         return once_a_night(run, release, recover)

@@ -107,12 +107,18 @@ class Move:
 
     reason: str
 
+    def __str__(self) -> str:
+        return f"moved: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Keep:
     """`latest` stays as it is."""
 
     reason: str
+
+    def __str__(self) -> str:
+        return f"stays: {self.reason}"
 
 
 @dataclass(frozen=True)

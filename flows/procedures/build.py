@@ -1,0 +1,59 @@
+"""The tasks from a capsule to a pushed image."""
+
+from prefect import runtime
+
+from flows.core.build.image import Image
+from flows.core.build.report import CiReport
+from flows.core.build.test_results import TestResults
+from flows.core.errors import TestsFailed
+from flows.runtime import artifacts, tasks
+from flows.stages.ci import Inputs
+from flows.stages.context import RunContext
+from flows.stages.test_cache import Earlier
+
+
+def build(run: RunContext, inputs: Inputs, report: CiReport, *, fresh: bool) -> Image:
+    """Test, build, try out and push; the model is fetched while the tests run."""
+    coming = tasks.fetch_model.submit(run, inputs)
+    test(run, inputs, report, fresh=fresh)
+    fetched = coming.result()
+    report.model_files = fetched.how
+    built = tasks.build_image(run, inputs, fetched.folder)
+    tasks.smoke_test(run, inputs, built, fetched.folder)
+    return tasks.push_image(run, inputs, built, fetched.folder)
+
+
+def test(run: RunContext, inputs: Inputs, report: CiReport, *, fresh: bool) -> None:
+    """The tests, unless they passed before with the same content; what fails is never remembered."""
+    table = f"tests-{inputs.capsule.short}"
+    earlier = tasks.look_up_tests(run, inputs, fresh=fresh)
+    if (passed := earlier.passed) is not None:
+        results = passed.results
+        report.tests = f"passed before, in {_linked(passed.run)}: {results}"
+    else:
+        results = run_tests(run, inputs, table, earlier)
+        report.tests = str(results)
+        if earlier.answers:
+            tasks.keep_tests(run, inputs, results)
+    artifacts.publish_tests(run, results, table)
+
+
+def run_tests(run: RunContext, inputs: Inputs, table: str, earlier: Earlier) -> TestResults:
+    """The test stage; a run that fails by it shows its table as well, and forgets an earlier pass that it
+    could not look up."""
+    try:
+        return tasks.run_tests(run, inputs)
+    except TestsFailed as failure:
+        if not earlier.answers:
+            tasks.forget_tests(run, inputs)
+        if failure.results:
+            artifacts.publish_tests(run, failure.results, table)
+        raise
+
+
+def _linked(run: str) -> str:
+    """A run as a report names it, with a link to its page."""
+    this, link = str(runtime.flow_run.id), runtime.flow_run.ui_url or ""
+    if run == this:
+        return "this run"
+    return f"[run {run}]({link.replace(this, run)})" if link else f"run {run}"
