@@ -16,7 +16,7 @@ from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
 from flows.runtime.run_labels import show
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock
+from flows.stages.environment_lock import EnvironmentLock
 
 
 @flow(name="verify", flow_run_name="{environment}: verify")

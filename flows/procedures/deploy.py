@@ -9,7 +9,7 @@ from flows.runtime import artifacts, tasks
 from flows.services.kubernetes import lease
 from flows.services.verification.verification import Latency
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock
+from flows.stages.environment_lock import EnvironmentLock
 
 
 def one_lease_period(run: RunContext) -> float:

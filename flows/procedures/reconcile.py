@@ -11,7 +11,7 @@ from flows.procedures.deploy import deploy, environment_lock, one_lease_period
 from flows.procedures.undo import undo
 from flows.runtime import tasks
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock
+from flows.stages.environment_lock import EnvironmentLock
 
 
 def reconcile_pending(run: RunContext, report: EnvironmentReport, environment: str) -> None:

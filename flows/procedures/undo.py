@@ -12,7 +12,8 @@ from flows.core.errors import FenceLost, ReleaseUndone, SlipwayError, UndoFailed
 from flows.core.release.record import Record
 from flows.runtime import artifacts, tasks
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock, explain
+from flows.stages.environment_lock import EnvironmentLock
+from flows.stages.release import explain
 from flows.stages.undo import restore_unverified
 
 RECOVER = "recover/on-demand"

@@ -1,7 +1,7 @@
 """The stages from a decision to a release that is in force and proven."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
@@ -11,7 +11,6 @@ from flows.core.release.environment_state import Hold, Quarantine
 from flows.core.release.record import Record, ReleaseStatus
 from flows.core.rollout.judge import Done
 from flows.services.kubernetes import rollout_watch
-from flows.services.kubernetes.lease import HeldLease
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
 from flows.services.verification import soak as soaks
@@ -20,6 +19,7 @@ from flows.services.verification.soak import Soak
 from flows.services.verification.tls import EXPIRES_SOON
 from flows.services.verification.verification import Latency, Proof
 from flows.stages.context import RunContext
+from flows.stages.environment_lock import EnvironmentLock
 from flows.stages.resolve_image import Plan
 
 ROUNDS = 3
@@ -27,14 +27,6 @@ ROUNDS = 3
 
 WHOLE_WITHIN = 60.0
 """Seconds for a replica to get ready that is just being replaced, or that an autoscaler adds."""
-
-
-@dataclass(frozen=True)
-class EnvironmentLock:
-    """This run's turn at an environment: while it lasts, nobody else's writes pass there."""
-
-    environment: str
-    held: HeldLease
 
 
 def check_fence(run: RunContext, environment: str) -> None:

@@ -10,7 +10,8 @@ from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
 from flows.services.process.poll import Waiting, poll
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock, mark_bad, write_record
+from flows.stages.environment_lock import EnvironmentLock
+from flows.stages.release import mark_bad, write_record
 
 POLL = 0.3
 

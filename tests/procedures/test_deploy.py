@@ -1,11 +1,8 @@
-"""What flows do around a release, without a platform: a cancel stays one, and stages are tasks."""
+"""What flows do around a release, without a platform: a cancel stays one."""
 
-import ast
 import socket
 from collections.abc import Iterator
-from inspect import isfunction
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
@@ -13,13 +10,11 @@ from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.config import load as configuration
-from flows.config.load import CHECKOUT
 from flows.procedures.undo import restore_on_interrupt
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.lease import HeldLease
-from flows.stages import release, undo
 from flows.stages.context import RunContext
-from flows.stages.release import EnvironmentLock
+from flows.stages.environment_lock import EnvironmentLock
 from tests.support.a_record import a_record
 
 
@@ -54,41 +49,3 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     ):
         raise TerminationSignal(signal=15)
     assert "could not be put back: The cluster 'away' could not be reached" in said[0]
-
-
-BY_HAND = {
-    "explain",  # has nothing to say where it can't
-    "restore_unverified",  # in the last seconds of a run, which leave none for another try
-}
-
-
-def test_flows_release_and_undo_by_tasks_so_that_what_may_pass_is_tried_again() -> None:
-    flows = [
-        file for file in (CHECKOUT / "flows").rglob("*.py") if file.parent.name in ("flows", "procedures")
-    ]
-    assert set().union(*(called_by_hand(file) for file in flows)) == BY_HAND
-
-
-def called_by_hand(file: Path) -> set[str]:
-    """The stages of releasing and undoing that a module calls as plain functions."""
-    found = set()
-    functions = {"release": functions_of(release), "undo": functions_of(undo)}
-    tree = ast.parse(file.read_text())
-    imported = {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flows.stages")
-        for alias in node.names
-    }
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name)) if name in imported:
-                found |= {name} & set().union(*functions.values())
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)) if module in imported:
-                found |= {name} & functions.get(module, set())
-    return found
-
-
-def functions_of(module: ModuleType) -> set[str]:
-    """Of a module of stages, by name."""
-    return {name for name, value in vars(module).items() if isfunction(value)}
