@@ -18,8 +18,8 @@ from rich.table import Table
 
 from flows.cli.output import say
 from flows.core.build.image import Image
-from flows.core.build.test_results import TestResults
-from flows.core.errors import SlipwayError, TestsFailed
+from flows.core.build.test_results import TestResults, TestsFailed
+from flows.core.errors import SlipwayError
 from flows.credentials import environment
 from flows.services.models.transfer import Progress
 from flows.stages import ci

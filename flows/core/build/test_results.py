@@ -6,7 +6,7 @@ from datetime import datetime
 
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
 
-from flows.core.errors import TestsFailed
+from flows.core.errors import PermanentError
 
 SLOWEST = 10
 
@@ -46,6 +46,18 @@ class TestResults:
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped"
+
+
+class TestsFailed(PermanentError):
+    """A test of the application failed, hung, or none was collected; `results` as far as there are any."""
+
+    __test__ = False
+
+    def __init__(
+        self, happened: str, remedy: str = "", *, details: str = "", results: TestResults | None = None
+    ) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.results = results
 
 
 @dataclass(frozen=True)

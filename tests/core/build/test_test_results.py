@@ -2,8 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flows.core.build.test_results import Case, Passed, TestResults, parse, require_success
-from flows.core.errors import TestsFailed
+from flows.core.build.test_results import Case, Passed, TestResults, TestsFailed, parse, require_success
 
 REPORT = """<?xml version="1.0"?>
 <testsuites><testsuite name="pytest" tests="4">
