@@ -10,7 +10,6 @@ from threading import Lock
 from typing import Any
 
 import tomli_w
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
 from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
@@ -31,16 +30,9 @@ class WrittenSettings(Settings):
     """slipway.toml and variables alone: what a person asked for."""
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Without platform.toml."""
-        return env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+    def files(cls) -> tuple[Path, ...]:
+        """slipway.toml alone, without platform.toml."""
+        return (config_file(),)
 
 
 def wants_registry(written: WrittenSettings) -> bool:

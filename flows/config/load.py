@@ -9,13 +9,12 @@ import os
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Self, TypeVar, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    Field,
     ValidationError,
     model_validator,
 )
@@ -45,6 +44,7 @@ from flows.config.schema import (
 )
 from flows.core.errors import SettingsError
 from flows.core.night.schedule import Nights, date_without_night
+from flows.core.text import Location, validation_message
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EMBEDDED = "embedded"
@@ -53,6 +53,10 @@ EMBEDDED = "embedded"
 SIGN_IN = "prefect-sign-in"
 """The name of the state folder's file with the line that lets in at the platform's Prefect server."""
 
+SECRET = ("source.repository",)
+"""Keys whose wrong value may hold a password."""
+
+CORRECT = "Correct it, then run this again."
 EVERY = "every"
 """Asked for in place of one environment: each in turn, as the night does."""
 
@@ -61,6 +65,12 @@ def _time_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError("must be a time zone such as Europe/Berlin or UTC")
     return name
+
+
+def _at_least_one(environments: dict[str, Environment]) -> dict[str, Environment]:
+    if not environments:
+        raise ValueError("no environment is named; add at least one table [environments.<name>]")
+    return environments
 
 
 class Settings(BaseSettings):
@@ -83,7 +93,7 @@ class Settings(BaseSettings):
     runs: Runs = Runs()
     notifications: Notifications = Notifications()
     housekeeping: Housekeeping = Housekeeping()
-    environments: dict[DnsLabel, Environment] = Field(min_length=1)
+    environments: Annotated[dict[DnsLabel, Environment], AfterValidator(_at_least_one)]
     embedded: Embedded = Embedded()
     kubectl: str = "kubectl"
     """The program; the embedded platform names its own."""
@@ -142,12 +152,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables over platform.toml over slipway.toml; the rest of pydantic's sources stay out."""
-        return (
-            env_settings,
-            TomlConfigSettingsSource(settings_cls, platform_file()),
-            TomlConfigSettingsSource(settings_cls, config_file()),
-        )
+        """Variables over the files, of which the first wins; the rest of pydantic's sources stay out."""
+        return env_settings, *(TomlConfigSettingsSource(settings_cls, file) for file in cls.files())
+
+    @classmethod
+    def files(cls) -> tuple[Path, ...]:
+        """Where the settings are from: platform.toml, then slipway.toml."""
+        return platform_file(), config_file()
 
 
 def config_file() -> Path:
@@ -183,10 +194,10 @@ def load_as(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
-        raise SettingsError(f"{_origin()}: {complaints}.", "Nothing was started.") from None
+        wrong = validation_message(error, _siblings, secret=SECRET)
+        raise SettingsError(f"{_origin()}: {wrong}.", CORRECT) from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{_origin()} is not valid TOML: {error}.", "Nothing was started.") from None
+        raise SettingsError(f"{_origin()} is not valid TOML: {error}.", CORRECT) from None
 
 
 def _origin() -> str:
@@ -197,26 +208,7 @@ def _origin() -> str:
     return str(config_file()) + (f" (with {', '.join(variables)})" if variables else "")
 
 
-def _complaint(detail: dict[str, Any]) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"unknown key {path!r}; allowed here: {', '.join(_siblings(detail['loc']))}"
-        case "missing":
-            return f"key {path!r} is missing"
-        case "too_short" if path == "environments":
-            return "no environment is named; add at least one table [environments.<name>]"
-        case "value_error" if path == "source.repository":
-            return (
-                f"key {path!r} {detail['msg'].removeprefix('Value error, ')}"  # without the value: a secret
-            )
-        case "value_error" if not path:
-            return str(detail["msg"]).removeprefix("Value error, ")
-        case _:
-            return f"key {path!r} is {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}"
-
-
-def _siblings(location: tuple[Any, ...]) -> list[str]:
+def _siblings(location: Location) -> list[str]:
     """The keys allowed in the table that holds the last part of `location`."""
     table: type[BaseModel] = Settings
     for part in location[:-1]:

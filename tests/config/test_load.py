@@ -40,28 +40,32 @@ def test_the_projects_own_file_is_valid(written: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("port = 8000", "prot = 8000", "unknown key 'app.prot'; allowed here: name, dockerfile, context"),
+        ("port = 8000", "prot = 8000", "unknown key 'app.prot' (allowed: name, dockerfile, context"),
         (
             "replicas = 3",
             "replica = 3",
-            "unknown key 'environments.production.replica'; allowed here: context",
+            "unknown key 'environments.production.replica' (allowed: context",
         ),
-        ("port = 8000", 'port = "many"', "key 'app.port' is 'many': Input should be a valid integer"),
+        ("port = 8000", 'port = "many"', "key 'app.port' is \"many\": Input should be a valid integer"),
         ("replicas = 3", "replicas = 0", "key 'environments.production.replicas' is 0"),
         ('timezone = "Europe/Berlin"', 'timezone = "Berlin"', "must be a time zone such as Europe/Berlin"),
         ('address = "localhost:5001"', "", "key 'registry.address' is missing"),
         (
             "[environments.production]",
             "[environment.production]",
-            "unknown key 'environment'; allowed here: timezone",
+            "unknown key 'environment' (allowed: timezone",
         ),
         ("[app]", "[app", "is not valid TOML"),
         (
             'released_branch = "main"',
             'branch = "main"',
-            "unknown key 'source.branch'; allowed here: repository",
+            "unknown key 'source.branch' (allowed: repository",
         ),
-        ('nightly = "0 2', 'nightly = "2', "key 'schedule.nightly' is '2 * * *': must be a cron expression"),
+        (
+            'nightly = "0 2',
+            'nightly = "2',
+            "key 'schedule.nightly' is \"2 * * *\": must be a cron",
+        ),
         ("catch_up = 4", "catch_up = 0", "key 'schedule.catch_up' is 0"),
         ("interval = 60", "interval = 0", "key 'watch.interval' is 0"),
         ('repository = "."', 'repository = "https://me:pw@example.org/a"', "must hold no password"),
@@ -75,7 +79,7 @@ def test_what_is_wrong_is_told_with_file_key_and_what_is_allowed(
         configuration.load()
     assert told in str(refused.value)
     assert str(written) in str(refused.value)
-    assert "Nothing was started." in str(refused.value)
+    assert str(refused.value).endswith(configuration.CORRECT)
 
 
 def test_an_environment_that_is_not_named_lists_those_that_are(written: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_variable_wins_over_the_platform_and_that_over_the_file(
 
 def test_a_wrong_variable_is_named(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_APP__PORT", "many")
-    with pytest.raises(SettingsError, match=r"SLIPWAY_APP__PORT.*'app.port' is 'many'"):
+    with pytest.raises(SettingsError, match=r"SLIPWAY_APP__PORT.*'app.port' is \"many\""):
         configuration.load()
 
 

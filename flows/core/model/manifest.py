@@ -25,6 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from flows.core.errors import ModelRejected
 from flows.core.model.model import Model
+from flows.core.text import Location, validation_message
 
 FILLED_IN = ("name", "version", "digest", "size", "created")
 """The keys that an author leaves out; what stands there is replaced."""
@@ -220,30 +221,11 @@ def _checked(found: dict[str, Any], source: str) -> ModelManifest:
     try:
         return _manifests.validate_json(json.dumps(found))
     except ValidationError as error:
-        complaints = "; ".join(_complaint(dict(detail)) for detail in error.errors())
-        raise ModelRejected(f"{source}: {complaints}.", "Correct the manifest and publish again.") from None
+        wrong = validation_message(error, _allowed)
+        raise ModelRejected(f"{source}: {wrong}.", "Correct the manifest and publish again.") from None
 
 
-def _complaint(detail: dict[str, Any]) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
-    match detail["type"]:
-        case "missing":
-            return f"key {path!r} is missing"
-        case "unexpected_keyword_argument":
-            return f"unknown key {path!r} (allowed: {', '.join(_allowed(detail['loc']))})"
-        case "value_error" if not path or isinstance(detail["input"], dict):
-            return str(detail["ctx"]["error"])
-        case _:
-            rule = detail["msg"].removeprefix("Value error, ")
-            return f"key {path!r} is {_shortened(detail['input'])}: {rule}"
-
-
-def _allowed(location: tuple[str | int, ...]) -> list[str]:
+def _allowed(location: Location) -> list[str]:
     """The keys of the table that holds the last part of `location`."""
     table = {"preprocessing": Preprocessing, "examples": Example}.get(str(location[0]), ModelManifest)
     return [key.name for key in fields(table)]
-
-
-def _shortened(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
