@@ -5,11 +5,7 @@ who sees only that line can act. Tasks retry a `TransientError` and nothing else
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from flows.core.build.test_results import TestResults
-
+from typing import Literal
 
 Fault = Literal["image", "configuration", "infrastructure"]
 """What has to change: the image, the manifests (limits, quotas, secrets, policies), or what it runs on."""
@@ -118,18 +114,6 @@ class BuildFailed(PermanentError):
     """The image could not be built."""
 
 
-class TestsFailed(PermanentError):
-    """A test of the application failed, hung, or none was collected; `results` as far as there are any."""
-
-    __test__ = False
-
-    def __init__(
-        self, happened: str, remedy: str = "", *, details: str = "", results: "TestResults | None" = None
-    ) -> None:
-        super().__init__(happened, remedy, details=details)
-        self.results = results
-
-
 class TrialFailed(PermanentError):
     """The container did not start, answer or stop as it must."""
 
@@ -162,11 +146,7 @@ class FenceLost(PermanentError):
 
 
 class LockedByAnother(PermanentError):
-    """Another run has had the environment for longer than this one waits; `holder` says which."""
-
-    def __init__(self, happened: str, remedy: str = "", *, details: str = "", holder: str) -> None:
-        super().__init__(happened, remedy, details=details)
-        self.holder = holder
+    """Another run has had the environment for longer than this one waits."""
 
 
 class RecordTaken(PermanentError):

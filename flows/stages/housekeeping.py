@@ -17,7 +17,7 @@ from flows.core.build.image_retention import (
     removable_names,
 )
 from flows.core.errors import ImageNotFound, PermanentError, SlipwayError
-from flows.core.rollout.judge import Object
+from flows.core.rollout.snapshot import Object
 from flows.services.git import repository
 from flows.services.images import docker_images
 from flows.services.kubernetes.cluster import Cluster

@@ -19,7 +19,7 @@ from deployments.local.stores.registry import RegistryAccess
 from flows.config.load import EMBEDDED, Settings
 from flows.config.schema import Environment
 from flows.core.errors import SlipwayError
-from flows.core.rollout.judge import Object
+from flows.core.rollout.snapshot import Object
 from flows.services.kubernetes import kubeconfig as kubeconfigs
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES

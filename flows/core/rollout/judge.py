@@ -18,19 +18,6 @@ from flows.core.rollout.snapshot import (
     old_pods,
 )
 
-__all__ = [
-    "Done",
-    "Failed",
-    "Object",
-    "Progressing",
-    "RolloutState",
-    "Snapshot",
-    "ended_well",
-    "is_seen",
-    "judge",
-    "new_pods",
-]
-
 COMPLETE = "NewReplicaSetAvailable"
 """Why a Deployment has the condition Progressing once all replicas of its newest revision were available."""
 

@@ -27,7 +27,7 @@ from flows.core.errors import (
     SlipwayError,
     TransientError,
 )
-from flows.core.rollout.judge import Object
+from flows.core.rollout.snapshot import Object
 
 FIELD_MANAGER = "slipway"
 CONNECT = 5.0

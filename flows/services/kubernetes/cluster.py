@@ -21,7 +21,8 @@ from flows.core.errors import (
     ManifestsRejected,
 )
 from flows.core.release.decision import Observed
-from flows.core.rollout.judge import Done, Object, Snapshot, ended_well, is_seen, judge
+from flows.core.rollout.judge import Done, ended_well, is_seen, judge
+from flows.core.rollout.snapshot import Object, Snapshot
 from flows.services.kubernetes import fence as fences
 from flows.services.kubernetes.api import FIELD_MANAGER, TIMEOUT, KubernetesApi, not_prepared
 from flows.services.kubernetes.discovery import Discovery

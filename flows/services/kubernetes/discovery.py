@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from flows.core.rollout.judge import Object
+from flows.core.rollout.snapshot import Object
 from flows.services.kubernetes.api import KubernetesApi, rejected
 
 

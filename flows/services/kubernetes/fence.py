@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flows.core.errors import ClusterUnavailable, FenceLost
-from flows.core.rollout.judge import Object
+from flows.core.rollout.snapshot import Object
 from flows.services.kubernetes.api import KubernetesApi
 from flows.services.process.poll import Waiting, poll
 

@@ -188,7 +188,6 @@ def _acquire(cluster: Cluster, holder: str, wait: float, patience: float, say: S
             raise LockedByAnother(
                 f"Run {watch.holder} is at work on {cluster.namespace}; this one waited for {wait:.0f} s.",
                 "Start it again when that run is over.",
-                holder=watch.holder,
             )
         if watch.holder != reported:
             say(f"Waiting for run {watch.holder}, which is at work on {cluster.namespace}.")

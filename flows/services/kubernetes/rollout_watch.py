@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from flows.core.errors import ClusterUnavailable, RolloutFailed
-from flows.core.rollout.judge import Done, Failed, Object, Progressing, Snapshot, judge, new_pods
-from flows.core.rollout.snapshot import events_about, is_ready, new_replica_sets
+from flows.core.rollout.faults import Failed
+from flows.core.rollout.judge import Done, Progressing, judge
+from flows.core.rollout.snapshot import Object, Snapshot, events_about, is_ready, new_pods, new_replica_sets
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import LAST_LINES, Say
 

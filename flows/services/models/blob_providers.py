@@ -148,19 +148,24 @@ def _client(endpoint: str) -> "ClientConfig":
 
 def _from_connection_string(text: str) -> "AzureConfig":
     """https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string"""
-    fields = dict(field.split("=", 1) for field in text.strip().split(";") if "=" in field)
-    account = fields.get("AccountName", "")
-    endpoint = fields.get("BlobEndpoint") or (
-        f"{fields.get('DefaultEndpointsProtocol', 'https')}://{account}.blob."
-        f"{fields.get('EndpointSuffix', 'core.windows.net')}"
+    from azure.core.utils import parse_connection_string  # noqa: PLC0415  # takes 150 ms to import
+
+    try:
+        fields = parse_connection_string(text.strip())
+    except ValueError:  # whose message may hold the secret
+        raise SettingsError("The blob store's connection string is malformed.", _AZURE_SIGN_IN) from None
+    account = fields.get("accountname", "")
+    endpoint = fields.get("blobendpoint") or (
+        f"{fields.get('defaultendpointsprotocol', 'https')}://{account}.blob."
+        f"{fields.get('endpointsuffix', 'core.windows.net')}"
     )
     config = _from_account_url(endpoint)
     if account:
         config["account_name"] = account
-    if "AccountKey" in fields:
-        return config | {"account_key": fields["AccountKey"], "credential_type": "access_key"}
-    if "SharedAccessSignature" in fields:
-        return config | {"sas_key": fields["SharedAccessSignature"], "credential_type": "sas_token"}
+    if key := fields.get("accountkey"):
+        return config | {"account_key": key, "credential_type": "access_key"}
+    if signature := fields.get("sharedaccesssignature"):
+        return config | {"sas_key": signature, "credential_type": "sas_token"}
     raise SettingsError(
         "The blob store's connection string holds neither AccountKey nor SharedAccessSignature.",
         _AZURE_SIGN_IN,

@@ -130,10 +130,8 @@ class ModelStore:
         # to find a plain file may have meant to fetch it
         return self._cache.find(model) or self._receive(described, progress)
 
-    def publish(
-        self, file: Path, described: ModelManifest, *, point: bool = True, progress: Progress = silent
-    ) -> Published:
-        """Upload a model with its manifest and, if `point`, make it the newest.
+    def publish(self, file: Path, described: ModelManifest, *, progress: Progress = silent) -> Published:
+        """Upload a model with its manifest and make it the newest.
 
         The newest is what was published last, whatever its version says. Published again with the same
         content nothing is uploaded, and it becomes the newest only if a publisher broke off before that.
@@ -148,16 +146,10 @@ class ModelStore:
             self._upload(file, f"{folder}/model.onnx", claimed, progress)
             self._blobs.create(f"{folder}/manifest.json", claimed.to_bytes())
         pointer = self._pointer(described.name)
-        due = point and (not known or pointer is None or pointer.published < claimed.created)
+        due = not known or pointer is None or pointer.published < claimed.created
         if due:
             self._point(claimed.model)
         return Published(claimed.model, new=not whole, pointed=due)
-
-    def make_newest(self, name: str, version: str) -> Model:
-        """Point to a published version, as to go back to an older one; `ModelNotFound` when there is none."""
-        model = self.find(name, version)
-        self._point(model)
-        return model
 
     def _find(self, name: str, version: str, progress: Progress) -> ModelManifest:
         described = None
@@ -206,7 +198,7 @@ class ModelStore:
             return described
         claimed = published or self._read_manifest(f"{folder}/claim.json")
         if claimed is None:
-            raise StoreUnavailable(f"The claim of {described.model} was deleted this very moment.")
+            raise StoreUnavailable(f"Another publisher deleted {folder}/claim.json.", "Publish again.")
         if claimed == replace(described, created=claimed.created):
             return claimed
         other = "another model file" if claimed.digest != described.digest else "another manifest"

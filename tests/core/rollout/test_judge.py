@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from flows.core.rollout.faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN
-from flows.core.rollout.judge import Done, Failed, Progressing, Snapshot, ended_well, judge, new_pods
+from flows.core.rollout.faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN, Failed
+from flows.core.rollout.judge import Done, Progressing, ended_well, judge
+from flows.core.rollout.snapshot import Snapshot, new_pods
 
 Json = dict[str, Any]
 REVISION = {"deployment.kubernetes.io/revision": "2"}

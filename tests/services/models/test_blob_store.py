@@ -129,7 +129,11 @@ def test_an_expired_shared_access_signature_is_refused_without_telling_it(
     ("connection_string", "told"),
     [
         (None, "There are no credentials for the blob store."),
-        ("hello", "The blob store's connection string holds neither AccountKey nor SharedAccessSignature."),
+        ("hello", "The blob store's connection string is malformed."),
+        (
+            "AccountName=a;EndpointSuffix=core.windows.net",
+            "The blob store's connection string holds neither AccountKey nor SharedAccessSignature.",
+        ),
         ("AccountName=a;AccountKey=s3cret!", "The blob store's credentials are malformed."),
         ("AccountName=a;AccountKey=AAAA;BlobEndpoint=s3cret", "The blob store's credentials are malformed."),
     ],

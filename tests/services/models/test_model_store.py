@@ -104,18 +104,6 @@ def test_publishing_again_uploads_a_model_file_that_was_lost_and_moves_no_pointe
     assert store.newest("tiny") == second[1].model
 
 
-def test_a_version_can_be_published_without_becoming_the_newest(
-    store: ModelStore, first: Candidate, second: Candidate
-) -> None:
-    store.publish(*first)
-    assert store.publish(*second, point=False) == Published(second[1].model, new=True, pointed=False)
-    assert store.newest("tiny") == first[1].model
-
-    store.make_newest("tiny", "1.1.0")
-
-    assert store.newest("tiny") == second[1].model
-
-
 def test_of_two_who_publish_a_version_at_once_one_wins_and_nothing_is_mixed(
     blobs: BlobStore, tmp_path: Path
 ) -> None:
@@ -287,7 +275,7 @@ def test_processes_that_fetch_the_same_model_at_once_all_get_it(folder: BlobStor
     candidate = tiny_model.write(tmp_path / "large", "1", bytes(20 << 20))
     model = ModelStore(folder, tmp_path / "unused").publish(*candidate).model
     fetch = (
-        "import sys; from pathlib import Path; from flows.services import blob_providers\n"
+        "import sys; from pathlib import Path; from flows.services.models import blob_providers\n"
         "from flows.services.models.model_store import ModelStore\n"
         "blobs = blob_providers.folder(Path(sys.argv[1])); store = ModelStore(blobs, Path(sys.argv[2]))\n"
         "sys.stdin.readline(); print(store.fetch(store.newest('tiny')))"

@@ -145,10 +145,11 @@ def test_a_plain_file_with_several_outputs_is_refused_with_what_to_do(
         store.newest("tiny")
 
 
-def test_a_version_that_is_not_the_newest_by_choice_is_no_plain_file(
+def test_a_version_whose_publisher_broke_off_before_the_pointer_is_no_plain_file(
     store: ModelStore, blobs: BlobStore, tmp_path: Path
 ) -> None:
     candidate = tiny_model.write(tmp_path / "first", "1.0.0", b"weights")
-    store.publish(*candidate, point=False)
+    store.publish(*candidate)
+    blobs.remove("tiny/latest.json")
     with pytest.raises(ModelNotFound, match=r"has no newest model 'tiny'. It has 1.0.0."):
         store.newest("tiny")
