@@ -4,8 +4,7 @@ from prefect import runtime
 
 from flows.core.build.image import Image
 from flows.core.build.report import CiReport
-from flows.core.build.test_results import TestResults
-from flows.core.errors import TestsFailed
+from flows.core.build.test_results import TestResults, TestsFailed
 from flows.runtime import artifacts, tasks
 from flows.stages.ci import Inputs
 from flows.stages.context import RunContext
