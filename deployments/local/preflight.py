@@ -12,6 +12,7 @@ from deployments.local.docker import daemon
 from deployments.local.docker.engine import connect
 from deployments.local.instance import Instance
 from deployments.local.processes import belonging_to, listening_ports
+from flows.config.schema import Embedded
 from flows.core.errors import EngineUnavailable, PlatformFailed
 
 DISK_NEEDED = 10 * 1000**3
@@ -50,7 +51,7 @@ def _ports(instance: Instance, settings: Iterable[str]) -> Iterator[str]:
     containers = _running_containers()
     own = {port for process in belonging_to(instance.name) for port in listening_ports(process.pid)}
     for setting in settings:
-        port: int = getattr(instance.ports, setting)
+        port = _port(instance.ports, setting)
         publisher = next((c for c in containers if port in _published(c)), None)
         if publisher is not None and publisher.labels.get("slipway.instance") == instance.name:
             continue
@@ -60,6 +61,14 @@ def _ports(instance: Instance, settings: Iterable[str]) -> Iterator[str]:
                 f"Port {port} on 127.0.0.1 is in use by {user}. End that, "
                 f"or choose another port at [embedded] {setting} in slipway.toml."
             )
+
+
+def _port(ports: Embedded, setting: str) -> int:
+    """The value of a key of [embedded], such as `app_port` or `listeners.demo.port`."""
+    table, _, rest = setting.partition(".")
+    if not rest:
+        return int(getattr(ports, setting))
+    return ports.listeners[rest.removesuffix(".port")].port
 
 
 def _kinds(setting: str) -> tuple[socket.SocketKind, ...]:

@@ -266,12 +266,23 @@ class Environment(Section):
     """How many times the outgoing release's median answer time the new one's may be."""
 
 
+class Listener(Section):
+    """Where the embedded platform's edge serves an environment."""
+
+    port: Port
+    """On 127.0.0.1."""
+    node_port: Annotated[int, Field(ge=30000, le=32667)]
+    """Of the environment's Service, as its overlay sets it; its health check is 100 above."""
+
+
 class Embedded(Section):
     """Name and loopback ports of the platform that `make run` brings up."""
 
     name: DnsLabel = "slipway"
     app_port: Port = 8080
     staging_port: Port = 8081
+    listeners: dict[DnsLabel, Listener] = {}
+    """Of environments other than production and staging, by name."""
     dns_port: Port = 8053
     prefect_port: Port = 4200
     database_port: Port = 15432

@@ -142,7 +142,7 @@ def _released(cluster: Cluster, name: str) -> Environment:
 
 
 def test_before_a_release_the_edge_says_that_nothing_is_ready(served: Cluster) -> None:
-    for name in edge.LISTENERS:
+    for name in edge.listeners(served.instance.ports):
         answer = httpx.get(Environment(served, name).url, trust_env=False)
         assert (answer.status_code, answer.text) == (503, "No replica is ready to answer.\n")
 

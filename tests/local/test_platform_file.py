@@ -1,5 +1,6 @@
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,16 @@ def test_an_embedded_environment_that_the_edge_does_not_serve_is_told_with_the_r
     place: Instance, write: Write
 ) -> None:
     written = write("[environments.staging]", "[environments.trial]", '"staging"', '"trial"')
-    with pytest.raises(SettingsError, match=r"no environment 'trial'. Call it staging or production"):
+    with pytest.raises(SettingsError, match=r"no listener for the environment 'trial'. Add \[embedded.listeners.trial\]"):
         platform_file.add_cluster(place, written, Path("/k/config"), Path("/k/kubectl"))
+
+
+def test_an_environment_with_a_listener_of_its_own_is_served_there(place: Instance, write: Write) -> None:
+    written = write("[environments.staging]", "[environments.trial]", '"staging"', '"trial"')
+    ports = Embedded.model_validate({"listeners": {"trial": {"port": 8082, "node_port": 30082}}})
+    written = written.model_copy(update={"embedded": ports})
+    platform_file.add_cluster(replace(place, ports=ports), written, Path("/k/config"), Path("/k/kubectl"))
+    assert content(place)["environments"]["trial"]["public_url"] == "http://trial.slipway.test:8082"
 
 
 def test_only_a_folder_made_for_a_platform_counts_as_one(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """What users of the embedded platform meet: haproxy before both nodes, as a cloud's load balancer would be.
 
-It serves the environments that its recipe has a listener for, each at a port of this machine.
+It serves each environment at a port of this machine: production, staging, and those of [embedded.listeners].
 """
 
+import hashlib
 from functools import partial
+from pathlib import Path
 
 import docker
 import httpx
@@ -14,47 +16,91 @@ from deployments.local.network import dns_server
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
 from flows.config.load import EMBEDDED, Settings
+from flows.config.schema import Embedded, Listener
 from flows.core.errors import SettingsError
 
 ROLE = "edge"
-LISTENERS = {"staging": 8081, "production": 8080}
-"""The ports in the container, by environment."""
-
-PORT_SETTINGS = {"staging": "staging_port", "production": "app_port"}
-"""The keys of [embedded] with the ports on this machine."""
+NODES = ("control-plane", "worker")
+TEMPLATE = Path(__file__).with_name("haproxy.cfg")
+HEALTH_CHECK = 100
+"""How far a Service's health check node port is above its node port, in every overlay."""
 
 START_TIMEOUT = 30
 
 
 def up(client: docker.DockerClient, instance: Instance, image: str, settings: Settings, _say: Say) -> None:
     """The running edge, which needs no release: it answers 503 until there is one."""
-    ports = {LISTENERS[name]: port(instance, name) for name in served(settings)}
-    ensure_container(client, instance, Container(role=ROLE, image=image, ports=ports))
-    for outside in ports.values():
+    served(settings)
+    wanted = listeners(instance.ports)
+    file = instance.state / "edge" / "haproxy.cfg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(configuration(wanted))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    container = Container(
+        role=ROLE,
+        image=image,
+        environment={"CONFIGURATION_DIGEST": digest},
+        mounts={str(file): "/etc/haproxy/haproxy.cfg"},
+        ports={listener.node_port: listener.port for listener in wanted.values()},
+    )
+    ensure_container(client, instance, container)
+    for listener in wanted.values():
+        outside = listener.port
         wait_until(partial(_answers, outside), START_TIMEOUT, f"The edge does not answer at port {outside}")
+
+
+def listeners(ports: Embedded) -> dict[str, Listener]:
+    """Every listener, by the name of its environment."""
+    return {
+        "production": Listener(port=ports.app_port, node_port=30080),
+        "staging": Listener(port=ports.staging_port, node_port=30081),
+        **ports.listeners,
+    }
+
+
+def configuration(wanted: dict[str, Listener]) -> str:
+    """haproxy's configuration file with a frontend and a backend for each listener."""
+    return TEMPLATE.read_text() + "".join(_section(name, listener) for name, listener in wanted.items())
+
+
+def _section(name: str, listener: Listener) -> str:
+    port, check = listener.node_port, listener.node_port + HEALTH_CHECK
+    servers = "".join(f"    server {node} {node}:{port} port {check}\n" for node in NODES)
+    return f"""
+frontend {name}
+    bind :{port}
+    http-request return status 403 content-type text/plain string "Metrics are read inside the cluster.\\n" \
+if {{ path,url_dec -m reg -i ^/*metrics(/|$) }}
+    default_backend {name}
+
+backend {name}
+    http-request disable-l7-retry if METH_POST # it may have had its effect
+{servers}"""
 
 
 def served(settings: Settings) -> list[str]:
     """The environments on the embedded cluster; `SettingsError` for one that has no listener."""
     names = [name for name, wanted in settings.environments.items() if wanted.context == EMBEDDED]
+    known = listeners(settings.embedded)
     for name in names:
-        port_setting(name)
+        if name not in known:
+            raise SettingsError(
+                f"The edge of the embedded platform has no listener for the environment {name!r}.",
+                f"Add [embedded.listeners.{name}] with `port` and `node_port` to slipway.toml, and set the same "
+                "nodePort in its overlay; or let its context be that of another cluster.",
+            )
     return names
 
 
 def port_setting(environment: str) -> str:
-    """The key of [embedded] with the port at which the environment answers; `SettingsError` if none does."""
-    if environment not in PORT_SETTINGS:
-        raise SettingsError(
-            f"The embedded platform serves no environment {environment!r}.",
-            f"Call it {' or '.join(PORT_SETTINGS)}, or let its context be that of another cluster.",
-        )
-    return PORT_SETTINGS[environment]
+    """The key of [embedded] with the port at which the environment answers."""
+    named = {"production": "app_port", "staging": "staging_port"}
+    return named.get(environment, f"listeners.{environment}.port")
 
 
 def port(instance: Instance, environment: str) -> int:
     """Where the environment answers on 127.0.0.1."""
-    return int(getattr(instance.ports, port_setting(environment)))
+    return listeners(instance.ports)[environment].port
 
 
 def public_url(instance: Instance, environment: str) -> str:
