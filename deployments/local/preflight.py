@@ -65,7 +65,7 @@ def _ports(instance: Instance, settings: Iterable[str]) -> Iterator[str]:
 
 def _port(ports: Embedded, setting: str) -> int:
     """The value of a key of [embedded], such as `app_port` or `listeners.demo.port`."""
-    table, _, rest = setting.partition(".")
+    _, _, rest = setting.partition(".")
     if not rest:
         return int(getattr(ports, setting))
     return ports.listeners[rest.removesuffix(".port")].port

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from flows.config import load as configuration
-from flows.config.schema import Preprocessing
+from flows.config.schema import Listener, Preprocessing
 from flows.core.errors import SettingsError
 from flows.credentials import environment
 
@@ -126,7 +126,7 @@ def keys(table: type[BaseModel], name: str = "") -> Iterator[tuple[str, str]]:
     for key, field in table.model_fields.items():
         kinds = (field.annotation, *get_args(field.annotation))
         inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner is None:
+        if inner is None or inner is Listener:
             yield name, key
         elif inner is Preprocessing:
             yield name, key

@@ -86,8 +86,8 @@ def served(settings: Settings) -> list[str]:
         if name not in known:
             raise SettingsError(
                 f"The edge of the embedded platform has no listener for the environment {name!r}.",
-                f"Add [embedded.listeners.{name}] with `port` and `node_port` to slipway.toml, and set the same "
-                "nodePort in its overlay; or let its context be that of another cluster.",
+                f"Add [embedded.listeners.{name}] with `port` and `node_port` to slipway.toml, and set the "
+                "same nodePort in its overlay. Or let its context be that of another cluster.",
             )
     return names
 
