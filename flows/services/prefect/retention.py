@@ -43,8 +43,18 @@ class Spared:
         return str(run.id) in self.runs or run.parameters.get("ref") in self.commits
 
 
-def forget(deployment: str, before: datetime, spared: Spared, *, dry_run: bool) -> int:
+def forget(
+    deployment: str,
+    before: datetime,
+    spared: Spared,
+    *,
+    dry_run: bool,
+    batch: int = BATCH,
+    most: int = MOST,
+) -> int:
     """How many runs ended before that time and were deleted, or would be; those that are spared stay.
+
+    `batch` is how many the server is asked for at a time, `most` how many go in one call.
 
     They are those of the work pool that flow/deployment has. `PrefectUnavailable` where the server does not
     answer, `SettingsError` where it has no such deployment.
@@ -53,11 +63,11 @@ def forget(deployment: str, before: datetime, spared: Spared, *, dry_run: bool) 
     try:
         with get_client(sync_client=True) as client:
             pool = client.read_deployment_by_name(deployment).work_pool_name
-            for run in _ended(client, str(pool), before, spared, keep=dry_run):
+            for run in _ended(client, str(pool), before, spared, batch, keep=dry_run):
                 count += 1
                 if not dry_run:
                     _delete(client, run)
-                if count == MOST:
+                if count == most:
                     break
     except ObjectNotFound:
         raise SettingsError(
@@ -73,7 +83,7 @@ def forget(deployment: str, before: datetime, spared: Spared, *, dry_run: bool) 
 
 
 def _ended(
-    client: SyncPrefectClient, pool: str, before: datetime, spared: Spared, *, keep: bool
+    client: SyncPrefectClient, pool: str, before: datetime, spared: Spared, batch: int, *, keep: bool
 ) -> Iterator[FlowRun]:
     """Each once, however many are deleted meanwhile."""
     ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
@@ -83,20 +93,20 @@ def _ended(
     )
     staying = 0
     while True:
-        batch = client.read_flow_runs(
+        found = client.read_flow_runs(
             flow_run_filter=wanted,
             work_pool_filter=ours,
             sort=FlowRunSort.START_TIME_ASC,
-            limit=BATCH,
+            limit=batch,
             offset=staying,
         )
-        for run in batch:
+        for run in found:
             if spared.has(run):
                 staying += 1
             else:
                 staying += keep
                 yield run
-        if len(batch) < BATCH:
+        if len(found) < batch:
             return
 
 

@@ -30,9 +30,13 @@ class Server:
         self._deployment = client.read_deployment_by_name(self.name).id
         self._since: datetime | None = None
 
-    def forget(self, *commits: str, runs: Sequence[uuid.UUID] = (), dry_run: bool = False) -> int:
+    def forget(
+        self, *commits: str, runs: Sequence[uuid.UUID] = (), dry_run: bool = False, **limits: int
+    ) -> int:
         spared = Spared([str(run) for run in runs], commits)
-        return retention.forget(self.name, self._since or datetime.now(UTC), spared, dry_run=dry_run)
+        return retention.forget(
+            self.name, self._since or datetime.now(UTC), spared, dry_run=dry_run, **limits
+        )
 
     def divide(self) -> None:
         """What ends from now on is recent."""
@@ -82,10 +86,7 @@ def server(prefect_server: PrefectApi) -> Iterator[Server]:
         yield Server(client, name)
 
 
-def test_runs_that_ended_before_go_but_not_those_of_commits_that_are_wanted(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+def test_runs_that_ended_before_go_but_not_those_of_commits_that_are_wanted(server: Server) -> None:
     spared = server.run(StateType.FAILED, ref="c" * 40)
     old = [server.run(state) for state in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)]
     running = server.run(StateType.RUNNING)
@@ -93,12 +94,12 @@ def test_runs_that_ended_before_go_but_not_those_of_commits_that_are_wanted(
     server.divide()
     recent = server.run(StateType.COMPLETED)
 
-    assert server.forget("c" * 40, dry_run=True) == 3
+    assert server.forget("c" * 40, dry_run=True, batch=2) == 3
     assert all(server.has(run) for run in old)
-    assert server.forget("c" * 40) == 3
+    assert server.forget("c" * 40, batch=2) == 3
     assert not any(server.has(run) for run in old)
     assert all(server.has(run) for run in (spared, recent, running, theirs))
-    assert server.forget("c" * 40) == 0
+    assert server.forget("c" * 40, batch=2) == 0
 
 
 def test_the_logs_of_runs_go_with_them(server: Server) -> None:
@@ -119,11 +120,10 @@ def test_runs_that_something_leads_to_stay_however_old(server: Server) -> None:
     assert [server.has(named), server.has(other)] == [True, False]
 
 
-def test_no_more_go_at_a_time_than_a_server_bears(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "MOST", 1)
+def test_no_more_go_at_a_time_than_a_server_bears(server: Server) -> None:
     for _ in range(2):
         server.run(StateType.COMPLETED)
-    assert [server.forget() for _ in range(3)] == [1, 1, 0]
+    assert [server.forget(most=1) for _ in range(3)] == [1, 1, 0]
 
 
 def test_a_server_that_does_not_answer_is_told_as_such(server: Server) -> None:
