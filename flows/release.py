@@ -104,7 +104,7 @@ def release_environment(run: RunContext, report: ReleaseReport, request: Request
     name_run(run, report, request, candidate)
     plan = tasks.render_manifests(run, request, candidate)
     snapshot = tasks.observe(run, environment)
-    part.changed = what_changed(records.live(snapshot.history), candidate)
+    part.changed = changed(snapshot, candidate)
     decision = decided(run, plan, snapshot)
     if isinstance(decision, SkipRelease):
         return skipped(run, report, environment, decision.reason)
@@ -123,7 +123,7 @@ def release_environment(run: RunContext, report: ReleaseReport, request: Request
             outgoing = tasks.measure_outgoing(run, environment, records.live(snapshot.history))
             record = tasks.record_release(run, lock, plan, snapshot)
             part.number = record.number
-            part.changed = what_changed(records.live(snapshot.history), candidate)
+            part.changed = changed(snapshot, candidate)
             part.proof = deploy(run, lock, record, decision.reason, outgoing)
             return deployed(report, request, decision)
     except LockedByAnother as other:
@@ -171,6 +171,12 @@ def deployed(report: ReleaseReport, request: Request, decision: Release) -> Envi
     )
 
 
+def changed(snapshot: EnvironmentSnapshot, candidate: Candidate) -> str:
+    """What distinguishes the candidate from what is deployed."""
+    before = records.live(snapshot.history)
+    return what_changed(before.content if before else None, candidate.content)
+
+
 def nothing_promotable(run: RunContext, environment: str) -> str:
     """Why there is no candidate."""
     return f"nothing is good in {run.settings.environment(environment).promotes_from} yet, for long enough"
@@ -182,9 +188,10 @@ def name_run(run: RunContext, report: ReleaseReport, request: Request, candidate
     part.candidate = candidate
     part.requested_as = request.image or "what it promotes"
     part.asked_by = request.asked_by + (f", because: {request.reason}" if request.reason else "")
-    model = model_tag(candidate.model, candidate.model_version)
+    content = candidate.content
+    model = model_tag(content.model.name, content.model.version)
     there = to_tag(request.environment, str(candidate))
-    show(run, release_name(report.contents), commit_tag(candidate.commit), model, there)
+    show(run, release_name(report.contents), commit_tag(content.commit), model, there)
 
 
 def recover_everywhere(run: RunContext, report: ReleaseReport) -> None:

@@ -89,9 +89,10 @@ def was_done(history: tuple[Record, ...]) -> bool:
 
 def name_run(run: RunContext, environment: str, target: Record) -> None:
     """For the list of runs: what comes back, and as which release it was there before."""
-    name = f"{release_name({environment: target.content})} (back to release {target.number})"
-    model = model_tag(target.model, target.model_version)
-    show(run, name, commit_tag(target.commit), model, to_tag(environment, target.content))
+    content = target.content
+    name = f"{release_name({environment: str(content)})} (back to release {target.number})"
+    model = model_tag(content.model.name, content.model.version)
+    show(run, name, commit_tag(content.commit), model, to_tag(environment, str(content)))
 
 
 def again(target: Record, number: int, run: RunContext, by: str, reason: str) -> Record:

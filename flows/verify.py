@@ -59,7 +59,7 @@ def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:
             live = records.live(history)
             if live is None:
                 return "nothing is live"
-            seen[environment] = live.content
+            seen[environment] = str(live.content)
             show(run, verify_name(seen), environment_tag(environment))
             try:
                 tasks.check_endpoint(run, environment)

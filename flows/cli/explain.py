@@ -74,11 +74,11 @@ def _record_json(record: Record) -> dict[str, Any]:
         "release": record.number,
         "status": record.verdict,
         "reason": record.reason,
-        "commit": record.commit,
-        "model": record.model,
-        "model_version": record.model_version,
+        "commit": record.content.commit,
+        "model": record.content.model.name,
+        "model_version": record.content.model.version,
         "image": str(record.image),
-        "capsule": record.capsule,
+        "capsule": record.content.capsule,
         "by": record.asked_by,
         "asked_for": record.asked_for,
         "run": record.run,
@@ -91,7 +91,7 @@ def _record_json(record: Record) -> dict[str, Any]:
 def _record_row(record: Record) -> tuple[str, ...]:
     started = f"{local(record.started):%Y-%m-%d %H:%M}"
     why = " ".join((record.asked_for or record.reason).split())
-    return str(record.number), started, record.verdict, record.content, record.asked_by, why
+    return str(record.number), started, record.verdict, str(record.content), record.asked_by, why
 
 
 def _place_row(place: Place) -> tuple[str, ...]:
@@ -99,5 +99,5 @@ def _place_row(place: Place) -> tuple[str, ...]:
         return place.name, "-", f"not known: {place.situation.because}", "-"
     hold = place.situation.notes.hold
     live = place.live
-    release, content = (str(live.number), live.content) if live else ("-", "nothing is live")
+    release, content = (str(live.number), str(live.content)) if live else ("-", "nothing is live")
     return place.name, release, content, f"by {hold.by}: {hold.reason}" if hold else "-"

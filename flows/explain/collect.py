@@ -99,7 +99,7 @@ class StatusCollector:
         if found is None:
             return None
         candidate = find_candidate(self.run, found.image.digest)
-        return replace(candidate, commit=found.commit, committed=found.committed)
+        return candidate.of_commit(found.content)
 
     def _head(self) -> str:
         heads = replace(self.run.repository, timeout=REMOTE_TIMEOUT).heads()

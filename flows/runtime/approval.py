@@ -59,7 +59,9 @@ def ask_if_required(run: RunContext, plan: Plan, deployed: Record | None) -> Ans
     commits: Sequence[str] | None
     try:
         run.repository.fetch(run.say)
-        commits = run.repository.between(deployed.commit, plan.candidate.commit) if deployed else []
+        commits = (
+            run.repository.between(deployed.content.commit, plan.candidate.content.commit) if deployed else []
+        )
     except SourceUnavailable:
         commits = None
     change = describe(plan.request, plan.candidate, deployed, commits)

@@ -110,7 +110,7 @@ def _rows_of_environment(part: EnvironmentReport) -> dict[str, object]:
         "wanted": candidate,
         "found as": part.requested_as,
         "image": candidate and candidate.image,
-        "capsule": candidate and candidate.capsule,
+        "capsule": candidate and candidate.content.capsule,
         "asked by": part.asked_by,
         "changed": part.changed,
         "approval": part.approval,

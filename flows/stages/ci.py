@@ -11,7 +11,7 @@ from flows.core.build import latest as pointers
 from flows.core.build import test_results
 from flows.core.build.capsule import Capsule, seal
 from flows.core.build.commit import Commit
-from flows.core.build.content import Content, what_changed
+from flows.core.build.content import BuildContent, what_changed
 from flows.core.build.image import Image, parse
 from flows.core.build.latest import Keep, LatestPointer, Move
 from flows.core.build.test_results import TestResults
@@ -44,13 +44,12 @@ class Inputs:
     capsule: Capsule
 
     def __str__(self) -> str:
-        return f"{self.commit.short} + {self.model}"
+        return str(self.content)
 
     @property
-    def content(self) -> Content:
-        """Commit and model alone."""
-        model = self.model
-        return Content(self.commit.sha, model.name, model.version, model.digest)
+    def content(self) -> BuildContent:
+        """What the image is made of, as it is recorded."""
+        return BuildContent(self.commit.sha, self.model.named, self.commit.time, self.capsule.hash)
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,8 @@ def find_image(run: RunContext, inputs: Inputs) -> Image | None:
 
 def compare_with_latest(run: RunContext, inputs: Inputs) -> str:
     """What changed since the image that `latest` names."""
-    changed = what_changed(run.registry.pointer(), inputs.content)
+    pointer = run.registry.pointer()
+    changed = what_changed(pointer.content if pointer else None, inputs.content)
     run.say(f"To what latest names, this is: {changed}.")
     return changed
 
@@ -245,7 +245,7 @@ def move_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
 def _standing(run: RunContext, commit: Commit, current: LatestPointer | None) -> pointers.BranchFacts:
     branch = run.settings.source.released_branch
     source = run.repository
-    latest = current.commit if current else ""
+    latest = current.content.commit if current else ""
     wanted = run.models.wanted(run.settings.model.name)
     return pointers.BranchFacts(
         released_branch=branch,

@@ -83,7 +83,7 @@ def sweep_test_cache(run: RunContext, *, dry_run: bool) -> Freed:
 def find_named(run: RunContext) -> Named:
     """What `latest` and every environment name; `PermanentError` where one of them can't be read."""
     pointer = run.registry.pointer()
-    named = Named(frozenset({pointer.digest}), frozenset({pointer.capsule})) if pointer else Named()
+    named = Named(frozenset({pointer.digest}), frozenset({pointer.content.capsule})) if pointer else Named()
     for one in _of_each(run, "image", named_in):
         named |= one
     return named
@@ -101,7 +101,8 @@ def named_in(cluster: Cluster) -> Named:
         frozenset([record.image.digest for record in history])
         | {mark.digest for mark in marks}
         | {image.rpartition("@")[2] for image in running},
-        frozenset([record.capsule for record in history]) | {image.rpartition(":")[2] for image in running},
+        frozenset([record.content.capsule for record in history])
+        | {image.rpartition(":")[2] for image in running},
     )
 
 

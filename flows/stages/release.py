@@ -1,7 +1,7 @@
 """The stages from a decision to a release that is in force and proven."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
@@ -74,7 +74,7 @@ def check_endpoint(run: RunContext, environment: str, valid_for: timedelta = EXP
 
 def find_examples(run: RunContext, record: Record) -> None:
     """Have at hand what the release will be proven by; `ImageNotFound` where the registry lost it."""
-    run.model_manifest(record.image, record.capsule)
+    run.model_manifest(record.image, record.content.capsule)
 
 
 def measure_outgoing(run: RunContext, environment: str, live: Record | None) -> Latency | None:
@@ -82,7 +82,7 @@ def measure_outgoing(run: RunContext, environment: str, live: Record | None) -> 
     if live is None or not _have_at_hand(run, live):
         return None
     latency = verification.measure(
-        run.edge(environment), run.model_manifest(live.image, live.capsule), ROUNDS
+        run.edge(environment), run.model_manifest(live.image, live.content.capsule), ROUNDS
     )
     run.say(f"The outgoing release answers an example in {latency}.")
     return latency
@@ -92,15 +92,14 @@ def record_release(
     run: RunContext, lock: EnvironmentLock, plan: Plan, situation: EnvironmentSnapshot
 ) -> Record:
     """Write down what is about to be applied, before it is."""
-    request, candidate = plan.request, plan.candidate
+    request, candidate, content = plan.request, plan.candidate, plan.candidate.content
     number = records.next_number(situation.history)
     cluster = run.cluster(lock.environment)
-    model = {"name": candidate.model, "version": candidate.model_version, "digest": candidate.model_digest}
     annotations = {
         "slipway.dev/release": str(number),
-        "slipway.dev/capsule": candidate.capsule,
-        "slipway.dev/commit": candidate.commit,
-        "slipway.dev/model": json.dumps(model),
+        "slipway.dev/capsule": content.capsule,
+        "slipway.dev/commit": content.commit,
+        "slipway.dev/model": json.dumps(asdict(content.model)),
         "slipway.dev/manifests": plan.manifests.hash,
         "slipway.dev/run": run.id,
         "slipway.dev/reason": request.reason,
@@ -108,12 +107,7 @@ def record_release(
     record = Record(
         number=number,
         image=candidate.image,
-        capsule=candidate.capsule,
-        commit=candidate.commit,
-        committed=candidate.committed,
-        model=candidate.model,
-        model_version=candidate.model_version,
-        model_digest=candidate.model_digest,
+        content=content,
         model_created=candidate.model_created,
         manifests=plan.manifests.hash,
         objects=plan.manifests.annotated(cluster.deployment, annotations).objects,
@@ -169,11 +163,11 @@ def verify_replicas(
     wanted = run.settings.environment(lock.environment)
     cluster = run.cluster(lock.environment)
     patience = Patience(run.say, lock.held.require_held, run.settings.runs.api_patience)
-    manifest = patience.wait_out(lambda: run.model_manifest(record.image, record.capsule))
+    manifest = patience.wait_out(lambda: run.model_manifest(record.image, record.content.capsule))
     return verification.verify_replicas(
         run.edge(lock.environment),
         lambda: rollout_watch.replicas(cluster),
-        record.capsule,
+        record.content.capsule,
         manifest,
         outgoing=outgoing,
         slower_than=wanted.slower_than,
@@ -302,7 +296,7 @@ def mark_degraded(run: RunContext, lock: EnvironmentLock, record: Record, reason
 def _have_at_hand(run: RunContext, live: Record) -> bool:
     """Whether the model's manifest of what is live could be had while the registry is there."""
     try:
-        run.model_manifest(live.image, live.capsule)
+        run.model_manifest(live.image, live.content.capsule)
     except ImageNotFound as missing:
         run.say(f"{live} could not be proven again, should it have to be put back: {missing.happened}")
         return False

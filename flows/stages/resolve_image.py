@@ -1,10 +1,12 @@
 """The stages that find out what a release would be: the image, and the manifests that name it."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import reference_of
+from flows.core.build.latest import UNKNOWN_TIME
 from flows.core.errors import ImageNotFound
 from flows.core.release import record as records
 from flows.core.release.decision import Candidate, Request
@@ -51,15 +53,20 @@ def find_candidate(run: RunContext, wanted: str) -> Candidate:
             "Release one that a CI run pushed.",
         )
     manifest = run.model_manifest(image, capsule)
-    committed = pointer.committed if pointer else ""
+    commit = labels.get("org.opencontainers.image.revision", "")
+    committed = datetime.fromisoformat(labels["org.opencontainers.image.created"])
+    if pointer is not None:  # of the commit that is named there: a revert finds an older image again
+        commit = pointer.content.commit
+        if pointer.content.committed != UNKNOWN_TIME:
+            committed = pointer.content.committed
+    model = ModelVersion(
+        name=labels.get("dev.slipway.model", ""),
+        version=labels.get("dev.slipway.model.version", ""),
+        digest=labels.get("dev.slipway.model.digest", ""),
+    )
     candidate = Candidate(
         image=image,
-        capsule=capsule,
-        commit=pointer.commit if pointer else labels.get("org.opencontainers.image.revision", ""),
-        committed=datetime.fromisoformat(committed or labels["org.opencontainers.image.created"]),
-        model=labels.get("dev.slipway.model", ""),
-        model_version=labels.get("dev.slipway.model.version", ""),
-        model_digest=labels.get("dev.slipway.model.digest", ""),
+        content=BuildContent(commit, model, committed, capsule),
         model_created=datetime.fromisoformat(manifest.created),
         manifest=manifest,
     )
@@ -80,7 +87,7 @@ def find_promotable(run: RunContext, environment: str) -> Candidate | None:
     if found is None:
         return None
     candidate = find_candidate(run, found.image.digest)
-    return replace(candidate, commit=found.commit, committed=found.committed)
+    return candidate.of_commit(found.content)
 
 
 def render_manifests(run: RunContext, request: Request, candidate: Candidate) -> Plan:

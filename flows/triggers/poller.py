@@ -107,8 +107,8 @@ class Watch:
             latest = run.registry.pointer()
         if names(latest, wanted, model):
             return
-        if not wanted.before and latest is not None and latest.commit != wanted.sha:
-            wanted = replace(wanted, before=latest.commit)
+        if not wanted.before and latest is not None and latest.content.commit != wanted.sha:
+            wanted = replace(wanted, before=latest.content.commit)
         found = self._in_force(run, runs, wanted, model)
         if found.state == "COMPLETED":
             latest = run.registry.pointer()  # it may have moved since
@@ -158,11 +158,12 @@ def overtake_others(
 
 def names(latest: LatestPointer | None, wanted: Wanted, model: ModelVersionSeen) -> bool:
     """Whether `latest` is made from that commit and that model, of which a plain file has no digest yet."""
-    if latest is None or latest.commit != wanted.sha:
+    if latest is None or latest.content.commit != wanted.sha:
         return False
-    if (latest.model, latest.model_version) != (model.name, model.version):
+    made = latest.content.model
+    if (made.name, made.version) != (model.name, model.version):
         return False
-    return latest.model_digest == model.identity or not model.settled
+    return made.digest == model.identity or not model.settled
 
 
 def was_overtaken(run: FlowRun) -> bool:

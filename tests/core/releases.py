@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 from flows.config.load import CHECKOUT
+from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import Image
 from flows.core.model.manifest import parse
 from flows.core.release.decision import Candidate, Observed
 from flows.core.release.record import Record
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+DIGITS = ModelVersion("digits", "1.0.0", "sha256:" + "1" * 64)
 MONDAY = datetime(2026, 2, 23, 12, 0, tzinfo=UTC)
 MODEL = parse((CHECKOUT / "tests/app/models/digits/manifest.json").read_bytes(), source="digits")
 
@@ -22,12 +24,9 @@ def candidate(letter: str = "b", days: int = 1, model_days: int = 0) -> Candidat
     """An image of a commit so many days after Monday's."""
     return Candidate(
         image=image(letter),
-        capsule=letter * 64,
-        commit=letter * 40,
-        committed=MONDAY + timedelta(days=days),
-        model="digits",
-        model_version="1.0.0",
-        model_digest="sha256:" + "1" * 64,
+        content=BuildContent(
+            letter * 40, DIGITS, committed=MONDAY + timedelta(days=days), capsule=letter * 64
+        ),
         model_created=MONDAY + timedelta(days=model_days),
         manifest=MODEL,
     )
@@ -39,12 +38,7 @@ def released(number: int = 1, letter: str = "a", days: int = 0, **changes: objec
     values: dict[str, object] = {
         "number": number,
         "image": made.image,
-        "capsule": made.capsule,
-        "commit": made.commit,
-        "committed": made.committed,
-        "model": made.model,
-        "model_version": made.model_version,
-        "model_digest": made.model_digest,
+        "content": made.content,
         "model_created": made.model_created,
         "manifests": "m",
         "objects": (),

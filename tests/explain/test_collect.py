@@ -7,6 +7,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.core.explain.live import explain
+from flows.core.release.decision import Candidate
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
 from flows.explain.ask import status
 from flows.explain.collect import StatusCollector
@@ -36,11 +37,15 @@ def test_a_commit_is_followed_from_its_run_to_its_failure(
     assert "the cluster of staging could not be asked: " in told
 
 
+def of_model(one: Candidate, name: str) -> Candidate:
+    return replace(one, content=replace(one.content, model=replace(one.content.model, name=name)))
+
+
 def test_a_run_through_all_environments_is_told_of_what_it_brings_to_each_and_where_it_is(team: Team) -> None:
-    older, newer = (replace(candidate(letter), model=team.model) for letter in "ab")
+    older, newer = (of_model(candidate(letter), team.model) for letter in "ab")
     everything = [environment_tag("staging"), environment_tag("production")]
     for one in (older, newer):
-        everything += [commit_tag(one.commit), model_tag(one.model, one.model_version)]
+        everything += [commit_tag(one.content.commit), model_tag(team.model, one.content.model.version)]
     everything += [to_tag("staging", str(newer)), to_tag("production", str(older))]
     with FlowRuns() as runs, opened("why", silent, no_progress) as run:
         asking = StatusCollector(run, runs, datetime.now(UTC))

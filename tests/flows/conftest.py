@@ -163,7 +163,7 @@ def base_image(platform: PlatformUnderTest) -> BaseImage:
         run = line.ci()
         assert run.succeeded, run.message
         assert line.latest
-        return BaseImage(line.registry, line.latest.capsule)
+        return BaseImage(line.registry, line.latest.content.capsule)
 
 
 @pytest.fixture(scope="session")

@@ -25,15 +25,19 @@ def test_a_commit_and_a_model_become_an_image_that_latest_names(line: Line) -> N
     assert run.succeeded, run.message
     latest = line.latest
     assert latest is not None
-    assert (latest.commit, latest.model, latest.model_version) == (sha, line.model, "1.0.0")
-    assert line.registry.image(latest.capsule).digest == latest.digest
+    assert (latest.content.commit, latest.content.model.name, latest.content.model.version) == (
+        sha,
+        line.model,
+        "1.0.0",
+    )
+    assert line.registry.image(latest.content.capsule).digest == latest.digest
     assert run.left_behind() == []
     assert run.transfers() == {f"fetch {line.model} 1.0.0": 100}
     assert f"{sha[:7]} + {line.model} 1.0.0: built, tested and pushed" in run.message
     assert run.name == f"{sha[:7]} + {line.model} 1.0.0 on main"
     verdict = f"# main: {sha[:7]} + {line.model} 1.0.0: built, tested and pushed"
     changed = "| changed | the first: there was none before |"
-    for told in (sha[:7], latest.capsule, "| smoke test |", "1 passed", verdict, changed):
+    for told in (sha[:7], latest.content.capsule, "| smoke test |", "1 passed", verdict, changed):
         assert told in run.artifacts()
 
 
@@ -56,7 +60,7 @@ def test_a_file_outside_the_context_is_no_new_image(line: Line) -> None:
     assert before is not None
     assert line.latest is not None
     assert line.latest.digest == before.digest
-    assert line.latest.commit == line.git("rev-parse", "HEAD")
+    assert line.latest.content.commit == line.git("rev-parse", "HEAD")
 
 
 def test_a_new_model_alone_gives_a_new_image(line: Line) -> None:
@@ -67,7 +71,7 @@ def test_a_new_model_alone_gives_a_new_image(line: Line) -> None:
     assert "same code, model 1.0.0 → 1.1.0" in run.message
     assert first is not None
     assert line.latest is not None
-    assert line.latest.commit == first.commit
+    assert line.latest.content.commit == first.content.commit
     assert line.latest.digest != first.digest
 
 
@@ -101,7 +105,7 @@ def test_two_runs_that_end_in_the_wrong_order_leave_latest_at_the_newer_commit(l
     assert late.succeeded
     assert f"latest stays: commit {older[:7]} is behind {newer[:7]}" in late.message
     assert line.latest is not None
-    assert line.latest.commit == newer
+    assert line.latest.content.commit == newer
 
 
 def test_a_revert_moves_latest_to_the_older_content_without_a_build(line: Line) -> None:
@@ -114,7 +118,7 @@ def test_a_revert_moves_latest_to_the_older_content_without_a_build(line: Line) 
     assert "nothing to build; latest moved" in reverted.message
     assert first is not None
     assert line.latest is not None
-    assert (line.latest.digest, line.latest.commit) == (first.digest, line.git("rev-parse", "HEAD"))
+    assert (line.latest.digest, line.latest.content.commit) == (first.digest, line.git("rev-parse", "HEAD"))
 
 
 def test_after_a_force_push_an_older_commit_may_be_latest_again(line: Line) -> None:
@@ -125,7 +129,7 @@ def test_after_a_force_push_an_older_commit_may_be_latest_again(line: Line) -> N
     run = line.ci()
     assert "is no longer on main" in run.message
     assert line.latest is not None
-    assert line.latest.commit == older
+    assert line.latest.content.commit == older
 
 
 def test_another_branch_is_built_and_leaves_latest_alone(built: Line) -> None:

@@ -20,7 +20,7 @@ def pull(line: Line, image: LatestPointer) -> None:
     login = line.registry.credentials
     assert login
     access = {"username": login.username, "password": login.password}
-    connect().images.pull(line.registry.name, tag=image.capsule, auth_config=access)
+    connect().images.pull(line.registry.name, tag=image.content.capsule, auth_config=access)
 
 
 def on_the_engine(line: Line) -> set[str]:
@@ -36,7 +36,7 @@ def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
     for image in (outdated, latest):
         pull(line, image)
     before, here = line.tags(), on_the_engine(line)
-    assert {outdated.capsule, latest.capsule} <= here
+    assert {outdated.content.capsule, latest.content.capsule} <= here
     for name, value in {"IMAGES": "0.000001", "KEEP": "0"}.items():
         monkeypatch.setenv(f"SLIPWAY_HOUSEKEEPING__{name}", value)
 
@@ -56,8 +56,10 @@ def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
     assert done.succeeded, done.message
     assert "tags in the registry: 2" in done.message
     assert "| tags in the registry | 2, " in done.artifacts()
-    assert sorted(line.tags()) == sorted([latest.capsule, f"{latest.capsule}.model", "latest"])
-    assert on_the_engine(line) & here == {latest.capsule}
+    assert sorted(line.tags()) == sorted(
+        [latest.content.capsule, f"{latest.content.capsule}.model", "latest"]
+    )
+    assert on_the_engine(line) & here == {latest.content.capsule}
     assert line.registry.find(outdated.digest) is None
     assert line.registry.image("latest").digest == latest.digest
 
@@ -80,4 +82,4 @@ def test_latest_may_move_while_images_are_deleted_and_what_it_names_then_stays(
     assert keep_house(line).succeeded
     (left,) = [pointer for pointer in outdated if line.registry.find(pointer.digest)]
     assert line.latest == left
-    assert line.registry.attached(left.capsule)
+    assert line.registry.attached(left.content.capsule)

@@ -47,9 +47,10 @@ def test_a_plain_model_file_is_served_with_the_labels_and_preprocessing_of_the_s
     assert run.succeeded, run.message
     latest = line.latest
     assert latest is not None
-    assert f"{latest.model} {latest.model_version}" in run.message
+    assert f"{latest.content.model}" in run.message
+    manifest = line.registry.attached(latest.content.capsule)
     for colour, label in (("red", "rouge"), ("blue", "bleu")):
-        assert asked(line.registry.attached(latest.capsule), filled(colour), tmp_path / colour) == label
+        assert asked(manifest, filled(colour), tmp_path / colour) == label
 
 
 def test_a_plain_model_file_that_nothing_describes_is_refused_with_what_to_set(

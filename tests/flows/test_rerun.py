@@ -50,7 +50,7 @@ def test_a_run_that_failed_after_its_tests_is_retried_without_them(line: Line) -
     assert "The tests of this capsule passed before" in line.platform.log(ended)
     latest = line.latest
     assert latest
-    assert line.registry.image(latest.capsule).digest == latest.digest
+    assert line.registry.image(latest.content.capsule).digest == latest.digest
 
 
 def test_a_new_run_of_the_same_capsule_repeats_neither_tests_nor_download_unless_told_to(

@@ -42,7 +42,7 @@ def test_a_commit_and_then_a_model_become_images_by_themselves(line: Line, watch
     watch.look()
     assert line.platform.wait(run_for(line, sha)).state == "COMPLETED"
     assert line.latest is not None
-    assert line.latest.commit == sha
+    assert line.latest.content.commit == sha
     line.publish("1.1.0", "colours")
     watch.look()
     ended = line.platform.wait(run_for(line, sha, "1.1.0"))
@@ -63,4 +63,4 @@ def test_a_run_under_way_gives_way_to_a_newer_commit(line: Line, watch: Watch) -
     assert line.platform.wait(run).state == "CANCELLED"
     assert line.platform.wait(run_for(line, newer)).state == "COMPLETED"
     assert line.latest is not None
-    assert line.latest.commit == newer
+    assert line.latest.content.commit == newer

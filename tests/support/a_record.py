@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import Image
 from flows.core.release.record import Record
 
@@ -17,12 +18,9 @@ def a_record(number: int = 1, **changes: Any) -> Record:
     plain = Record(
         number=number,
         image=Image("registry.test/app", f"sha256:{number:064x}"),
-        capsule="c" * 64,
-        commit="a" * 40,
-        committed=NOON,
-        model="digits",
-        model_version="1.0.0",
-        model_digest="sha256:" + "d" * 64,
+        content=BuildContent(
+            "a" * 40, ModelVersion("digits", "1.0.0", "sha256:" + "d" * 64), NOON, capsule="c" * 64
+        ),
         model_created=NOON,
         manifests="m" * 64,
         objects=({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}},),

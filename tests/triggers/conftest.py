@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
 from flows.config import load as configuration
 from flows.core.build.capsule import ATTACHED
+from flows.core.build.content import BuildContent
 from flows.core.build.latest import LatestPointer
 from flows.core.model.model import Model
 from flows.core.trigger.run_labels import branch_tag, commit_tag
@@ -85,14 +87,9 @@ class Team:
         registry.move(
             LatestPointer(
                 digest=digest,
-                commit=sha,
-                committed="2026-11-24T10:00:00+00:00",
+                content=BuildContent(sha, model.named, datetime(2026, 11, 24, 10, tzinfo=UTC), "c" * 64),
                 subject="A change",
                 branch="main",
-                model=model.name,
-                model_version=model.version,
-                model_digest=model.digest,
-                capsule="c" * 64,
                 run=run,
             )
         )

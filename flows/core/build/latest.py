@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.core.build.capsule import Capsule
 from flows.core.build.commit import Commit
-from flows.core.build.content import SAME, what_changed
+from flows.core.build.content import SAME, BuildContent, ModelVersion, what_changed
 from flows.core.build.image import Image
 from flows.core.model.model import Model
 
@@ -16,23 +16,20 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 _PREFIX = "dev.slipway."
 
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+
 
 @dataclass(frozen=True)
 class LatestPointer:
-    """What `latest` says: the image by digest, and the commit, model, capsule and run it came from.
+    """What `latest` says: the image by digest, and the content, branch and run it came from.
 
-    `committed` is the commit's time (RFC 3339). A revert finds an older image again: its label has another.
+    `subject` is the commit's. Its time is `UNKNOWN_TIME` in a pointer of before there was a field for it.
     """
 
     digest: str
-    commit: str
-    committed: str
+    content: BuildContent
     subject: str
     branch: str
-    model: str
-    model_version: str
-    model_digest: str
-    capsule: str
     run: str
 
     @classmethod
@@ -40,21 +37,22 @@ class LatestPointer:
         """The pointer that names this image for these reasons."""
         return cls(
             digest=image.digest,
-            commit=commit.sha,
-            committed=commit.time.astimezone(UTC).isoformat(),
+            content=BuildContent(
+                commit=commit.sha,
+                model=model.named,
+                committed=commit.time.astimezone(UTC),
+                capsule=capsule.hash,
+            ),
             subject=commit.subject,
             branch=commit.branch,
-            model=model.name,
-            model_version=model.version,
-            model_digest=model.digest,
-            capsule=capsule.hash,
             run=run,
         )
 
     @property
-    def content(self) -> tuple[str, ...]:
+    def identity(self) -> tuple[str, ...]:
         """What a reader would notice if it changed; who put it there and in which run does not count."""
-        return (self.digest, self.commit, self.model_version, self.model_digest)
+        content = self.content
+        return (self.digest, content.commit, content.model.version, content.model.digest)
 
     def to_index(self, media_type: str, size: int) -> dict[str, Any]:
         """A one-entry OCI index; `media_type` and `size` (bytes) are those of the image's manifest."""
@@ -69,14 +67,14 @@ class LatestPointer:
             "mediaType": INDEX,
             "manifests": [entry],
             "annotations": {
-                "org.opencontainers.image.revision": self.commit,
-                _PREFIX + "committed": self.committed,
+                "org.opencontainers.image.revision": self.content.commit,
+                _PREFIX + "committed": self.content.committed.isoformat(),
                 _PREFIX + "subject": self.subject,
                 _PREFIX + "branch": self.branch,
-                _PREFIX + "model": self.model,
-                _PREFIX + "model.version": self.model_version,
-                _PREFIX + "model.digest": self.model_digest,
-                _PREFIX + "capsule": self.capsule,
+                _PREFIX + "model": self.content.model.name,
+                _PREFIX + "model.version": self.content.model.version,
+                _PREFIX + "model.digest": self.content.model.digest,
+                _PREFIX + "capsule": self.content.capsule,
                 _PREFIX + "run": self.run,
             },
         }
@@ -87,16 +85,21 @@ class LatestPointer:
         notes = index.get("annotations", {})
         if _PREFIX + "capsule" not in notes or len(index.get("manifests", [])) != 1:
             return None
+        committed = notes.get(_PREFIX + "committed")
         return cls(
             digest=index["manifests"][0]["digest"],
-            commit=notes["org.opencontainers.image.revision"],
-            committed=notes.get(_PREFIX + "committed", ""),
+            content=BuildContent(
+                commit=notes["org.opencontainers.image.revision"],
+                model=ModelVersion(
+                    name=notes[_PREFIX + "model"],
+                    version=notes[_PREFIX + "model.version"],
+                    digest=notes[_PREFIX + "model.digest"],
+                ),
+                committed=datetime.fromisoformat(committed) if committed else UNKNOWN_TIME,
+                capsule=notes[_PREFIX + "capsule"],
+            ),
             subject=notes[_PREFIX + "subject"],
             branch=notes[_PREFIX + "branch"],
-            model=notes[_PREFIX + "model"],
-            model_version=notes[_PREFIX + "model.version"],
-            model_digest=notes[_PREFIX + "model.digest"],
-            capsule=notes[_PREFIX + "capsule"],
             run=notes[_PREFIX + "run"],
         )
 
@@ -140,22 +143,22 @@ class BranchFacts:
 
 def decide(candidate: LatestPointer, current: LatestPointer | None, standing: BranchFacts) -> Move | Keep:
     """Whether `latest` moves to `candidate`: two runs that end in the wrong order must not move it back."""
-    model = f"{candidate.model} {candidate.model_version}"
+    commit, model = candidate.content.commit, candidate.content.model
     if not standing.on_branch:
-        return Keep(f"commit {candidate.commit[:7]} is not on the released branch {standing.released_branch}")
-    if (candidate.model_version, candidate.model_digest) != standing.wanted_model:
+        return Keep(f"commit {commit[:7]} is not on the released branch {standing.released_branch}")
+    if (model.version, model.digest) != standing.wanted_model:
         return Keep(f"{model} is not the model that is wanted")
     if current is None:
         return Move("there was no latest image yet")
-    if candidate.content == current.content:
+    if candidate.identity == current.identity:
         return Keep("latest names this image already")
     if standing.behind and standing.current_on_branch:
-        return Keep(f"commit {candidate.commit[:7]} is behind {current.commit[:7]}, which latest names")
+        return Keep(f"commit {commit[:7]} is behind {current.content.commit[:7]}, which latest names")
     if standing.behind:
-        return Move(f"commit {current.commit[:7]} is no longer on {standing.released_branch}")
+        return Move(f"commit {current.content.commit[:7]} is no longer on {standing.released_branch}")
     return Move(_difference(candidate, current))
 
 
 def _difference(candidate: LatestPointer, current: LatestPointer) -> str:
-    changed = what_changed(current, candidate)
+    changed = what_changed(current.content, candidate.content)
     return f"image {current.digest[:19]} → {candidate.digest[:19]}" if changed == SAME else changed

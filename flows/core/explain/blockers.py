@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from flows.core.build.content import Content, Made, what_changed
+from flows.core.build.content import Content, ModelVersion, what_changed
 from flows.core.explain.status import Away, DeploymentStatus, Place, Seen
 from flows.core.night.schedule import NIGHTLY_RELEASE
 from flows.core.release import record as records
@@ -25,7 +25,8 @@ def _candidates(standing: DeploymentStatus) -> Iterator[tuple[Candidate, str]]:
     live = standing.here.live
     seen = {live.image.digest} if live else set()
     promotable, latest = standing.promotable, standing.latest
-    if isinstance(promotable, Candidate) and (live is None or promotable.committed >= live.committed):
+    since = live.content.committed if live else None
+    if isinstance(promotable, Candidate) and (since is None or promotable.content.committed >= since):
         assert standing.upstream, "an image is promoted from somewhere"
         if promotable.image.digest not in seen:
             yield promotable, f"{promotable} (good in {standing.upstream.name})"
@@ -134,7 +135,9 @@ def _when(standing: DeploymentStatus, place: Place) -> str:
 def _unbuilt(standing: DeploymentStatus) -> list[str]:
     """The newest commit with the wanted model, where no image that counts is made of them."""
     base = standing.latest if isinstance(standing.latest, Candidate) else None
-    known: Made | None = base or (standing.here.live if isinstance(standing.latest, Away) else None)
+    deployed = standing.here.live if isinstance(standing.latest, Away) else None
+    made = base or deployed
+    known = made.content if made else None
     wanted = _wanted(standing, known)
     if wanted is None or (known is not None and _same(known, wanted)):
         return []
@@ -142,24 +145,24 @@ def _unbuilt(standing: DeploymentStatus) -> list[str]:
     return [f"{wanted} (newest{since}): {_build(standing)}"]
 
 
-def _wanted(standing: DeploymentStatus, known: Made | None) -> Content | None:
+def _wanted(standing: DeploymentStatus, known: Content | None) -> Content | None:
     """What an image would be made of now; what is not known of it is taken to be as it was."""
     store, head = standing.store, standing.head
     if isinstance(head, Away) and isinstance(store, Away):
         return None
-    before = known or Content("unknown", "unknown", "model", "")
+    before = known or Content("unknown", ModelVersion("unknown", "model", ""))
     commit = before.commit if isinstance(head, Away) else head
     if isinstance(store, Away):
-        model = (before.model, before.model_version, before.model_digest)
+        model = before.model
     else:
         seen = store.wanted
-        digest = seen.identity if seen.settled else before.model_digest
-        model = (seen.name, seen.version, digest)
-    return Content(commit, *model)
+        digest = seen.identity if seen.settled else before.model.digest
+        model = ModelVersion(seen.name, seen.version, digest)
+    return Content(commit, model)
 
 
-def _same(known: Made, wanted: Content) -> bool:
-    return wanted == Content(known.commit, known.model, known.model_version, known.model_digest)
+def _same(known: Content, wanted: Content) -> bool:
+    return wanted == Content(known.commit, known.model)
 
 
 def _build(standing: DeploymentStatus) -> str:

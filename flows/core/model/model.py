@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from flows.core.build.content import ModelVersion
 from flows.core.errors import ModelRejected
 
 AZURE, AWS = "azure-blob-storage-credentials", "aws-credentials"
@@ -28,6 +29,11 @@ class Model:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def named(self) -> ModelVersion:
+        """Name, version and digest of its file alone."""
+        return ModelVersion(self.name, self.version, self.digest)
 
     def to_json(self) -> dict[str, Any]:
         """The pointer file's content."""

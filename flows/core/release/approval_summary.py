@@ -22,9 +22,8 @@ def describe(
     if live is None:
         return "\n".join(lines)
     if commits is None:
-        lines.append(
-            f"- commits: {live.commit[:7]} to {candidate.commit[:7]} (the repository could not be asked)"
-        )
+        between = f"{live.content.commit[:7]} to {candidate.content.commit[:7]}"
+        lines.append(f"- commits: {between} (the repository could not be asked)")
     elif commits:
         lines.append(f"- {len(commits)} commit{'s' if len(commits) > 1 else ''}:")
         lines += [f"    - {commit}" for commit in commits[:LISTED]]
@@ -35,7 +34,7 @@ def describe(
 
 
 def _model_change(candidate: Candidate, live: Record | None) -> str:
-    now = f"{candidate.model} {candidate.model_version}"
-    if live is None or live.model_digest == candidate.model_digest:
-        return f"{now}, unchanged" if live else now
-    return f"{live.model} {live.model_version} → {now}"
+    model = candidate.content.model
+    if live is None or live.content.model.digest == model.digest:
+        return f"{model}, unchanged" if live else str(model)
+    return f"{live.content.model} → {model}"

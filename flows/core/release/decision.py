@@ -1,8 +1,9 @@
 """Whether a release is due: one pure function over all that is known, asked again under the lock."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
+from flows.core.build.content import BuildContent
 from flows.core.build.image import Image
 from flows.core.local_time import wall_time
 from flows.core.model.manifest import ModelManifest
@@ -13,24 +14,20 @@ from flows.core.release.record import Record
 
 @dataclass(frozen=True)
 class Candidate:
-    """The image to be released, and what it was made of.
-
-    `committed` is the commit's time; of an image found through `latest`, of the commit that is named there: a
-    revert finds an older image again.
-    """
+    """The image to be released, and what it was made of; `model_created` is the model's time."""
 
     image: Image
-    capsule: str
-    commit: str
-    committed: datetime
-    model: str
-    model_version: str
-    model_digest: str
+    content: BuildContent
     model_created: datetime
     manifest: ModelManifest = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.commit[:7]} + {self.model} {self.model_version}"
+        return str(self.content)
+
+    def of_commit(self, other: BuildContent) -> "Candidate":
+        """The same image, chosen for the commit of that content."""
+        content = replace(self.content, commit=other.commit, committed=other.committed)
+        return replace(self, content=content)
 
 
 @dataclass(frozen=True)
@@ -133,8 +130,8 @@ def decide(
 
 def lifts_hold(request: Request, candidate: Candidate, history: tuple[Record, ...]) -> bool:
     """Whether a hold gives way: to a person's wish for something newer than all that was released before."""
-    newest = max(((r.committed, r.model_created) for r in history), default=None)
-    newer = newest is None or (candidate.committed, candidate.model_created) > newest
+    newest = max(((r.content.committed, r.model_created) for r in history), default=None)
+    newer = newest is None or (candidate.content.committed, candidate.model_created) > newest
     return request.by_person and newer
 
 
@@ -176,9 +173,9 @@ def _live_already(candidate: Candidate, manifests: str, situation: EnvironmentSn
 
 def _older(candidate: Candidate, situation: EnvironmentSnapshot, zone: tzinfo | None) -> SkipRelease | None:
     recorded = record.live(situation.history)
-    if recorded is None or candidate.committed >= recorded.committed:
+    if recorded is None or candidate.content.committed >= recorded.content.committed:
         return None
-    committed = wall_time(candidate.committed, zone)
+    committed = wall_time(candidate.content.committed, zone)
     return SkipRelease(f"{candidate} of {committed} is older than {recorded.content}, which is live")
 
 

@@ -95,7 +95,7 @@ def _facts(record: Record, link: Link, zone: tzinfo) -> dict[str, str]:
 def _row(record: Record, link: Link, zone: tzinfo) -> str:
     cells = (
         str(record.number),
-        record.content,
+        str(record.content),
         _time(record.started, zone),
         _time(record.ended, zone),
         cell(record.ending),

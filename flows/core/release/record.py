@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from flows.core.build.content import BuildContent
 from flows.core.build.image import Image
 
 KEPT = 10
@@ -30,7 +31,7 @@ Identity = tuple[str, str, str]
 class Record:
     """One release of one environment.
 
-    `committed` is the commit's time and `model_created` the model's. `objects` are the manifests as rendered,
+    `model_created` is the model's time. `objects` are the manifests as rendered,
     `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
     never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
     `is_rollback` is a rollback's: what was live before it is undone by it, not superseded.
@@ -40,12 +41,7 @@ class Record:
 
     number: int
     image: Image
-    capsule: str
-    commit: str
-    committed: datetime
-    model: str
-    model_version: str
-    model_digest: str
+    content: BuildContent
     model_created: datetime
     manifests: str
     objects: tuple[Object, ...]
@@ -65,11 +61,6 @@ class Record:
 
     def __str__(self) -> str:
         return f"release {self.number} ({self.content})"
-
-    @property
-    def content(self) -> str:
-        """Commit and model, as a person names them."""
-        return f"{self.commit[:7]} + {self.model} {self.model_version}"
 
     @property
     def ending(self) -> str:
@@ -96,18 +87,23 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the Secret keeps them."""
-        times = {key: value.isoformat() for key, value in asdict(self).items() if isinstance(value, datetime)}
-        return {**asdict(self), **times, "objects": list(self.objects)}
+        values = asdict(self)
+        times = {key: value.isoformat() for key, value in values.items() if isinstance(value, datetime)}
+        del values["content"]
+        return {**values, **self.content.to_json(), **times, "objects": list(self.objects)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Record":
         """The record of such values, of this version or of one before."""
         content = {_FIELD_BEFORE.get(key, key): value for key, value in content.items()}
         content["verdict"] = _STATUS_BEFORE.get(content["verdict"], content["verdict"])
-        times = ("committed", "model_created", "started", "lifts_hold", "good_since", "ended")
-        parsed = {key: datetime.fromisoformat(content[key]) for key in times if content.get(key)}
-        image = Image(**content["image"])
-        return cls(**{**content, **parsed, "image": image, "objects": tuple(content["objects"])})
+        times = ("model_created", "started", "lifts_hold", "good_since", "ended")
+        parsed: dict[str, Any] = {
+            key: datetime.fromisoformat(content[key]) for key in times if content.get(key)
+        }
+        parsed |= {"image": Image(**content["image"]), "objects": tuple(content["objects"])}
+        parsed["content"], others = BuildContent.from_json(content)
+        return cls(**{**others, **parsed})
 
 
 def identity(item: Object) -> Identity:

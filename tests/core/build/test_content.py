@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from flows.core.build.content import Content, what_changed
+from flows.core.build.content import Content, ModelVersion, what_changed
 
-BEFORE = Content("4f2c9e1" + "0" * 33, "classifier", "1.0.0", "sha256:1")
+MODEL = ModelVersion("classifier", "1.0.0", "sha256:1")
+BEFORE = Content("4f2c9e1" + "0" * 33, MODEL)
 NEW_CODE = replace(BEFORE, commit="8a1b2c3" + "0" * 33)
-NEW_MODEL = replace(BEFORE, model_version="1.1.0", model_digest="sha256:2")
+NEW_MODEL = replace(BEFORE, model=replace(MODEL, version="1.1.0", digest="sha256:2"))
 
 CASES: dict[str, tuple[Content | None, Content, str]] = {
     "nothing was there": (None, BEFORE, "the first: there was none before"),
@@ -22,17 +23,17 @@ CASES: dict[str, tuple[Content | None, Content, str]] = {
     ),
     "a model of another name": (
         BEFORE,
-        replace(BEFORE, model="segmenter"),
+        replace(BEFORE, model=replace(MODEL, name="segmenter")),
         "same code, model classifier 1.0.0 → segmenter 1.0.0",
     ),
     "a file that was overwritten": (
         BEFORE,
-        replace(BEFORE, model_digest="sha256:3"),
+        replace(BEFORE, model=replace(MODEL, digest="sha256:3")),
         "same code, model 1.0.0 with other content",
     ),
     "the same weights under a newer version": (
         BEFORE,
-        replace(BEFORE, model_version="1.0.1"),
+        replace(BEFORE, model=replace(MODEL, version="1.0.1")),
         "same code, model 1.0.0 → 1.0.1",
     ),
 }

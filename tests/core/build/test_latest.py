@@ -1,30 +1,33 @@
 """Whether `latest` moves: a table of every situation two runs can leave it in."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from flows.core.build.latest import BranchFacts, Keep, LatestPointer, Move, decide
+from flows.core.build.content import BuildContent, ModelVersion
+from flows.core.build.latest import UNKNOWN_TIME, BranchFacts, Keep, LatestPointer, Move, decide
 
+MODEL = ModelVersion("classifier", "1.0.0", "sha256:" + "1" * 64)
 CURRENT = LatestPointer(
     digest="sha256:" + "a" * 64,
-    commit="a" * 40,
-    committed="2026-01-01T00:00:00+00:00",
+    content=BuildContent("a" * 40, MODEL, datetime(2026, 1, 1, tzinfo=UTC), "c" * 64),
     subject="the one before",
     branch="main",
-    model="classifier",
-    model_version="1.0.0",
-    model_digest="sha256:" + "1" * 64,
-    capsule="c" * 64,
     run="run-1",
 )
-NEWER = replace(CURRENT, digest="sha256:" + "b" * 64, commit="b" * 40, capsule="d" * 64, run="run-2")
+NEWER = replace(
+    CURRENT,
+    digest="sha256:" + "b" * 64,
+    content=replace(CURRENT.content, commit="b" * 40, capsule="d" * 64),
+    run="run-2",
+)
 STANDING = BranchFacts(
     released_branch="main",
     on_branch=True,
     behind=False,
     current_on_branch=True,
-    wanted_model=(CURRENT.model_version, CURRENT.model_digest),
+    wanted_model=(MODEL.version, MODEL.digest),
 )
 
 
@@ -60,13 +63,17 @@ STANDING = BranchFacts(
         (
             NEWER,
             CURRENT,
-            replace(STANDING, wanted_model=("1.0.1", CURRENT.model_digest)),
+            replace(STANDING, wanted_model=("1.0.1", MODEL.digest)),
             Keep("classifier 1.0.0 is not the model that is wanted"),
         ),
         (replace(CURRENT, run="run-2"), CURRENT, STANDING, Keep("latest names this image already")),
         (
             replace(
-                CURRENT, digest="sha256:" + "e" * 64, model_version="1.1.0", model_digest="sha256:" + "2" * 64
+                CURRENT,
+                digest="sha256:" + "e" * 64,
+                content=replace(
+                    CURRENT.content, model=replace(MODEL, version="1.1.0", digest="sha256:" + "2" * 64)
+                ),
             ),
             CURRENT,
             replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
@@ -92,13 +99,20 @@ def test_latest_moves_only_to_what_is_still_wanted(
 
 
 def test_a_revert_moves_latest_to_the_older_content() -> None:
-    reverted = replace(CURRENT, commit="f" * 40)
+    reverted = replace(CURRENT, content=replace(CURRENT.content, commit="f" * 40))
     assert decide(reverted, NEWER, STANDING) == Move("new code bbbbbbb → fffffff, same model")
 
 
 def test_a_pointer_survives_the_registry() -> None:
     index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234)
     assert LatestPointer.from_index(index) == CURRENT
+
+
+def test_a_pointer_of_before_there_was_a_field_for_the_commits_time_is_read() -> None:
+    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234)
+    del index["annotations"]["dev.slipway.committed"]
+    old = LatestPointer.from_index(index)
+    assert old == replace(CURRENT, content=replace(CURRENT.content, committed=UNKNOWN_TIME))
 
 
 def test_an_index_that_somebody_else_made_is_no_pointer() -> None:

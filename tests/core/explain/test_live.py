@@ -322,7 +322,8 @@ def test_a_system_that_is_away_is_named_and_the_rest_is_answered(
 
 
 def test_an_image_that_is_live_is_nothing_newer_though_latest_names_another_commit_for_it() -> None:
-    renamed = replace(candidate("a", days=0), commit="d" * 40)
+    found = candidate("a", days=0)
+    renamed = replace(found, content=replace(found.content, commit="d" * 40))
     assert "There is nothing newer" in told(replace(NOTHING_NEW, latest=renamed, head="d" * 40))
 
 

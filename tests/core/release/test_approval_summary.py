@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flows.core.build.content import ModelVersion
 from flows.core.release.approval_summary import describe
 from flows.core.release.decision import Request
 from tests.core.releases import candidate, released
@@ -10,7 +11,10 @@ ASKED = Request("production", reason="the new title", asked_by="Ada")
 
 
 def test_commits_model_and_who_asked_are_told() -> None:
-    other_model = replace(candidate(), model_version="1.1.0", model_digest="sha256:" + "2" * 64)
+    other_model = replace(
+        candidate(),
+        content=replace(candidate().content, model=ModelVersion("digits", "1.1.0", "sha256:" + "2" * 64)),
+    )
     told = describe(ASKED, other_model, released(), ["bbbbbbb A new title (Ada)", "abababa A test (Bob)"])
     assert "Release bbbbbbb + digits 1.1.0 to production?" in told
     assert "live now: aaaaaaa + digits 1.0.0" in told

@@ -34,6 +34,18 @@ def test_a_record_is_the_same_after_json(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
+def test_a_record_keeps_its_content_side_by_side_as_version_0_1_did() -> None:
+    kept = good(2).to_json()
+    assert {name: kept[name] for name in ("commit", "committed", "capsule")} == {
+        "commit": "a" * 40,
+        "committed": NOON.isoformat(),
+        "capsule": "c" * 64,
+    }
+    model = (kept["model"], kept["model_version"], kept["model_digest"])
+    assert model == ("digits", "1.0.0", "sha256:" + "d" * 64)
+    assert "content" not in kept
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [

@@ -35,4 +35,4 @@ def processes_of(run: FlowRun) -> list[psutil.Process]:
 
 def digest_that_answers() -> str:
     capsule = STAGING.version()["capsule"]
-    return next(record.image.digest for record in STAGING.history() if record.capsule == capsule)
+    return next(record.image.digest for record in STAGING.history() if record.content.capsule == capsule)

@@ -53,15 +53,15 @@ def test_one_run_takes_an_image_through_both_environments(line: Line) -> None:
     assert run.succeeded, run.message
     assert "staging runs" in run.message
     assert "production runs" in run.message
-    assert STAGING.version()["capsule"] == PRODUCTION.version()["capsule"] == wanted.capsule
+    assert STAGING.version()["capsule"] == PRODUCTION.version()["capsule"] == wanted.content.capsule
     page = run.artifacts()
     assert "staging: proof" in page
     assert "production: proof" in page
-    content = f"{wanted.commit[:7]} + {line.model} 1.0.0"
+    content = f"{wanted.content.commit[:7]} + {line.model} 1.0.0"
     assert run.name == f"staging, production ← {content}"
     assert run.tags == {
         *("environment:staging", "environment:production"),
-        *(f"commit:{wanted.commit[:12]}", f"model:{line.model} 1.0.0"),
+        *(f"commit:{wanted.content.commit[:12]}", f"model:{line.model} 1.0.0"),
         *(f"to:staging {content}", f"to:production {content}"),
     }
     assert f"# production runs {content} as release" in page
@@ -83,7 +83,7 @@ def test_what_has_not_baked_is_not_promoted_and_nobody_sleeps(
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__BAKE", "60")
     run = line.release(environment="every")
     assert run.succeeded, run.message
-    assert STAGING.version()["capsule"] == wanted.capsule
+    assert STAGING.version()["capsule"] == wanted.content.capsule
     assert "nothing is good in staging yet, for long enough" in run.message
     assert PRODUCTION.version()["capsule"] == before
 
@@ -98,7 +98,7 @@ def test_a_staging_that_fails_keeps_production_from_nothing_that_is_good(
     assert "answers the model's examples wrong" in run.message
     assert f"# staging runs {good.content} as release {good.number}" in (page := run.artifacts())
     assert "| bad, " in page
-    assert PRODUCTION.version()["capsule"] == good.capsule
+    assert PRODUCTION.version()["capsule"] == good.content.capsule
 
 
 def paused(line: Line) -> FlowRun:
@@ -150,7 +150,7 @@ def test_an_approved_release_goes_on_and_a_refused_one_ends_without_having_faile
     assert PRODUCTION.version()["capsule"] == before
     approved = answer(line, paused(line), approve=True, name="Bob", comment="fine")
     assert (approved.state, approved.state_name) == ("COMPLETED", "Completed")
-    assert PRODUCTION.version()["capsule"] == staged.capsule
+    assert PRODUCTION.version()["capsule"] == staged.content.capsule
 
 
 def test_an_approval_that_nobody_gives_holds_no_lock_and_times_out(
@@ -173,20 +173,18 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
     run = roll_back(line, "production")
     assert run.succeeded, run.message
     assert run.name == f"production ← {before.content} (back to release {before.number})"
-    assert PRODUCTION.version()["capsule"] == before.capsule
+    assert PRODUCTION.version()["capsule"] == before.content.capsule
     assert PRODUCTION.verdicts()[:2] == ["deployed", "rolled_back"]
     seconds = run.seconds("apply manifests") + run.seconds("watch rollout")
     assert seconds < 15, seconds
     held = night(line)
     assert held.state == "COMPLETED"
     assert "rolled back to" in held.message
-    assert PRODUCTION.version()["capsule"] == before.capsule
+    assert PRODUCTION.version()["capsule"] == before.content.capsule
     explained = why("production")
     assert f"production runs {before.content}, as release" in explained
     assert "Asked for by Ada: rollback to release" in explained
-    assert (
-        f"{newest.commit[:7]} + {line.model} 1.0.0 (good in staging): production is held since" in explained
-    )
+    assert f"{newest.content} (good in staging): production is held since" in explained
     lifted = resume(environment="production", by="Ada", return_state=True)
     assert lifted.message == "production is no longer held."
     with a_night(line.platform.api, "release", 1) as nights:
@@ -195,7 +193,7 @@ def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
         assert ended(release, older, BY_NIGHT)[0] == "Skipped"
         assert nights.row()["outcome"] == "released"
         assert "production runs" in nights.row()["why"]
-    assert PRODUCTION.version()["capsule"] == newest.capsule
+    assert PRODUCTION.version()["capsule"] == newest.content.capsule
 
 
 def test_why_names_the_failing_commit_that_is_newer_than_all_that_is_built(line: Line) -> None:
@@ -215,7 +213,7 @@ def test_a_hold_gives_way_to_a_person_who_releases_something_newer(line: Line) -
     assert "a demo" in night(line).message
     run = line.release(by="Bob")
     assert run.succeeded, run.message
-    assert STAGING.version()["capsule"] == wanted.capsule
+    assert STAGING.version()["capsule"] == wanted.content.capsule
     assert STAGING.notes().hold is None
 
 

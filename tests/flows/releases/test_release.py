@@ -31,7 +31,7 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
     assert run.succeeded, run.message
     answer = STAGING.version()
     assert built.latest is not None
-    assert (answer["capsule"], answer["commit"]) == (built.latest.capsule, sha)
+    assert (answer["capsule"], answer["commit"]) == (built.latest.content.capsule, sha)
     assert f"staging runs {sha[:7]} + {built.model} 1.0.0" in run.message
     assert "| verify replicas |" in run.artifacts()
     ledger = built.ledger("staging")
@@ -49,10 +49,10 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
 def test_an_image_can_be_chosen_by_capsule_or_by_digest(line: Line) -> None:
     STAGING.empty()
     first, second = line.mint(), line.mint()
-    for image, expected in ((first.capsule, first), (second.digest, second)):
+    for image, expected in ((first.content.capsule, first), (second.digest, second)):
         run = line.release(image)
         assert run.succeeded, run.message
-        assert STAGING.version()["capsule"] == expected.capsule
+        assert STAGING.version()["capsule"] == expected.content.capsule
 
 
 def test_an_image_that_is_not_there_says_so(built: Line) -> None:

@@ -61,7 +61,7 @@ def forced(staged: Staged, image: str | None = None) -> Any:
 
 def assert_undone(staged: Staged, verdict: str) -> None:
     """What was live before is live again, and good; the failed release has its verdict."""
-    assert STAGING.version()["capsule"] == staged.live.capsule
+    assert STAGING.version()["capsule"] == staged.live.content.capsule
     history = STAGING.history()
     assert history[0].verdict == verdict
     live = next(record for record in history if record.verdict == "deployed")
@@ -277,7 +277,7 @@ def test_an_api_server_that_is_away_for_two_minutes_delays_a_release(staged: Sta
     assert "still waiting" in staged.line.platform.log(run)
     ended = staged.line.platform.wait(run)
     assert ended.state == "COMPLETED", ended.message
-    assert STAGING.version()["capsule"] == staged.next.capsule
+    assert STAGING.version()["capsule"] == staged.next.content.capsule
     back = staged.line.release(staged.live.digest, force=True, reason="as before")
     assert back.succeeded, back.message
 

@@ -13,6 +13,7 @@ from deployments.local.docker.engine import connect
 from deployments.local.stores.registry import RegistryAccess
 from deployments.local.wait import wait_until
 from flows.core.build.capsule import ATTACHED
+from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import Reference, parse
 from flows.core.build.latest import LatestPointer
 from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
@@ -100,38 +101,30 @@ def test_an_image_that_is_not_there_is_none_or_an_error_that_names_it(ours: Regi
 def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_tag: str) -> None:
     image = base.image(base_tag)
     tag = f"pointer-{uuid.uuid4().hex}"
+    model = ModelVersion("classifier", "1.0.0", "sha256:1")
+    content = BuildContent("c" * 40, model, datetime(2026, 1, 1, tzinfo=UTC), "d" * 64)
     pointer = LatestPointer(
-        committed="2026-01-01T00:00:00+00:00",
         digest=image.digest,
-        commit="c" * 40,
+        content=content,
         subject="Ein schöner Tag — 「good」",
         branch="main",
-        model="classifier",
-        model_version="1.0.0",
-        model_digest="sha256:1",
-        capsule="d" * 64,
         run="run",
     )
     base.move(pointer, tag)
     assert base.pointer(tag) == pointer
     assert base.image(tag) == image
-    base.move(replace(pointer, commit="e" * 40), tag)
+    base.move(replace(pointer, content=replace(content, commit="e" * 40)), tag)
     moved = base.pointer(tag)
     assert moved is not None
-    assert moved.commit == "e" * 40
+    assert moved.content.commit == "e" * 40
 
 
 def test_a_pointer_to_nothing_is_refused(ours: Registry) -> None:
     nowhere = LatestPointer(
-        committed="2026-01-01T00:00:00+00:00",
         digest="sha256:" + "0" * 64,
-        commit="",
+        content=BuildContent("", ModelVersion("", "", ""), datetime(2026, 1, 1, tzinfo=UTC), ""),
         subject="",
         branch="",
-        model="",
-        model_version="",
-        model_digest="",
-        capsule="",
         run="",
     )
     with pytest.raises(ImageNotFound):
