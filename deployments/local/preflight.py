@@ -27,11 +27,12 @@ def check(instance: Instance, ports: Iterable[str], cache: Path) -> None:
     problems = [*_docker(), *_ports(instance, ports), *_disk(cache)]
     if problems:
         listed = "\n".join(f"- {problem}" for problem in problems)
-        raise PlatformFailed(f"The platform can't start yet:\n{listed}", "\nNothing was started.")
+        remedy = "\nCorrect this, then run it again. Nothing was started."
+        raise PlatformFailed(f"The platform can't start yet:\n{listed}", remedy)
 
 
 def is_taken(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
-    """Whether somebody listens on 127.0.0.1 at that port, by TCP or what `kind` says."""
+    """Whether a program listens on 127.0.0.1 at that port, by TCP or what `kind` says."""
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -37,7 +37,7 @@ def source_token(_source: Source) -> str | None:
 
 
 def status_token(_source: Source) -> str | None:
-    """None: of what somebody runs by hand, the commit's host hears nothing."""
+    """None: a run by hand sends no commit status."""
     return None
 
 

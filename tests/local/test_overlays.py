@@ -1,5 +1,6 @@
 """The manifests as each overlay renders them; what they do is tested where they are applied."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from deployments.local.cluster import kubernetes_binary
 from flows.config.load import CHECKOUT
 from flows.core.build.image import Image
+from flows.core.errors import ManifestsRejected
 from flows.services.kubernetes import manifests
 from flows.services.kubernetes.manifests import Overlay
 
@@ -45,3 +47,16 @@ def test_a_network_policy_opens_the_apps_port_alone() -> None:
     policy = rendered("production")["NetworkPolicy"]["spec"]
     assert policy["policyTypes"] == ["Ingress"]
     assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
+
+
+def test_manifests_that_kustomize_can_not_render_are_named_with_the_command_that_says_why(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "overlays" / "staging"
+    broken.mkdir(parents=True)
+    (broken / "kustomization.yaml").write_text("resources: [missing.yaml]\n")
+    kubectl = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
+    told = f"could not render {broken}.*kubectl kustomize {broken}"
+    with pytest.raises(ManifestsRejected, match=told) as wrong:
+        manifests.render(Overlay(tmp_path, "staging", "staging", "classifier", 1), IMAGE, kubectl)
+    assert "missing.yaml" in wrong.value.details

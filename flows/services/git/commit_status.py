@@ -107,23 +107,29 @@ def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -
         answer = httpx.post(url, json=content, headers=headers, timeout=TIMEOUT)
     except httpx.InvalidURL as error:
         raise SettingsError(
-            f"The commit's status can't be told at {url!r}: {error}.",
+            f"The commit status could not be sent to {url!r}: {error}.",
             "Correct [source] repository or status_api.",
         ) from None
     except UnicodeEncodeError:  # httpx, of a header
         raise CredentialsRefused(
             f"The token for the commit's status at {where} holds a character that none has.",
-            "Put it into its Secret block anew: [source] status_credentials.",
+            "Save its Secret block again: [source] status_credentials.",
         ) from None
     except httpx.TransportError as error:
-        raise StatusNotTaken(f"{where} can't be told the commit's status: {type(error).__name__}.") from None
+        raise StatusNotTaken(
+            f"The commit status could not be sent to {where}: {type(error).__name__}.",
+            "Do nothing: no release depends on it.",
+        ) from None
     if answer.status_code in {401, 403, 404}:  # 404: a private repository that the token may not see
         raise CredentialsRefused(
-            f"{where} refuses to be told the commit's status ({answer.status_code}).",
+            f"The commit status could not be sent to {where}: it refused the token ({answer.status_code}).",
             "Name a Secret block with a token that may write statuses: [source] status_credentials.",
         )
     if not answer.is_success:
-        raise StatusNotTaken(f"{where} does not take the commit's status ({answer.status_code}).")
+        raise StatusNotTaken(
+            f"The commit status could not be sent to {where}: it answered {answer.status_code}.",
+            "Do nothing: no release depends on it.",
+        )
 
 
 def _short(description: str) -> str:
@@ -134,5 +140,5 @@ def _short(description: str) -> str:
 def _unclear(repository: str, expected: str) -> SettingsError:
     return SettingsError(
         f"[source] repository is {repository}, and commit statuses need {expected}.",
-        'Correct it, or tell nobody: status = "none" under [source].',
+        'Correct it, or send no statuses: status = "none" under [source].',
     )

@@ -235,7 +235,11 @@ def explained(url: str, failure: CommandFailed) -> SlipwayError:
         )
     busy = answered == 429 or answered >= 500
     if busy or failure.timed_out or any(word in said for word in UNREACHABLE):
-        return SourceUnavailable(f"The repository {url} could not be reached.", "Is it up?", details=said)
+        return SourceUnavailable(
+            f"The repository {url} could not be reached.",
+            "Check that its host is running and that [source] repository points to it.",
+            details=said,
+        )
     if answered == 404 or any(word in said for word in MISSING):
         return RefNotFound(
             f"There is no git repository at {url}.", "Check [source] repository.", details=said

@@ -129,4 +129,6 @@ def _stop(container: Container, limit: float) -> float:
 
 
 def _failed(happened: str, container: Container) -> TrialFailed:
-    return TrialFailed(happened, "Nothing was pushed.", details=last_lines(container))
+    return TrialFailed(
+        happened, "Fix the application, then commit. No image was pushed.", details=last_lines(container)
+    )

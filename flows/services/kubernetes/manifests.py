@@ -61,14 +61,15 @@ def render(overlay: Overlay, image: Image, kubectl: str) -> KubernetesManifests:
     if not (overlay.folder / "overlays" / overlay.name).is_dir():
         known = ", ".join(sorted(path.name for path in (overlay.folder / "overlays").iterdir()))
         raise ManifestsRejected(
-            f"There is no overlay {overlay.name!r} in {overlay.folder}/overlays.", f"There are: {known}."
+            f"There is no overlay {overlay.name!r} in {overlay.folder}/overlays.",
+            f"Name one of these as `overlay` of the environment, or create it: {known}.",
         )
     with TemporaryDirectory(prefix="slipway-overlay-") as name:
         folder = Path(name)
         shutil.copytree(overlay.folder, folder / "kubernetes")
         generated = overlay.kustomization(image, "kubernetes")
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(generated, sort_keys=False))
-        text = _kustomize(kubectl, folder)
+        text = _kustomize(kubectl, folder, overlay.folder / "overlays" / overlay.name)
     objects = tuple(o for o in yaml.safe_load_all(text) if o)
     if not any(_is(o, overlay.deployment) and str(image) in json.dumps(o) for o in objects):
         raise ManifestsRejected(
@@ -80,13 +81,17 @@ def render(overlay: Overlay, image: Image, kubectl: str) -> KubernetesManifests:
     )
 
 
-def _kustomize(kubectl: str, folder: Path) -> str:
+def _kustomize(kubectl: str, folder: Path, overlay: Path) -> str:
     try:
         return run(Command((kubectl, "kustomize", str(folder)), RENDER_TIMEOUT), silent)
     except CommandFailed as failure:
         if failure.status == NOT_INSTALLED:
             raise
-        raise ManifestsRejected("The manifests don't render:", failure.details) from None
+        raise ManifestsRejected(
+            f"kustomize could not render {overlay}.",
+            f"Run `kubectl kustomize {overlay}` and fix what it says.",
+            details=failure.details,
+        ) from failure
 
 
 def _is(candidate: Mapping[str, Any], deployment: str) -> bool:

@@ -82,12 +82,12 @@ def watch(
 
 
 def take(cluster: Cluster) -> Snapshot:
-    """What the cluster says now; `RolloutFailed` where somebody deleted the Deployment meanwhile."""
+    """What the cluster says now; `RolloutFailed` if the Deployment was deleted meanwhile."""
     deployment = cluster.find_deployment()
     if deployment is None:
         raise RolloutFailed(
             f"The Deployment {cluster.deployment!r} is not in namespace {cluster.namespace!r}.",
-            "Somebody deleted it; release again.",
+            "It was deleted. Release again.",
         )
     return cluster.snapshot(deployment)
 

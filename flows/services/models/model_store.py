@@ -239,5 +239,5 @@ def _now() -> str:
 def _mismatch(model: Model, found: str) -> DigestMismatch:
     return DigestMismatch(
         f"{model} should have the digest {model.digest}, but {found}; it was not kept.",
-        "Somebody changed the store by hand: publish the model as a new version.",
+        "Publish the model as a new version: its files in the store were changed by hand.",
     )

@@ -82,7 +82,7 @@ class PlainModels:
                 return content
         if self.description is None:
             raise ModelRejected(
-                f"{file.path} in {self.blobs.place} has no manifest beside it, so nobody knows its labels.",
+                f"{file.path} in {self.blobs.place} has no manifest beside it, so its labels are unknown.",
                 "Set labels and preprocessing under [model.plain] in slipway.toml, or publish the model.",
             )
         return self.description

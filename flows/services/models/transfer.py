@@ -13,11 +13,11 @@ Progress = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
-    """Tells nobody."""
+    """Show no progress."""
 
 
 def no_progress(_title: str) -> Progress:
-    """The progress of a transfer that nobody is shown."""
+    """A `Progress` that shows nothing."""
     return silent
 
 

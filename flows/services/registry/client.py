@@ -243,7 +243,7 @@ class Registry:
         except httpx.TransportError as error:
             raise RegistryUnavailable(
                 f"The registry {self.address} could not be reached: {error}.",
-                "Is it up, and its address right?",
+                "Check that the registry is running and that [registry] address points to it.",
             ) from None
         if answer.is_success:
             return answer
@@ -262,11 +262,13 @@ class Registry:
             )
         if code == httpx.codes.METHOD_NOT_ALLOWED:
             return PermanentError(
-                f"The registry {self.address} lets nobody delete.",
-                "Debian's wants REGISTRY_STORAGE_DELETE_ENABLED=true.",
+                f"The registry {self.address} has deletion disabled.",
+                "Enable it: Debian's registry takes REGISTRY_STORAGE_DELETE_ENABLED=true.",
             )
         if code == httpx.codes.TOO_MANY_REQUESTS or code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return RegistryUnavailable(f"The registry {self.address} answered {code}.")
+            return RegistryUnavailable(
+                f"The registry {self.address} answered {code}.", "Look at the registry's log."
+            )
         return PermanentError(f"The registry {self.address} answered {code}: {answer.text[:200]}")
 
 

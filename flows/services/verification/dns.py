@@ -22,7 +22,7 @@ _CORRECT = "Create the record, or correct public_url or resolver in slipway.toml
 def addresses(host: str, resolver: str | None = None) -> tuple[str, ...]:
     """IPv4 first; `resolver` is an address with an optional port, None the machine's own way of looking up.
 
-    `EdgeNotInOrder` where the name has no address, `ResolverUnavailable`, which may pass, where nobody says.
+    `EdgeNotInOrder` where the name has no address, `ResolverUnavailable`, which may pass, where none answers.
     """
     if is_address(host):
         return (host,)
@@ -51,9 +51,9 @@ def _asked_of(resolver: str, host: str) -> Iterable[str]:
     try:
         return list(asked.resolve_name(f"{host.rstrip('.')}.", lifetime=LOOK_UP, search=False).addresses())
     except NXDOMAIN:
-        raise EdgeNotInOrder(f"The DNS server {resolver} knows no name {host}.", _CORRECT) from None
+        raise EdgeNotInOrder(f"{resolver} has no record for {host}.", _CORRECT) from None
     except NoAnswer:
-        raise EdgeNotInOrder(f"The DNS server {resolver} has no address for {host}.", _CORRECT) from None
+        raise EdgeNotInOrder(f"{resolver} has no address record for {host}.", _CORRECT) from None
     except Timeout:
         raise _unavailable(resolver, host, f"does not answer within {LOOK_UP:g} s") from None
     except NoNameservers as error:
@@ -67,12 +67,12 @@ def _asked_of_this_machine(host: str) -> Iterable[str]:
         if error.errno == socket.EAI_AGAIN:
             raise _unavailable("of this machine", host, f"can't tell: {error.strerror}") from None
         raise EdgeNotInOrder(
-            f"This machine finds no address for {host}: {error.strerror}.", _CORRECT
+            f"{host} does not resolve on this machine: {error.strerror}.", _CORRECT
         ) from None
 
 
 def _unavailable(resolver: str, host: str, why: str) -> ResolverUnavailable:
     return ResolverUnavailable(
         f"The DNS server {resolver}, asked for {host}, {why}.",
-        "See whether it runs and is reached from here, or name another as resolver in slipway.toml.",
+        "Check that it runs and can be reached from here, or name another as resolver in slipway.toml.",
     )

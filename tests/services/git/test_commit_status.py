@@ -79,7 +79,7 @@ def test_a_host_that_does_not_take_it_is_told_as_such_without_the_token(
 
 
 def test_a_host_that_is_away_is_told_as_such() -> None:
-    with pytest.raises(StatusNotTaken, match="can't be told"):
+    with pytest.raises(StatusNotTaken, match="commit status could not be sent"):
         GitHub("http://127.0.0.1:1", "acme/app", "a-token").tell(SHA, "success", "", LINK)
 
 

@@ -239,8 +239,8 @@ def test_a_model_whose_content_was_replaced_in_the_store_is_not_kept(
     arrived = hashlib.sha256(b"wEights").hexdigest()
     assert str(refused.value) == (
         f"tiny 1.0.0 should have the digest {model.digest}, but what arrived has the digest "
-        f"sha256:{arrived}; it was not kept. Somebody changed the store by hand: "
-        "publish the model as a new version."
+        f"sha256:{arrived}; it was not kept. Publish the model as a new version: "
+        "its files in the store were changed by hand."
     )
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -110,7 +110,7 @@ def test_without_manifest_and_settings_a_plain_file_is_refused_with_what_to_set(
     with pytest.raises(ModelRejected) as refused:
         ModelStore(blobs, tmp_path / "cache").newest("tiny")
     assert str(refused.value) == (
-        f"tiny/net.onnx in {blobs.place} has no manifest beside it, so nobody knows its labels. "
+        f"tiny/net.onnx in {blobs.place} has no manifest beside it, so its labels are unknown. "
         "Set labels and preprocessing under [model.plain] in slipway.toml, or publish the model."
     )
     assert not (tmp_path / "cache").exists()

@@ -75,8 +75,8 @@ def test_without_a_dns_server_named_it_is_looked_up_as_this_machine_does() -> No
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nobody.slipway.test", "knows no name nobody.slipway.test"),
-        ("text.slipway.test", "has no address for text.slipway.test"),
+        ("nobody.slipway.test", "has no record for nobody.slipway.test"),
+        ("text.slipway.test", "has no address record for text.slipway.test"),
     ],
 )
 def test_a_name_without_an_address_is_no_edge(resolver: str, name: str, told: str) -> None:
