@@ -19,6 +19,7 @@ from pydantic import (
     PositiveInt,
 )
 
+from flows.core.model.manifest import Channels, Layout, Mode, PositiveChannels, Resample, Side
 from flows.core.model.model import AWS, AZURE
 from flows.core.trigger.crash import HEARTBEAT
 
@@ -100,13 +101,13 @@ class App(Section):
 class Preprocessing(Section):
     """How a picture becomes the model's input; the same keys as in a manifest."""
 
-    mode: Literal["RGB", "L"] = "RGB"
-    shorter_side: PositiveInt | None = None
-    crop: PositiveInt
-    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
-    mean: tuple[float, ...]
-    std: tuple[PositiveFloat, ...]
-    layout: Literal["NCHW", "NHWC", "flat"] = "NCHW"
+    mode: Mode = "RGB"
+    shorter_side: Side | None = None
+    crop: Side
+    resample: Resample = "bicubic"
+    mean: Channels
+    std: PositiveChannels
+    layout: Layout = "NCHW"
 
 
 class PlainModel(Section):

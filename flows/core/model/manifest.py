@@ -48,21 +48,27 @@ def _base64(text: str) -> str:
 Channels = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 PositiveChannels = Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(min_length=1)]
 Side = Annotated[int, Field(ge=1, le=8192)]
+Mode = Literal["RGB", "L"]
+Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Layout = Literal["NCHW", "NHWC", "flat"]
 Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
 
 
 @dataclass(frozen=True, config=_exact)
 class Preprocessing:
     """How a picture becomes the model's input: scaled to `shorter_side` (None: straight to crop x crop), its
-    centre cropped, then (value - mean) / std with values 0 to 255, as float32."""
+    centre cropped, then (value - mean) / std with values 0 to 255, as float32.
 
-    mode: Literal["RGB", "L"]
+    The application's app/preprocessing.schema.json says the same; tests on both sides compare.
+    """
+
+    mode: Mode
     shorter_side: Side | None
     crop: Side
-    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"]
+    resample: Resample
     mean: Channels
     std: PositiveChannels
-    layout: Literal["NCHW", "NHWC", "flat"]
+    layout: Layout
 
     @property
     def channels(self) -> int:
