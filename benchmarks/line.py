@@ -25,15 +25,16 @@ from deployments.local.instance import Instance
 from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect import triggers
-from deployments.local.prefect.api import FlowRun, PrefectApi
 from deployments.local.prefect.server import flow_environment
 from deployments.local.progress import Display, Steps
+from deployments.prefect.api import PrefectApi
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT, load_as
 from flows.core.trigger.run_labels import commit_tag
 from flows.credentials.prefect_blocks import blob_store, secret
 from flows.services.models.model_check import describe
 from flows.services.models.model_store import ModelStore
+from flows.services.prefect.client import FlowRun
 from tests.support.instance_apart import instance_apart
 
 TEAM_APP = CHECKOUT / "tests" / "flows" / "team_app"

@@ -19,10 +19,10 @@ from deployments.local.cluster import preparation
 from deployments.local.instance import Instance
 from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Display, Steps
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
+from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT, load_as
 from tests.stand_ins.private_git import private_git
 from tests.support.instance_apart import instance_apart

@@ -16,12 +16,12 @@ from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect import automations, blocks, deployments, server, triggers
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Say, Steps
 from deployments.local.stores import blob_store, database, registry
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.database import DatabaseAccess
 from deployments.local.stores.registry import RegistryAccess
+from deployments.prefect.api import PrefectApi
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from deployments.local.prefect.api import POOL, PrefectApi
+from deployments.prefect.api import POOL, PrefectApi
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT, Settings
 from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError

@@ -3,6 +3,7 @@
 Plain HTTP, because importing Prefect takes longer than what is asked here.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,8 @@ import httpx
 
 from flows.cli.connection import Connection, connection
 from flows.core.errors import PermanentError, PrefectUnavailable, SettingsError
+from flows.services.prefect.client import TERMINAL, http_client
 
-TIMEOUT = httpx.Timeout(30, connect=5)
-ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 SHORT = 12
 """Characters at a run's id's end that people type: the beginning is the time, and alike in many."""
 
@@ -47,7 +47,7 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether it will not change any more."""
-        return self.state in ENDED
+        return self.state in TERMINAL
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,8 @@ class Server:
 
     def __init__(self, to: Connection | None = None) -> None:
         self._to = to or connection()
-        user, _, password = (self._to.auth or "").partition(":")
         is_here = urlsplit(self._to.url).hostname in {"127.0.0.1", "localhost", "::1"}
-        self._http = httpx.Client(
-            base_url=self._to.url,
-            auth=httpx.BasicAuth(user, password) if self._to.auth else None,
-            timeout=TIMEOUT,
-            trust_env=not is_here,
-        )
+        self._http = http_client(self._to.url, self._to.auth, trust_env=not is_here)
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +87,11 @@ class Server:
                 f"Prefect has no deployment {deployment}.",
                 "Register the deployments: `slipway up`, or elsewhere `prefect deploy --all`.",
             )
-        body = {"parameters": dict(parameters), "state": {"type": "SCHEDULED"}}
+        body = {
+            "parameters": dict(parameters),
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": str(uuid.uuid4()),
+        }
         return self._run(self._demand("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
     def run(self, identity: str) -> Run:

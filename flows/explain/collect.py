@@ -14,7 +14,8 @@ from flows.core.release.record import Record
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
-from flows.services.prefect.api import FlowRun, FlowRuns, translated_prefect_errors
+from flows.services.prefect.api import FlowRuns, translated_prefect_errors
+from flows.services.prefect.client import FlowRun
 from flows.stages.context import RunContext, cluster_of
 from flows.stages.resolve_image import find_candidate
 

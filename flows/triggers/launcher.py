@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger.run_labels import TRIGGERED, branch_tag, ci_name, commit_tag, model_tag
 from flows.core.trigger.trigger import MAX_ATTEMPTS, Rules, Wanted, identify, key
-from flows.services.prefect.api import ACTIVE, FlowRun, FlowRuns
+from flows.services.prefect.api import ACTIVE, FlowRuns
+from flows.services.prefect.client import FlowRun
 from flows.stages.context import RunContext
 
 OVERTAKEN = "overtaken"

@@ -21,7 +21,8 @@ from flows.core.errors import SettingsError, SlipwayError, TransientError
 from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger.run_labels import TRIGGERED, branch_tag, commit_tag, model_tag
 from flows.core.trigger.trigger import Wanted
-from flows.services.prefect.api import ACTIVE, FlowRun, FlowRuns, translated_prefect_errors
+from flows.services.prefect.api import ACTIVE, FlowRuns, translated_prefect_errors
+from flows.services.prefect.client import FlowRun
 from flows.services.process.command import Say, silent
 from flows.stages.context import RunContext
 from flows.triggers.launcher import OVERTAKEN, overtake, rules_of, start

@@ -6,8 +6,7 @@ be told from forgeries: what is known counts until it can be read anew, and one 
 """
 
 import time
-import weakref
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -64,6 +63,7 @@ class Access:
         self._refreshing = Lock()
         self._first: SingleFlight[Known] = SingleFlight()
         self._known: Known | None = None
+        self._runs: FlowRuns | None = None
         self._read_at = 0.0
 
     def known(self) -> Known:
@@ -87,7 +87,8 @@ class Access:
             return known
 
     def _read(self) -> Known:
-        self._known = known = _read(self._say, self._shared)
+        self._runs = self._runs or FlowRuns()  # one for all deliveries, as long as this process
+        self._known = known = _read(self._say, self._shared, self._runs)
         self._read_at = time.monotonic()
         return known
 
@@ -97,13 +98,13 @@ def outside_run(name: str, say: Say) -> RunContext:
     return RunContext(name, configuration.load(), configuration.state_folder(), say, no_progress)
 
 
-def _read(say: Say, shared: Shared) -> Known:
+def _read(say: Say, shared: Shared, runs: FlowRuns) -> Known:
     run = outside_run("receiver", say)
     hooks = run.settings.hooks
-    with translated_prefect_errors(), ExitStack() as opened:
+    with translated_prefect_errors():
         known = Known(
             run,
-            opened.enter_context(FlowRuns()),
+            runs,
             rules_of(run),
             shared,
             _secret(hooks.github, "[hooks] github", say),
@@ -111,7 +112,6 @@ def _read(say: Say, shared: Shared) -> Known:
         )
         with suppress(SettingsError):  # of no concern to a forgery; who wants a model is told
             _ = run.models
-        weakref.finalize(known, opened.pop_all().close)  # deliveries under way use it to their end
     return known
 
 

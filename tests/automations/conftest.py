@@ -19,9 +19,9 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
-from deployments.local.prefect.api import POOL, PrefectApi
 from deployments.local.wait import wait_until
 from deployments.prefect import automation_rules, automations
+from deployments.prefect.api import POOL, PrefectApi
 from deployments.prefect.automation_rules import Target
 from tests.support.prefect_client import asking, talking_to
 

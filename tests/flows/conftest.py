@@ -16,7 +16,6 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from deployments.local.docker.engine import connect
-from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.ci import ci
 from flows.core.build.commit import Commit
@@ -24,6 +23,7 @@ from flows.core.build.latest import LatestPointer
 from flows.credentials import prefect_blocks
 from flows.release import release
 from flows.services.images.container_engine import RUN_LABEL
+from flows.services.prefect.client import FlowRun
 from tests.flows.environments import manifests_with
 from tests.flows.minting import BaseImage, mint
 from tests.flows.team import TEAM_APP, Team

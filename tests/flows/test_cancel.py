@@ -15,13 +15,13 @@ from prefect.concurrency.sync import concurrency
 from prefect_azure import AzureBlobStorageCredentials
 
 from deployments.local.docker.engine import connect
-from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.runtime.flow_context import LATEST
 from flows.runtime.tasks import decide_latest
 from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe
+from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Line
 from tests.flows.team import MODELS
 from tests.stand_ins.unreliable_network import UnreliableLine, stalling_line

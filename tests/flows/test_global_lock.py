@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 from deployments.local.instance import Instance
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.prefect.server import flow_environment
+from deployments.prefect.api import PrefectApi
 from flows.runtime.flow_context import LATEST, global_lock
 from tests.support.prefect_client import talking_to
 

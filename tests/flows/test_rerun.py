@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from deployments.local.prefect.api import FlowRun
 from flows.config import load as configuration
 from flows.core.build.capsule import Capsule
 from flows.core.errors import StoreUnavailable
 from flows.credentials.prefect_blocks import blob_store
 from flows.services.images import test_stage
 from flows.services.images.test_cache import TestCache
+from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Line
 from tests.support.prefect_client import asking
 

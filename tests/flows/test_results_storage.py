@@ -7,8 +7,8 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 from prefect_azure.blob_storage import AzureBlobStorageContainer
 
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.stores.blob_store import RESULTS, BlobStoreAccess
+from deployments.prefect.api import PrefectApi
 from flows.core.errors import SettingsError
 from flows.credentials.prefect_blocks import results_storage
 from tests.support.prefect_client import talking_to

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
 
-from deployments.local.prefect.api import PrefectApi
+from deployments.prefect.api import PrefectApi
 from flows.core.errors import PermanentError
 from flows.runtime import artifacts
 from flows.runtime.artifacts import Rows

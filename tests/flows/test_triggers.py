@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.core.trigger.run_labels import branch_tag, commit_tag
 from flows.services.prefect.api import FlowRuns
+from flows.services.prefect.client import FlowRun
 from flows.triggers.poller import Watch
 from tests.flows.conftest import Line
 from tests.support.prefect_client import asking

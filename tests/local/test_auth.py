@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from deployments.local import platform_file
 from deployments.local.instance import Instance
 from deployments.local.prefect import auth, server
-from deployments.local.prefect.api import PrefectApi
+from deployments.prefect.api import PrefectApi
 from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed, SettingsError
 from flows.services.prefect.api import FlowRuns

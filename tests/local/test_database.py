@@ -10,11 +10,11 @@ from deployments.local.instance import Instance
 from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect import server
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.processes import belonging_to, command_of
 from deployments.local.stores import database as embedded
 from deployments.local.stores.database import DatabaseAccess
 from deployments.local.wait import wait_until
+from deployments.prefect.api import PrefectApi
 from tests.conftest import BringUpParts
 
 

@@ -10,7 +10,7 @@ from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
 from pydantic import ValidationError
 
-from deployments.local.prefect.api import POOL
+from deployments.prefect.api import POOL
 from deployments.prefect.work_pool import QUEUES
 from flows.config.load import CHECKOUT, load
 from flows.config.schema import Runs

@@ -9,11 +9,12 @@ import pytest
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
-from deployments.local.prefect.api import POOL, TERMINAL, PrefectApi
 from deployments.local.prefect.server import SERVER, WORKER
 from deployments.local.wait import wait_until
+from deployments.prefect.api import POOL, PrefectApi
 from flows.nightly_check import nightly_check
 from flows.services.prefect.api import FlowRuns
+from flows.services.prefect.client import TERMINAL
 from flows.triggers.stuck_pending import PendingReaper
 from tests.stand_ins.quick_night import quick_night
 from tests.support.nights import Night, a_night, ended

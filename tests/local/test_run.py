@@ -6,8 +6,8 @@ from deployments.local import supervision
 from deployments.local.commands.run import _watched
 from deployments.local.instance import Instance
 from deployments.local.prefect import triggers
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.prefect.server import WATCH
+from deployments.prefect.api import PrefectApi
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])

@@ -14,8 +14,8 @@ from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect import deployments as registration
 from deployments.local.prefect import server as embedded
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.wait import wait_until
+from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT
 from flows.config.schema import Embedded
 from flows.credentials import environment

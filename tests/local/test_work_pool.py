@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from deployments.local.instance import Instance
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.preflight import is_taken
 from deployments.local.processes import MARK, terminate
 from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
+from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT, load
 from flows.runtime.flow_context import LATEST
 from tests.support.prefect_client import asking

@@ -15,8 +15,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow
 
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.wait import wait_until
+from deployments.prefect.api import PrefectApi
 from flows.core.trigger.run_labels import AGAIN
 from flows.nightly_check import MISSING, nightly_check
 from tests.support.prefect_client import asking, talking_to

@@ -6,8 +6,9 @@ from typing import Any
 
 from deployments.local.instance import Instance
 from deployments.local.prefect import flow_runs
-from deployments.local.prefect.api import FlowRun, PrefectApi
 from deployments.local.prefect.server import flow_environment
+from deployments.prefect.api import PrefectApi
+from flows.services.prefect.client import FlowRun
 
 
 @dataclass(frozen=True)

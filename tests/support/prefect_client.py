@@ -5,10 +5,8 @@ from contextlib import AbstractContextManager
 import httpx
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from deployments.local.prefect.api import PrefectApi
-from deployments.local.wait import wait_until
-
-PATIENCE = 60
+from deployments.prefect.api import PrefectApi
+from flows.services.prefect.client import http_client
 
 
 def talking_to(api: PrefectApi) -> AbstractContextManager[object]:
@@ -17,20 +15,5 @@ def talking_to(api: PrefectApi) -> AbstractContextManager[object]:
 
 
 def asking(api: PrefectApi) -> httpx.Client:
-    """A client, signed in, for paths below /api; what a busy server answers with 503 is asked again."""
-    url = f"{api.ui_url}/api"
-    return httpx.Client(base_url=url, auth=api.auth, trust_env=False, timeout=30, transport=Patient())
-
-
-class Patient(httpx.HTTPTransport):
-    """SQLite takes one writer at a time, and a server whose turn does not come answers 503."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answers: list[httpx.Response] = []
-
-        def is_answered() -> bool:
-            answers.append(httpx.HTTPTransport.handle_request(self, request))
-            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
-
-        wait_until(is_answered, PATIENCE, "The server is too busy")
-        return answers[-1]
+    """A client, signed in, for paths below /api."""
+    return http_client(f"{api.ui_url}/api", api.sign_in, trust_env=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployments.local.demo import sample_model
-from deployments.local.prefect.api import FlowRun
 from flows.core.model.manifest import ModelManifest, parse
+from flows.services.prefect.client import FlowRun
 from tests.flows.environments import Place
 from tests.support.platform_under_test import PlatformUnderTest
 

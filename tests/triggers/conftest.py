@@ -18,10 +18,10 @@ from prefect_azure import AzureBlobStorageCredentials
 from prefect_docker import DockerRegistryCredentials
 
 from deployments.local.instance import Instance
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.prefect.server import flow_environment
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
+from deployments.prefect.api import PrefectApi
 from flows.config import load as configuration
 from flows.core.build.capsule import ATTACHED
 from flows.core.build.content import BuildContent
@@ -32,7 +32,8 @@ from flows.credentials.prefect_blocks import blob_store as blob_store_of
 from flows.credentials.prefect_blocks import registry_credentials
 from flows.services.models.model_check import describe
 from flows.services.models.model_store import ModelStore
-from flows.services.prefect.api import FlowRun, FlowRuns
+from flows.services.prefect.api import FlowRuns
+from flows.services.prefect.client import FlowRun
 from flows.services.registry.client import Registry
 from flows.triggers.poller import Watch
 from flows.triggers.webhooks import application

@@ -1,6 +1,7 @@
 """A run that a worker took, and that nothing began, as when the worker is killed in that moment."""
 
-from flows.services.prefect.api import FlowRun, FlowRuns
+from flows.services.prefect.api import FlowRuns
+from flows.services.prefect.client import FlowRun
 from flows.triggers.stuck_pending import PendingReaper
 from tests.triggers.conftest import Team
 

@@ -12,10 +12,10 @@ from deployments.cluster import manifests
 from deployments.cluster.manifests import ACCOUNT, PREPARED, PULL_SECRET
 from deployments.local.instance import Instance
 from deployments.local.prefect import subprocesses
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.prefect.server import client
 from deployments.local.progress import Say
 from deployments.local.stores.registry import RegistryAccess
+from deployments.prefect.api import PrefectApi
 from flows.config.load import EMBEDDED, Settings
 from flows.config.schema import Environment
 from flows.core.errors import SlipwayError

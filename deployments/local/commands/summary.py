@@ -11,9 +11,9 @@ from deployments.local.demo.sample_model import photos
 from deployments.local.instance import Instance
 from deployments.local.network import edge
 from deployments.local.prefect import auth, triggers
-from deployments.local.prefect.api import FlowRun
 from flows.config.load import Settings
 from flows.core.errors import PlatformFailed
+from flows.services.prefect.client import FlowRun
 
 PHOTO = "chelsea.png"
 """The cat of scikit-image's sample pictures."""

@@ -13,12 +13,13 @@ from deployments.local.demo import sample_model
 from deployments.local.instance import Instance
 from deployments.local.platform import Parts
 from deployments.local.prefect import blocks, flow_runs, triggers
-from deployments.local.prefect.api import FlowRun, PrefectApi
 from deployments.local.progress import Say, Steps
 from deployments.local.stores import blob_store
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
+from deployments.prefect.api import PrefectApi
 from flows.config.load import EVERY, Settings
+from flows.services.prefect.client import FlowRun
 
 SAMPLE_VERSION = "1.0.0"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from deployments.local.instance import Instance
 from deployments.local.prefect import subprocesses
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Say
 from deployments.local.stores.blob_store import ACCOUNT, RESULTS, BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
+from deployments.prefect.api import PrefectApi
 from flows.config.load import Settings
 from flows.core.model.model import AZURE
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from deployments.local.instance import Instance
 from deployments.local.prefect import subprocesses
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Say
 from deployments.prefect import work_pool
+from deployments.prefect.api import PrefectApi
 from flows.config.load import Settings
 
 

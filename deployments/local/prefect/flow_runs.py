@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from deployments.local.prefect.api import FlowRun, LogLine, PrefectApi
 from deployments.local.progress import Say
+from deployments.prefect.api import LogLine, PrefectApi
 from flows.core.errors import SlipwayError
+from flows.services.prefect.client import FlowRun
 
 POLL_INTERVAL = 0.2
 PICK_UP_TIMEOUT = 90

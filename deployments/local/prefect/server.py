@@ -7,12 +7,12 @@ from typing import Any
 from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.prefect import auth
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.progress import Say
 from deployments.local.stores.database import DatabaseAccess
 from deployments.local.supervision import Program
 from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
+from deployments.prefect.api import PrefectApi
 from flows.core.trigger.crash import is_lost
 from flows.credentials import environment
 

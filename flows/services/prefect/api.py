@@ -1,15 +1,7 @@
-"""Prefect's REST interface, as far as triggers need it: start a run once, look at it, cancel it.
+"""Prefect's REST interface, as far as triggers need it: start a run once, look at it, cancel it."""
 
-Plain HTTP with short time-outs: a delivery is to be answered within a second, and Prefect's own client tries
-again for longer than that.
-"""
-
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from threading import Lock
 from typing import Any, Self
 
 import httpx
@@ -17,41 +9,11 @@ from prefect.settings import get_current_settings
 
 from flows.core.errors import PrefectUnavailable, SettingsError
 from flows.core.trigger.run_labels import with_reason
-
-TIMEOUT = httpx.Timeout(10, connect=2)
-BUSY, PAUSE = 5.0, 0.02
-"""Seconds for which a server that answers 503, as SQLite makes it in a burst, is asked again: at once, as it
-says so when somebody else has just written."""
+from flows.services.prefect.client import FlowRun, flow_run, http_client
 
 ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
 PUSHING = "push image"
 """The stage after whose start a run is no longer cancelled for a newer commit."""
-
-_creating = Lock()
-
-
-@dataclass(frozen=True)
-class FlowRun:
-    """A run as Prefect knows it.
-
-    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says. `begun`
-    is how often it began to run.
-    """
-
-    id: str
-    state: str
-    tags: tuple[str, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-    state_name: str = ""
-    message: str = ""
-    due: datetime | None = None
-    begun: int = 0
-
-    @property
-    def is_retried(self) -> bool:
-        """Whether it had ended and somebody wanted it again: nothing but a person begins a run twice."""
-        return self.begun > (0 if self.state in {"SCHEDULED", "PENDING"} else 1)
 
 
 class FlowRuns:
@@ -65,14 +27,9 @@ class FlowRuns:
         if settings.api.url is None:
             raise SettingsError("PREFECT_API_URL is not set.", "Set it to the address of Prefect's server.")
         secret = settings.api.auth_string
-        user, _, password = (secret.get_secret_value() if secret else "").partition(":")
         self._deployments: dict[str, dict[str, Any]] = {}
         self._ui = str(settings.ui_url or settings.api.url.removesuffix("/api"))
-        self._http = httpx.Client(
-            base_url=settings.api.url,
-            auth=httpx.BasicAuth(user, password) if secret else None,
-            timeout=TIMEOUT,
-        )
+        self._http = http_client(settings.api.url, secret.get_secret_value() if secret else None)
 
     def __enter__(self) -> Self:
         return self
@@ -87,22 +44,7 @@ class FlowRuns:
     def create(
         self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str], name: str
     ) -> tuple[FlowRun, bool]:
-        """The run of flow/deployment with that idempotency key, and whether there was none before.
-
-        By one thread at a time: each try takes SQLite's only writer. So ask `with_key` before.
-        """
-        with _creating:
-            return self._create(deployment, key, parameters, tags, name)
-
-    def with_key(self, key: str) -> FlowRun | None:
-        """The run with that idempotency key, if there is one."""
-        query = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
-        found = self._ask("POST", "/flow_runs/filter", query).json()
-        return _flow_run(found[0]) if found else None
-
-    def _create(
-        self, deployment: str, key: str, parameters: Mapping[str, object], tags: Sequence[str], name: str
-    ) -> tuple[FlowRun, bool]:
+        """The run of flow/deployment with that idempotency key, and whether there was none before."""
         found = self._deployment(deployment)
         body = {
             "parameters": dict(parameters),
@@ -112,7 +54,13 @@ class FlowRuns:
             "state": {"type": "SCHEDULED"},
         }
         answer = self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)
-        return _flow_run(answer.json()), answer.status_code == httpx.codes.CREATED
+        return flow_run(answer.json()), answer.status_code == httpx.codes.CREATED
+
+    def with_key(self, key: str) -> FlowRun | None:
+        """The run with that idempotency key, if there is one."""
+        query = {"flow_runs": {"idempotency_key": {"any_": [key]}}}
+        found = self._ask("POST", "/flow_runs/filter", query).json()
+        return flow_run(found[0]) if found else None
 
     def _deployment(self, name: str) -> dict[str, Any]:
         """Asked for once: a burst of deliveries is for the same one."""
@@ -130,7 +78,7 @@ class FlowRuns:
             wanted["state"] = {"type": {"any_": list(states)}}
         of = _of(deployment) if deployment else {}
         query = of | {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
-        return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+        return [flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
 
     def next_scheduled(self, deployment: str) -> FlowRun | None:
         """The run of flow/deployment that the clock will start next; None where its schedule is paused."""
@@ -139,7 +87,7 @@ class FlowRuns:
             "sort": "EXPECTED_START_TIME_ASC",
         }
         found = self._ask("POST", "/flow_runs/filter", query).json()
-        return next((_flow_run(run) for run in found if run["auto_scheduled"]), None)
+        return next((flow_run(run) for run in found if run["auto_scheduled"]), None)
 
     def taken(self, deployment: str) -> list[FlowRun]:
         """The runs of that deployment's work pool that a worker has taken, and nothing has begun."""
@@ -150,7 +98,7 @@ class FlowRuns:
             "work_pools": {"name": {"any_": [pool]}},
             "flow_runs": {"state": {"type": {"any_": ["PENDING"]}}},
         }
-        return [_flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+        return [flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
 
     def crash(self, run: FlowRun, reason: str) -> None:
         """Mark a run as crashed, which says why."""
@@ -188,19 +136,8 @@ class FlowRuns:
         return None if answer["status"] == "ABORT" else str(answer["state"]["type"])
 
     def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """The answer; asked for again where a kept connection was closed, as nothing here does harm twice."""
-        deadline = time.monotonic() + BUSY
         with translated_prefect_errors():
-            while True:
-                is_last = time.monotonic() > deadline
-                try:
-                    answer = self._http.request(method, path, json=body)
-                    if answer.status_code < 500 or is_last:
-                        break
-                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                    if is_last:
-                        raise
-                time.sleep(PAUSE)
+            answer = self._http.request(method, path, json=body)
         if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise PrefectUnavailable(f"Prefect's server answers {answer.status_code}.", "Is it overloaded?")
         if not answer.is_success:
@@ -244,19 +181,3 @@ def _refusal(answer: httpx.Response, path: str) -> SettingsError:
             f"Prefect's server knows no {path}.", "Register the deployments: prefect deploy --all"
         )
     return SettingsError(f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}")
-
-
-def _flow_run(found: dict[str, Any]) -> FlowRun:
-    state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": ""}
-    due = found["expected_start_time"]
-    return FlowRun(
-        id=found["id"],
-        state=state["type"],
-        tags=tuple(found["tags"]),
-        parameters=found["parameters"],
-        name=found["name"],
-        state_name=state["name"],
-        message=state["message"] or "",
-        due=datetime.fromisoformat(due) if due else None,
-        begun=found["run_count"],
-    )

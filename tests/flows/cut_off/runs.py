@@ -2,9 +2,9 @@
 
 import psutil
 
-from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.recover import recover
+from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place
 

@@ -15,7 +15,6 @@ import pytest
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 
-from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
@@ -24,6 +23,7 @@ from flows.core.trigger.run_labels import key_of_again
 from flows.hold import hold, resume
 from flows.rollback import rollback
 from flows.services.kubernetes import lease
+from flows.services.prefect.client import FlowRun
 from flows.verify import verify
 from tests.flows.conftest import Ended, Line
 from tests.flows.cut_off.runs import (

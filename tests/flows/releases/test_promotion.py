@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.local.prefect.api import FlowRun
 from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
 from flows.core.explain.live import explain
@@ -13,6 +12,7 @@ from flows.explain.ask import status
 from flows.hold import hold, resume
 from flows.release import release
 from flows.rollback import rollback
+from flows.services.prefect.client import FlowRun
 from flows.verify import verify
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving

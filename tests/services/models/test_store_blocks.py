@@ -8,7 +8,7 @@ import pytest
 from prefect_aws import AwsClientParameters, AwsCredentials
 from pydantic import SecretStr
 
-from deployments.local.prefect.api import PrefectApi
+from deployments.prefect.api import PrefectApi
 from flows.config.schema import ModelSettings
 from flows.core.errors import SettingsError
 from flows.credentials import environment, prefect_blocks

@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments.local.prefect.api import PrefectApi
 from deployments.local.wait import wait_until
+from deployments.prefect.api import PrefectApi
 from flows.ci import ci
 from flows.core.errors import PrefectUnavailable
 from flows.services.prefect import retention

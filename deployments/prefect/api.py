@@ -1,9 +1,6 @@
-"""The Prefect server's REST interface, as far as deploying needs it.
+"""The Prefect server's REST interface, as far as deploying needs it."""
 
-Plain HTTP, because importing Prefect's own client takes longer than most of what is asked here.
-"""
-
-import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,31 +9,9 @@ from typing import Any, Self
 import httpx
 
 from flows.core.errors import PlatformFailed
+from flows.services.prefect.client import FlowRun, credentials, flow_run, http_client
 
 POOL = "slipway"
-TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
-
-TIMEOUT = 75.0
-"""Seconds for an answer: Prefect's server itself waits up to 60 s for SQLite's only writer."""
-
-BUSY_TIMEOUT, BUSY_PAUSE = 30, 0.3
-"""Seconds: a server on SQLite answers 503 while others write, which passes."""
-
-
-@dataclass(frozen=True)
-class FlowRun:
-    """A run as the server sees it; `state` is its type (RUNNING), `state_name` what ops read (Retrying)."""
-
-    id: str
-    name: str
-    state: str
-    state_name: str
-    message: str
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it will not change any more."""
-        return self.state in TERMINAL
 
 
 @dataclass(frozen=True)
@@ -58,15 +33,12 @@ class PrefectApi:
     def __init__(self, url: str, sign_in: str | None, *, trust_env: bool = False) -> None:
         self.ui_url = url
         self.sign_in = sign_in
-        self._http = httpx.Client(base_url=f"{url}/api", auth=self.auth, timeout=TIMEOUT, trust_env=trust_env)
+        self._http = http_client(f"{url}/api", sign_in, trust_env=trust_env)
 
     @property
     def auth(self) -> httpx.BasicAuth | None:
         """What lets a client of one's own in."""
-        if self.sign_in is None:
-            return None
-        user, _, password = self.sign_in.partition(":")
-        return httpx.BasicAuth(user, password)
+        return credentials(self.sign_in)
 
     def __enter__(self) -> Self:
         return self
@@ -140,14 +112,18 @@ class PrefectApi:
         found = self._find("GET", f"/deployments/name/{deployment}")
         if found is None:
             raise PlatformFailed(f"The server has no deployment {deployment}.", "Run: make run")
-        body: dict[str, Any] = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        body: dict[str, Any] = {
+            "parameters": parameters,
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": str(uuid.uuid4()),
+        }
         if environment:
             body["job_variables"] = {"env": dict(environment)}
-        return _flow_run(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
+        return flow_run(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
     def flow_run(self, identity: str) -> FlowRun:
         """The run as it is now."""
-        return _flow_run(self._call("GET", f"/flow_runs/{identity}"))
+        return flow_run(self._call("GET", f"/flow_runs/{identity}"))
 
     def flow_runs(self, *states: str) -> list[FlowRun]:
         """The runs of the pool that are in one of these states."""
@@ -155,7 +131,7 @@ class PrefectApi:
             "work_pools": {"name": {"any_": [POOL]}},
             "flow_runs": {"state": {"type": {"any_": states}}},
         }
-        return [_flow_run(found) for found in self._call("POST", "/flow_runs/filter", query)]
+        return [flow_run(found) for found in self._call("POST", "/flow_runs/filter", query)]
 
     def set_state(self, run: FlowRun, state: str, message: str, name: str | None = None) -> None:
         """Put the run into that state, whatever it was in; `name` is what ops read instead of the type."""
@@ -177,7 +153,7 @@ class PrefectApi:
         return f"{self.ui_url}/runs/flow-run/{run.id}"
 
     def _ensure(self, path: str, content: dict[str, Any], collection: str, identity: dict[str, Any]) -> None:
-        """Make the thing at `path`, or change it if it differs: writing is what SQLite is slow at."""
+        """Make the thing at `path`, or change it if it differs."""
         found = self._find("GET", path)
         if found is None:
             self._call("POST", collection, identity | content)
@@ -186,12 +162,7 @@ class PrefectApi:
 
     def _find(self, method: str, path: str, body: object = None, params: Any = None) -> Any:
         """The answer; None if there is no such thing."""
-        deadline = time.monotonic() + BUSY_TIMEOUT
-        while True:
-            answer = self._http.request(method, path, json=body, params=params)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-                break
-            time.sleep(BUSY_PAUSE)
+        answer = self._http.request(method, path, json=body, params=params)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if not answer.is_success:  # a redirect too: the path is not quite right then
@@ -205,8 +176,3 @@ class PrefectApi:
         if answer is None:
             raise PlatformFailed(f"The Prefect server knows no {path}.")
         return answer
-
-
-def _flow_run(found: dict[str, Any]) -> FlowRun:
-    state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": None}
-    return FlowRun(found["id"], found["name"], state["type"], state["name"], state["message"] or "")
