@@ -77,10 +77,15 @@ class Settings(BaseSettings):
     """Everything the flows and the platform need to know, once."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="SLIPWAY_", env_nested_delimiter="__"
+        extra="forbid",
+        frozen=True,
+        env_prefix="SLIPWAY_",
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
     )
 
     timezone: Annotated[str, AfterValidator(_time_zone)]
+    """Time zone of all schedules and of the dates of nights, such as `Europe/Berlin`."""
     source: Source
     app: App
     model: ModelSettings
@@ -94,9 +99,10 @@ class Settings(BaseSettings):
     notifications: Notifications = Notifications()
     housekeeping: Housekeeping = Housekeeping()
     environments: Annotated[dict[DnsLabel, Environment], AfterValidator(_at_least_one)]
+    """One table for each environment, in their order."""
     embedded: Embedded = Embedded()
     kubectl: str = "kubectl"
-    """The program; the embedded platform names its own."""
+    """Path of kubectl, 1.27 or newer. The embedded platform brings its own."""
 
     @model_validator(mode="after")
     def _promotes_in_order(self) -> Self:

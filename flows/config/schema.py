@@ -1,4 +1,7 @@
-"""The tables of slipway.toml, each with its keys, what they may hold, and what holds without them."""
+"""The tables of slipway.toml: each key with its type, its default and its meaning.
+
+The text below a key is its description in docs/configuration.md, which flows/config/reference.py writes.
+"""
 
 from datetime import datetime
 from ipaddress import ip_address
@@ -57,7 +60,7 @@ DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 class Section(BaseModel):
     """A table of slipway.toml: unknown keys are refused, values don't change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _without_password(repository: str) -> str:
@@ -67,66 +70,88 @@ def _without_password(repository: str) -> str:
 
 
 class Source(Section):
-    """Where commits come from; `credentials` names a Secret block that holds a token."""
+    """Where commits come from."""
 
     repository: Annotated[str, AfterValidator(_without_password)]
+    """A path, or a URL that git understands. It must contain no password."""
     branches: tuple[str, ...] = ()
-    """Patterns (fnmatch) of the branches whose commits are built by themselves, beside the released one."""
+    """Patterns (as in a shell) of further branches whose commits are built automatically."""
     released_branch: str = "main"
-    """The one whose commits move `latest`."""
+    """The branch whose commits move `latest`."""
     credentials: str | None = None
+    """Secret block with a token, for a private URL."""
     status: Literal["github", "azure-repos", "none"] | None = None
-    """Who is told how a commit's run went; None: as the repository's host says."""
+    """Where commit statuses are sent. Not set: Slipway reads it from the repository's host."""
     status_api: Annotated[str, AfterValidator(_interface)] | None = None
-    """Address of that interface where it is not the provider's own, as of a GitHub Enterprise server."""
+    """Address of the status API of your own server, such as GitHub Enterprise."""
     status_credentials: str | None = None
-    """The Secret block with a token that may write statuses; None: that of `credentials`."""
+    """Secret block with a token that may write statuses. Not set: `credentials`."""
 
 
 class App(Section):
-    """What is built, and how long its tests, its start and its stop may take (seconds)."""
+    """What to build, and how long its tests, its start and its stop may take."""
 
     name: DnsLabel
+    """Name of the Deployment and of the other Kubernetes objects."""
     dockerfile: str = "Dockerfile"
+    """Path of the Dockerfile in the repository."""
     context: tuple[str, ...]
+    """Files and folders that enter the image or its test stage. Nothing else does."""
     manifests: Path = Path("deployments/kubernetes")
-    """The kustomize base and overlays: a path, in the checkout where it is relative."""
+    """Folder of the kustomize base and overlays. A relative path starts at the checkout."""
     base_image: str
+    """The image that the Dockerfile gets as BASE_IMAGE, by digest."""
     port: Port = 8000
+    """The port on which the app serves HTTP."""
     test_timeout: PositiveInt = 300
+    """Seconds for the whole test stage."""
     ready_timeout: PositiveInt = 30
+    """Seconds from the container's start until it is ready."""
     stop_timeout: PositiveInt = 15
+    """Seconds from SIGTERM to the container's exit."""
 
 
 class Preprocessing(Section):
     """How a picture becomes the model's input; the same keys as in a manifest."""
 
     mode: Mode = "RGB"
+    """Colour or grey."""
     shorter_side: Side | None = None
+    """Pixels to which the shorter side is scaled before the crop. Not set: the whole picture is used."""
     crop: Side
+    """Side of the square that is cut from the centre, in pixels."""
     resample: Resample = "bicubic"
+    """Filter of the scaling."""
     mean: Channels
+    """Subtracted from the values 0 to 255; one value, or one for each channel."""
     std: PositiveChannels
+    """Divisor after the subtraction; one value, or one for each channel."""
     layout: Layout = "NCHW"
+    """Order of the input's dimensions."""
 
 
 class PlainModel(Section):
-    """What a manifest would say, for model files that come without one."""
+    """Replaces the manifest, for model files without one."""
 
     labels: Path
+    """File with one label on each line, in the order of the model's outputs."""
     preprocessing: Preprocessing
+    """How a picture becomes the model's input."""
     activation: Literal["softmax", "none"] = "softmax"
+    """Applied to the outputs; "none" if the model applies it itself."""
 
 
 class ModelSettings(Section):
-    """Which model, and the container it is published to."""
+    """Which model to use, and the store that it is published to."""
 
     name: DnsLabel
+    """Name of the model."""
     container: str = "models"
-    """Of an Azure storage account; a bucket, where the block is one of AWS."""
+    """Container of an Azure storage account, or a bucket if the block is one of AWS."""
     credentials: Annotated[str, Field(pattern=rf"^(({AZURE}|{AWS})/)?[-a-z0-9]+$")]
-    """The block, as `<type>/<name>`; a name alone is one of Azure."""
+    """Block of the store, as `<type>/<name>`. A name alone is an AzureBlobStorageCredentials block."""
     plain: PlainModel | None = None
+    """For model files without a manifest: the table [model.plain]."""
 
     @property
     def block(self) -> tuple[str, str]:
@@ -136,75 +161,79 @@ class ModelSettings(Section):
 
 
 class Registry(Section):
-    """Where images are pushed to: `address` without a scheme, as in an image's name."""
+    """Where images are pushed to."""
 
     address: str
+    """Host and port without a scheme, as in an image's name: `myteam.azurecr.io`."""
     repository: str
+    """Repository in that registry."""
     credentials: str
+    """DockerRegistryCredentials block."""
     insecure: bool = False
-    """Plain HTTP, as on the embedded platform; never across a network."""
+    """Use plain HTTP, as on the embedded platform. Never use it across a network."""
     push_timeout: PositiveFloat = 1800
     """Seconds for the push of one image."""
 
 
 class Engine(Section):
-    """The container engine that builds and tries out images."""
+    """The container engine that builds images and tries them out."""
 
     credentials: str
+    """DockerHost block."""
 
 
 class Results(Section):
-    """Where it is remembered which capsules' tests passed."""
+    """The cache of test results: which capsules passed their tests."""
 
     storage: StorageBlock | None = None
-    """The storage block, as type/name; None: this machine's state folder."""
+    """Storage block, as `<type>/<name>`. Not set: the state folder of this machine."""
 
 
 class Hooks(Section):
-    """Where pushes are announced: the names of Secret blocks, and whose pushes count."""
+    """Secrets of the webhooks, and the repository whose pushes count."""
 
     github: str = "slipway-github-hook"
-    """The secret that GitHub signs its deliveries with."""
+    """Secret block with the secret that GitHub signs its deliveries with."""
     azure_devops: str = "slipway-azure-devops-hook"
-    """What Azure DevOps signs in with, as user:password."""
+    """Secret block with the basic credentials of Azure DevOps, as user:password."""
     repository: str | None = None
-    """The provider's URL of it, where [source] repository is another address, as that of a mirror."""
+    """The provider's URL of the repository, if `[source] repository` is a mirror of it."""
 
 
 class Watch(Section):
-    """How often (seconds) what is wanted is compared with what is built, and what builds it."""
+    """The poller, which finds commits and models that are not built yet."""
 
     interval: PositiveFloat = 60
+    """Seconds between two looks at branches and models."""
     deployment: str = "ci/commit"
+    """Deployment that a new commit or model starts."""
 
 
 class Runs(Section):
-    """When a flow run is lost: seconds without a heartbeat.
-
-    Longer than two are apart, or a single one that is late is a crash. With at most 20 s until Prefect
-    notices and has marked the run, it has crashed within two minutes.
-    """
+    """When a flow run counts as crashed, and how long it waits for the cluster."""
 
     lost_after: Annotated[float, Field(gt=2 * HEARTBEAT, le=100)] = 90
+    """Seconds without a heartbeat after which a run is marked Crashed. Heartbeats come every 30 s; the limit
+    is above two of them, so that one late heartbeat is no crash."""
 
     begin_within: Annotated[float, Field(ge=30)] = 120
-    """Seconds from when a worker took a run to the start of its process, after which it has crashed."""
+    """Seconds from when a worker takes a run to the start of its process. Later, the run has crashed."""
 
     lease: Annotated[int, Field(ge=3)] = 15
-    """Seconds without a renewal after which the next run may take an environment's lock over."""
+    """Seconds without a renewal after which the next run may take over an environment's lock."""
 
     api_timeout: PositiveFloat = 10
-    """Seconds that the Kubernetes API server may take for one answer."""
+    """Seconds for one answer of the Kubernetes API server."""
 
     api_patience: NonNegativeFloat = 120
-    """Seconds for which a rollout and a soak wait for an API server that is away."""
+    """Seconds for which a rollout and a soak wait for an unreachable API server."""
 
 
 class Notifications(Section):
-    """Who hears of what went wrong, or waits for a person; None: nobody."""
+    """Where notifications go: failures, crashes, a missing night, a release that waits for approval."""
 
     block: Annotated[str, Field(pattern=r"^[-a-z0-9]+/[-a-z0-9]+$")] | None = None
-    """Type and name of a Prefect block, as in its URL: slack-webhook/ops."""
+    """Prefect block, as `<type>/<name>`: `slack-webhook/ops`. Not set: no notifications."""
 
 
 def _cron(expression: str) -> str:
@@ -219,75 +248,99 @@ Cron = Annotated[str, AfterValidator(_cron)]
 
 
 class Schedule(Section):
-    """When what starts by itself, as cron expressions in the project's time zone."""
+    """When the nightly release runs; cron expressions in the project's time zone."""
 
     nightly: Cron = "0 2 * * *"
+    """When the nightly release starts."""
     nightly_by: Cron = "0 4 * * *"
-    """When the night has to have an outcome; if it has none, that is told."""
+    """When the night must have an outcome. Without one, a notification is sent."""
     catch_up: PositiveFloat = 4
-    """Hours for which a night that was missed is caught up with."""
+    """Hours for which a missed night is caught up."""
 
 
 class Housekeeping(Section):
-    """What is kept of the past; in days, but for `keep`."""
+    """How long things are kept, in days; except `keep`."""
 
     runs: PositiveFloat = 30
-    """Prefect's flow runs with their logs, and JUnit reports."""
+    """Days for flow runs with their logs, and for JUnit reports."""
     images: PositiveFloat = 14
-    """Images that nothing names, and what is remembered of tests."""
+    """Days for images that no release, quarantine, replica or `latest` names, and for cached test results."""
     keep: NonNegativeInt = 10
-    """The newest images of the registry, however old."""
+    """Number of the registry's newest images that are kept, however old they are."""
     cache: PositiveFloat = 14
-    """Models and mirrors on this machine that no run has used."""
+    """Days for models and git mirrors on the worker's machine since their last use."""
 
 
 class Environment(Section):
-    """A place where a release is live. Durations are in seconds, but for `bake`: minutes."""
+    """A place where a release is live. The nightly release takes the environments from top to bottom."""
 
     context: str
+    """Context of the kubeconfig, for administrators. "embedded" is the cluster of `make run`."""
     kubeconfig: Path | None = None
+    """File that contains `context`. Not set: the file that kubectl uses."""
     credentials: str | None = None
-    """The Secret block with the kubeconfig of the account that releases; without one, `context` is used."""
+    """Secret block with the kubeconfig of the account that releases. Not set: `context` is used."""
     namespace: DnsLabel
+    """Namespace of the environment."""
     overlay: str
+    """Folder below `overlays` of `[app] manifests`."""
     public_url: Annotated[str, AfterValidator(_web_address)]
+    """Address that users use: http(s)://host, with a port if needed, without a path."""
     resolver: Annotated[str, AfterValidator(_socket_address)] | None = None
-    """The DNS server that `public_url` is looked up at; None: this machine's own."""
+    """IP address of the DNS server for `public_url`, with :port if not 53. Not set: this machine's own."""
     load_balancer: tuple[IPvAnyAddress, ...] = ()
-    """What the name has to resolve to; empty: the addresses that the Service reports."""
+    """Addresses that the name must resolve to. Empty: the addresses that the Service reports."""
     replicas: PositiveInt = 3
+    """Number of replicas."""
     promotes_from: DnsLabel | None = None
+    """Environment above this one. Only images that are good there are released here."""
     bake: NonNegativeInt = 0
+    """Minutes for which an image must have been good there."""
     approval: bool = False
+    """Whether a person must approve each release."""
     approval_timeout: PositiveInt = 8 * 3600
+    """Seconds for the approval."""
     lock_wait: NonNegativeInt = 600
+    """Seconds that a second release waits for the first."""
     rollout_timeout: PositiveInt = 120
+    """Seconds until all replicas must be ready."""
     soak: NonNegativeInt = 30
+    """Seconds of watching restarts and 5xx answers before a release is good."""
     slower_than: PositiveFloat = 3.0
-    """How many times the outgoing release's median answer time the new one's may be."""
+    """Limit for the median answer time, as a multiple of the outgoing release's. A slower release fails."""
 
 
 class Listener(Section):
-    """Where the embedded platform's edge serves an environment."""
+    """Ports at which the edge of the embedded platform serves a further environment."""
 
     port: Port
-    """On 127.0.0.1."""
+    """Port on 127.0.0.1."""
     node_port: Annotated[int, Field(ge=30000, le=32667)]
-    """Of the environment's Service, as its overlay sets it; its health check is 100 above."""
+    """Node port of the environment's Service, as its overlay sets it. The health check port is 100 higher."""
 
 
 class Embedded(Section):
     """Name and loopback ports of the platform that `make run` brings up."""
 
     name: DnsLabel = "slipway"
+    """Name of the platform: of its containers, volumes and images."""
     app_port: Port = 8080
+    """Port of production, through the edge."""
     staging_port: Port = 8081
+    """Port of staging, through the edge."""
     listeners: dict[DnsLabel, Listener] = {}
-    """Of environments other than production and staging, by name."""
+    """Listeners of environments other than production and staging, by name."""
     dns_port: Port = 8053
+    """Port of the DNS server that answers *.slipway.test."""
     prefect_port: Port = 4200
+    """Port of Prefect's server and UI."""
     database_port: Port = 15432
+    """Port of PostgreSQL, the database of Prefect's server."""
     registry_port: Port = 5001
+    """Port of the registry."""
     blob_store_port: Port = 10000
+    """Port of the blob store."""
     hooks_port: Port = 4280
+    """Port of the receiver of webhooks."""
     kubernetes_port: Port = 6443
+    """Port of the Kubernetes API server."""
