@@ -34,9 +34,10 @@ test: ## lint, types, contracts and all tests, as far as they can side by side
 	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
 	$(SIDE_BY_SIDE) tests-of-releases tests-of-flows tests-of-all-else lint types contracts
 
-lint: ## ruff: rules and format
+lint: ## ruff: rules and format; words of the documents
 	@$(READY_TO_TEST) ruff check .
 	@$(READY_TO_TEST) ruff format --check .
+	@.ci/words
 
 types: ## mypy, strict
 	@$(READY_TO_TEST) mypy
@@ -61,10 +62,10 @@ tests-of-flows:
 tests-of-all-else:
 	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows
 
-screenshots: ## take those of the README anew, from a platform of its own
+screenshots: ## take the screenshots in docs/, on a platform of its own
 	@SLIPWAY_TEST_LANE=beside SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser
 
-bench: ## measure what starts runs, on a platform of its own (six minutes); prints the README's table
+bench: ## measure what starts runs, on a platform of its own (six minutes); prints the table of docs/performance.md
 	@$(READY_TO_TEST) python -m benchmarks.triggers $(ARGS)
 
 format: ## let ruff put the code in shape
@@ -72,9 +73,9 @@ format: ## let ruff put the code in shape
 	@$(READY_TO_TEST) ruff format .
 
 COMPILE = .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-find-links --python-version 3.11 \
-	--custom-compile-command "make lock"
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-lock: ## compile every *.in to its lock
+lock: ## compile every *.in to its lock; UPGRADE=1 takes the newest versions
 	@$(READY) true
 	$(COMPILE) deployments/local/uv.in -o deployments/local/uv.txt
 	$(COMPILE) requirements.in -o requirements.txt
