@@ -37,7 +37,7 @@ from flows.services.process.command import Say
 from flows.services.process.files import write_private
 from flows.services.process.poll import Waiting, poll
 from flows.services.registry.client import Credentials
-from flows.stages.context import cluster_of
+from flows.stages.clusters import cluster_of
 
 TOKEN_LIFETIME = 365 * 24 * 3600
 """Seconds that are asked for; the server may give less."""

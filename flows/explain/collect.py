@@ -16,7 +16,8 @@ from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
 from flows.services.prefect.api import FlowRuns, translated_prefect_errors
 from flows.services.prefect.client import FlowRun
-from flows.stages.context import RunContext, cluster_of
+from flows.stages.clusters import cluster_of
+from flows.stages.context import RunContext
 from flows.stages.resolve_image import find_candidate
 
 ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})

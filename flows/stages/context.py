@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from typing import Literal
 
 from flows.config import load as configuration
-from flows.config.load import CHECKOUT, EMBEDDED, Settings
+from flows.config.load import CHECKOUT, Settings
 from flows.config.schema import ModelSettings
 from flows.core.build.image import Image
 from flows.core.errors import SettingsError
@@ -36,6 +36,7 @@ from flows.services.process.command import Say
 from flows.services.process.files import write_private
 from flows.services.registry.client import Registry
 from flows.services.verification.public_endpoint import PublicEndpoint
+from flows.stages.clusters import cluster_of
 
 
 @dataclass(frozen=True)
@@ -204,22 +205,6 @@ def containers_removed(run: RunContext) -> Iterator[None]:
 def stage_name(stage: Callable[..., object]) -> str:
     """How the log, the report and Prefect name a stage: `seal_capsule` is "seal capsule"."""
     return stage.__name__.replace("_", " ")
-
-
-def cluster_of(settings: Settings, environment: str) -> Cluster:
-    """The namespace that the environment lives in; the embedded kubeconfig is the state folder's."""
-    wanted = settings.environment(environment)
-    kubeconfig = wanted.kubeconfig
-    if kubeconfig is None and wanted.context == EMBEDDED:
-        kubeconfig = configuration.state_folder() / "kubeconfig"
-    return Cluster(
-        kubeconfig,
-        wanted.context,
-        wanted.namespace,
-        settings.app.name,
-        lease_duration=settings.runs.lease,
-        api_timeout=settings.runs.api_timeout,
-    )
 
 
 def _plain(model: ModelSettings) -> PlainDescription | None:

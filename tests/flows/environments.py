@@ -20,7 +20,7 @@ from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
-from flows.stages.context import cluster_of
+from flows.stages.clusters import cluster_of
 from tests.support.frozen import frozen
 from tests.support.platform_under_test import PlatformUnderTest
 

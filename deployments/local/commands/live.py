@@ -1,14 +1,12 @@
 """What is live in an environment: asked of its cluster, which alone knows."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flows.config.load import EMBEDDED, Settings, state_folder
-from flows.config.schema import Environment
+from flows.config.load import Settings
 from flows.core.errors import SlipwayError
-from flows.services.kubernetes.cluster import ANNOTATION, Cluster
+from flows.stages.clusters import cluster_of
 
 
 @dataclass(frozen=True)
@@ -39,26 +37,17 @@ class LiveFacts:
 def read(settings: Settings, environment: str) -> LiveFacts:
     """The facts as they are now."""
     try:
-        deployment = _cluster(settings, settings.environment(environment)).find_deployment()
+        live = cluster_of(settings, environment).live()
     except SlipwayError:
         return LiveFacts()
-    return LiveFacts() if deployment is None else _facts(deployment)
-
-
-def _cluster(settings: Settings, wanted: Environment) -> Cluster:
-    own = state_folder() / "kubeconfig" if wanted.context == EMBEDDED else None
-    return Cluster(wanted.kubeconfig or own, wanted.context, wanted.namespace, settings.app.name)
-
-
-def _facts(deployment: Mapping[str, Any]) -> LiveFacts:
-    notes = deployment["metadata"].get("annotations", {})
-    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    model = json.loads(notes.get(f"{ANNOTATION}model", "{}"))
+    if live is None:
+        return LiveFacts()
+    model = json.loads(live.model or "{}")
     return LiveFacts(
-        digest=image.partition("@")[2] or None,
-        capsule=notes.get(f"{ANNOTATION}capsule"),
-        commit=notes.get(f"{ANNOTATION}commit"),
+        digest=live.image.digest or None,
+        capsule=live.capsule or None,
+        commit=live.commit or None,
         model=ModelFacts(model.get("name"), model.get("version"), model.get("digest")),
-        replicas=deployment["spec"].get("replicas", 1),
-        ready=deployment.get("status", {}).get("readyReplicas", 0),
+        replicas=live.replicas,
+        ready=live.ready,
     )

@@ -35,7 +35,7 @@ class Observed:
     """What an environment runs now, as its Deployment says.
 
     `settled` when its last rollout ended well, whatever became of a replica since; `whole` while all of them
-    are ready, and no others are there.
+    are ready, and no others are there. `model` is JSON (name, version, digest), or "".
     """
 
     image: Image
@@ -46,6 +46,7 @@ class Observed:
     replicas: int
     settled: bool
     whole: bool
+    ready: int = 0
 
 
 @dataclass(frozen=True)

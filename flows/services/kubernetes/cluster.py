@@ -130,6 +130,7 @@ class Cluster:
             replicas=deployment["spec"].get("replicas", 1),
             settled=whole or ended_well(deployment),
             whole=whole,
+            ready=deployment.get("status", {}).get("readyReplicas", 0),
         )
 
     def snapshot(self, deployment: Object) -> Snapshot:
