@@ -1,4 +1,4 @@
-"""Test platforms whose checkout is gone: nobody else can end them."""
+"""Delete test platforms whose checkout is gone: no command of theirs is left to do it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,9 +15,10 @@ PREFIX = "slipway-test-"
 
 
 def remove_abandoned_tests(client: docker.DockerClient) -> None:
-    """End and delete every test platform that was made for a folder that exists no more."""
+    """End and delete every test platform that was made for a folder that no longer exists."""
     terminate([process for process, variables in marked() if _is_abandoned(variables)])
-    for instance in {*_instances(client)}:
+    known = {(found.name, found.checkout): found for found in _instances(client)}
+    for instance in known.values():
         if instance.name.startswith(PREFIX) and not instance.checkout.exists():
             engine.remove_all(client, instance)
 
@@ -28,7 +29,7 @@ def _is_abandoned(variables: Mapping[str, str]) -> bool:
 
 
 def _instances(client: docker.DockerClient) -> Iterator[Instance]:
-    """Whatever docker still has something of."""
+    """The platforms of which Docker still has a container, a volume or a network; some several times."""
     ours: dict[str, str | list[str] | bool] = {"label": "slipway.instance"}
     for labels in (
         *(container.labels for container in client.containers.list(all=True, filters=ours)),
