@@ -1,7 +1,6 @@
 """What an administrator creates in a cluster for one environment; most of it is in `kubernetes/cluster`."""
 
 import base64
-import hashlib
 import json
 import time
 from string import Template
@@ -9,19 +8,14 @@ from typing import Any
 
 import yaml
 
-from flows.config.load import CHECKOUT
-from flows.services.kubernetes.cluster import ANNOTATION
+from flows.config.version import CLUSTER_OBJECTS, cluster_edition
+from flows.services.kubernetes.cluster import PREPARED
 from flows.services.kubernetes.fence import LEASE
 from flows.services.registry.client import Credentials
 
 ACCOUNT = "slipway-release"
 PULL_SECRET = "slipway-registry"
 """The name that the Deployment's `imagePullSecrets` has."""
-
-PREPARED = f"{ANNOTATION}prepared"
-"""On the namespace: which edition of all this was created for it."""
-
-FOLDER = CHECKOUT / "deployments" / "kubernetes" / "cluster"
 
 
 def objects(namespace: str, credentials: Credentials) -> list[dict[str, Any]]:
@@ -36,11 +30,6 @@ def objects(namespace: str, credentials: Credentials) -> list[dict[str, Any]]:
         for described in yaml.safe_load_all(Template(text).substitute(namespace=namespace))
     ]
     return [_namespace(namespace), *described, _pull_secret(namespace, credentials)]
-
-
-def edition() -> str:
-    """Changes when what is created does."""
-    return hashlib.sha256(json.dumps(_texts()).encode()).hexdigest()[:16]
 
 
 def new_lease() -> dict[str, Any]:
@@ -60,12 +49,12 @@ def login(credentials: Credentials) -> dict[str, Any]:
 
 
 def _texts() -> list[str]:
-    files = sorted(FOLDER.glob("*.yaml"), key=lambda file: (file.stem == "fence", file.name))
+    files = sorted(CLUSTER_OBJECTS.glob("*.yaml"), key=lambda file: (file.stem == "fence", file.name))
     return [file.read_text() for file in files]
 
 
 def _namespace(name: str) -> dict[str, Any]:
-    metadata = {"name": name, "annotations": {PREPARED: edition()}}
+    metadata = {"name": name, "annotations": {PREPARED: cluster_edition()}}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

@@ -153,6 +153,10 @@ class RecordTaken(PermanentError):
     """A record of that number is there already, of another release."""
 
 
+class RecordUnreadable(PermanentError):
+    """A stored release record is damaged, or a newer Slipway wrote it."""
+
+
 class ManifestsRejected(PermanentError):
     """The manifests don't render, or the API server does not accept them."""
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
+from flows.config import version
 from flows.core.errors import ImageNotFound, RolloutFailed, SlipwayError
 from flows.core.release import record as records
 from flows.core.release.decision import EnvironmentSnapshot, Upstream, hold_lifted
@@ -30,10 +31,14 @@ WHOLE_WITHIN = 60.0
 
 
 def check_fence(run: RunContext, environment: str) -> None:
-    """Require that the server enforces the lock, before it is taken; else `ClusterNotPrepared`."""
+    """Require that the server enforces the lock, and that the bootstrap's objects are those of this version.
+
+    Called before the lock is taken and anything is changed; else `ClusterNotPrepared`.
+    """
     cluster = run.cluster(environment)
     cluster.require_namespace()
     cluster.require_fence()
+    cluster.require_edition(version.cluster_edition())
 
 
 def claim_objects(run: RunContext, lock: EnvironmentLock) -> None:
@@ -121,7 +126,8 @@ def record_release(
 
 
 def write_record(run: RunContext, lock: EnvironmentLock, record: Record) -> Record:
-    """Put the record into the cluster."""
+    """Put the record into the cluster, with this Slipway as its writer."""
+    record = replace(record, written_by=version.full())
     Records(run.cluster(lock.environment)).write(record, lock.held.fence)
     run.say(f"Recorded {record} in {lock.environment}: {record.ending}.")
     return record
@@ -236,7 +242,8 @@ def close_leftovers(run: RunContext, lock: EnvironmentLock) -> None:
         if before.verdict == "deployed" and before.number != live.number:
             cluster.delete(records.added(before, live), lock.held.fence, run.say)
             why = f"by release {live.number}: {live.reason}"
-            kept.write(before.closed(becomes, why, datetime.now(UTC)), lock.held.fence)
+            closed = before.closed(becomes, why, datetime.now(UTC))
+            kept.write(replace(closed, written_by=version.full()), lock.held.fence)
 
 
 def hold(run: RunContext, lock: EnvironmentLock, by: str, reason: str) -> None:

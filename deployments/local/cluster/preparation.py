@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from deployments.cluster import manifests
-from deployments.cluster.manifests import ACCOUNT, PREPARED, PULL_SECRET
+from deployments.cluster.manifests import ACCOUNT, PULL_SECRET
 from deployments.local.instance import Instance
 from deployments.local.prefect import subprocesses
 from deployments.local.prefect.server import client
@@ -18,10 +18,11 @@ from deployments.local.stores.registry import RegistryAccess
 from deployments.prefect.api import PrefectApi
 from flows.config.load import EMBEDDED, Settings
 from flows.config.schema import Environment
+from flows.config.version import cluster_edition
 from flows.core.errors import SlipwayError
 from flows.core.rollout.snapshot import Object
 from flows.services.kubernetes import kubeconfig as kubeconfigs
-from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.cluster import PREPARED, Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.process.files import write_private
 from flows.services.registry.client import Credentials
@@ -68,7 +69,7 @@ def _is_current(cluster: Cluster) -> bool:
     kinds = (f"{policies}ies", f"{policies}ybindings")
     parts = [f"{kind}/slipway-{what}-{cluster.namespace}" for kind in kinds for what in ("fence", "secrets")]
     parts.append(cluster.path(LEASES, "leases", LEASE))
-    return edition == manifests.edition() and all(cluster.api.get(part) for part in parts)
+    return edition == cluster_edition() and all(cluster.api.get(part) for part in parts)
 
 
 def _opens(cluster: Cluster, access: RegistryAccess) -> bool:

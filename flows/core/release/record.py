@@ -4,12 +4,17 @@ Kept in the cluster, as one Secret per release; the cluster says what is live, P
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from flows.core.build.content import BuildContent
 from flows.core.build.image import Image
+from flows.core.errors import RecordUnreadable
+
+FORMAT = 1
+"""Number of the stored format. It rises when a Slipway of before would misread a record; a new field that it
+may ignore is no reason."""
 
 KEPT = 10
 """Records of an environment that are kept, beside the live one and the last good one."""
@@ -36,6 +41,7 @@ class Record:
     never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
     `is_rollback` is a rollback's: what was live before it is undone by it, not superseded.
     `lifts_hold` is the time of the hold that ends once this release is good.
+    `written_by` is the version and the commit of the Slipway that wrote it last, "" before version 0.2.
     `degraded` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
     """
 
@@ -58,6 +64,7 @@ class Record:
     degraded: str = ""
     good_since: datetime | None = None
     ended: datetime | None = None
+    written_by: str = ""
 
     def __str__(self) -> str:
         return f"release {self.number} ({self.content})"
@@ -90,11 +97,21 @@ class Record:
         values = asdict(self)
         times = {key: value.isoformat() for key, value in values.items() if isinstance(value, datetime)}
         del values["content"]
-        return {**values, **self.content.to_json(), **times, "objects": list(self.objects)}
+        return {
+            "format": FORMAT,
+            **values,
+            **self.content.to_json(),
+            **times,
+            "objects": list(self.objects),
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Record":
-        """The record of such values, of this version or of one before."""
+        """The record of such values, of this version or of one before.
+
+        Unknown fields are ignored. `RecordUnreadable` if the format is newer than this Slipway's.
+        """
+        _require_known_format(content)
         content = {_FIELD_BEFORE.get(key, key): value for key, value in content.items()}
         content["verdict"] = _STATUS_BEFORE.get(content["verdict"], content["verdict"])
         times = ("model_created", "started", "lifts_hold", "good_since", "ended")
@@ -103,7 +120,19 @@ class Record:
         }
         parsed |= {"image": Image(**content["image"]), "objects": tuple(content["objects"])}
         parsed["content"], others = BuildContent.from_json(content)
-        return cls(**{**others, **parsed})
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in {**others, **parsed}.items() if key in known})
+
+
+def _require_known_format(content: Mapping[str, Any]) -> None:
+    written = content.get("format", 0)
+    if written > FORMAT:
+        writer = content.get("written_by") or "a newer version"
+        raise RecordUnreadable(
+            f"Release {content.get('number', '?')} was recorded by a newer Slipway ({writer}), in format "
+            f"{written}; this one reads formats up to {FORMAT}.",
+            "Upgrade this checkout, as docs/upgrading.md describes, and start the run again.",
+        )
 
 
 def identity(item: Object) -> Identity:

@@ -219,7 +219,7 @@ def rejected(reason: str) -> ManifestsRejected:
 def not_prepared(happened: str) -> ClusterNotPrepared:
     """The error of a cluster that lacks what an administrator creates."""
     return ClusterNotPrepared(
-        happened, "An administrator creates what releases need: python -m deployments.cluster.bootstrap"
+        happened, "Prepare it as an administrator: python -m deployments.cluster.bootstrap"
     )
 
 

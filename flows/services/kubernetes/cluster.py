@@ -33,6 +33,8 @@ from flows.services.process.poll import Waiting, poll
 T = TypeVar("T")
 
 ANNOTATION = "slipway.dev/"
+PREPARED = f"{ANNOTATION}prepared"
+"""The namespace's annotation with the edition of the objects that the bootstrap created for it."""
 LEASE_DURATION = 15
 """Seconds without a renewal after which the next run may take the Lease over."""
 
@@ -98,6 +100,16 @@ class Cluster:
             f"The cluster {self.context!r} does not fence what this account writes to {self.namespace!r}: "
             "the Lease or the admission policy is missing, or the account is another."
         )
+
+    def require_edition(self, edition: str) -> None:
+        """`ClusterNotPrepared` unless the namespace was prepared with this edition of the objects."""
+        namespace = self.api.get(f"/api/v1/namespaces/{self.namespace}") or {"metadata": {}}
+        prepared = namespace["metadata"].get("annotations", {}).get(PREPARED, "none")
+        if prepared != edition:
+            raise not_prepared(
+                f"The namespace {self.namespace!r} of {self.context!r} was prepared by another version of "
+                f"Slipway: with edition {prepared}, while this one needs {edition}. Nothing was changed."
+            )
 
     def await_fence(self, fence: str) -> None:
         """Return when the server lets this fence in: it hears of a new holder a moment later. Errors as of

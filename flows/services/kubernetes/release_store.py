@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from flows.core.errors import PermanentError, RecordTaken
+from flows.core.errors import RecordTaken, RecordUnreadable
 from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record, expired, newest_first
 from flows.services.kubernetes.cluster import ANNOTATION, Cluster
@@ -26,7 +26,7 @@ class Records:
     cluster: Cluster
 
     def history(self) -> list[Record]:
-        """Every record, the newest first; `PermanentError` names one that can't be read."""
+        """Every record, the newest first; `RecordUnreadable` names a damaged or newer one."""
         query = (
             f"?fieldSelector=type%3D{TYPE.replace('/', '%2F')}&labelSelector={APP}={self.cluster.deployment}"
         )
@@ -110,9 +110,9 @@ def _unpacked(secret: dict[str, Any]) -> Record:
         content = gzip.decompress(base64.b64decode(secret["data"][KEY]))
         return Record.from_json(json.loads(content))
     except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-        raise PermanentError(
-            f"The Secret {secret['metadata']['name']} can't be read as a release's record: {error!r}.",
-            "A newer Slipway may have written it; otherwise delete it.",
+        raise RecordUnreadable(
+            f"The Secret {secret['metadata']['name']} is not a readable release record: {error!r}.",
+            "Save a copy of the Secret, then delete it as an administrator.",
         ) from None
 
 

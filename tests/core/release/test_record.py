@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from flows.core.errors import RecordUnreadable
 from flows.core.release.record import (
+    FORMAT,
     Record,
     added,
     expired,
@@ -62,6 +64,34 @@ def test_a_record_of_version_0_1_is_read_in_its_own_words(before: str, now: str)
     old = Record.from_json({**kept, "verdict": before, "doubt": "answers wrong", "takes_back": True})
     assert (old.verdict, old.degraded, old.is_rollback) == (now, "answers wrong", True)
     assert Record.from_json(json.loads(json.dumps(old.to_json()))) == old
+
+
+def test_a_record_names_its_format() -> None:
+    assert a_record().to_json()["format"] == FORMAT
+
+
+def test_a_record_without_a_format_or_a_writer_is_read() -> None:
+    content = a_record().to_json()
+    del content["format"], content["written_by"]
+    assert Record.from_json(content) == a_record()
+
+
+def test_unknown_fields_of_a_record_are_ignored() -> None:
+    content = a_record().to_json() | {"canary": {"weight": 10}, "later": "field"}
+    assert Record.from_json(content) == a_record()
+
+
+def test_a_record_of_a_newer_format_is_refused_and_says_what_to_do() -> None:
+    content = a_record(7).to_json() | {
+        "format": FORMAT + 1,
+        "written_by": "9.0.0 (1a2b3c4)",
+        "verdict": "odd",
+    }
+    with pytest.raises(
+        RecordUnreadable, match=r"Release 7 .* newer Slipway \(9\.0\.0 \(1a2b3c4\)\)"
+    ) as refused:
+        Record.from_json(content)
+    assert refused.value.remedy.startswith("Upgrade this checkout")
 
 
 def test_a_record_of_before_there_was_a_field_for_the_hold_lifts_none() -> None:

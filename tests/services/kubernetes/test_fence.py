@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from flows.config.version import cluster_edition
 from flows.core.errors import ClusterNotPrepared, FenceLost
 from flows.core.release.environment_state import EnvironmentState
 from flows.services.kubernetes import lease
-from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.cluster import PREPARED, Cluster
 from flows.services.kubernetes.fence import FENCE, LEASE, fenced
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.command import silent
@@ -127,6 +128,15 @@ def test_a_prepared_namespace_is_fenced_whether_somebody_holds_the_lease_or_not(
     namespace.account.require_fence()
     with lease.acquire(namespace.account, "run", 0, silent):
         namespace.account.require_fence()
+
+
+def test_a_namespace_of_this_edition_is_accepted_and_of_another_is_refused(namespace: Namespace) -> None:
+    namespace.account.require_edition(cluster_edition())
+    namespace.kubectl(
+        "annotate", "--overwrite", "namespace", namespace.account.namespace, f"{PREPARED}=older"
+    )
+    with pytest.raises(ClusterNotPrepared, match=r"with edition older.*deployments\.cluster\.bootstrap"):
+        namespace.account.require_edition(cluster_edition())
 
 
 @pytest.mark.parametrize("kind", ["validatingadmissionpolicy", "validatingadmissionpolicybinding"])

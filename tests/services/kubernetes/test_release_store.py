@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flows.core.errors import ClusterNotPrepared, PermanentError, RecordTaken
+from flows.core.errors import ClusterNotPrepared, RecordTaken, RecordUnreadable
 from flows.core.release.environment_state import EnvironmentState, Hold, Quarantine
 from flows.core.release.record import Record
 from flows.services.kubernetes import lease
@@ -91,7 +91,7 @@ def test_another_apps_records_are_not_ours(records: Records) -> None:
 def test_a_record_that_cannot_be_read_is_named(namespace: Namespace, records: Records) -> None:
     write(records, a_record(1))
     namespace.kubectl("patch", "secret", "slipway-release-1", '--patch={"data":{"release":"eHg="}}')
-    with pytest.raises(PermanentError, match="slipway-release-1 can't be read"):
+    with pytest.raises(RecordUnreadable, match="slipway-release-1 is not a readable release record"):
         records.history()
 
 
