@@ -5,7 +5,7 @@ replaces them; volumes also carry the checkout's, so that neither loses the othe
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.config.schema import Embedded
@@ -18,7 +18,7 @@ class Instance:
     name: str
     checkout: Path
     state: Path
-    ports: Embedded
+    ports: Embedded = field(hash=False)  # it holds a table
 
     @property
     def network(self) -> str:
