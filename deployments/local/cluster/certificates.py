@@ -1,7 +1,8 @@
-"""A certificate authority of the platform's own, and the certificates it issues, as files.
+"""The platform's certificate authority and the certificates it issues, as files.
 
-They are made once and again when that is needed: before they expire, after the authority changed, or for
-other hosts than they were made for.
+A file is made once, and again 90 days before it expires, after the authority changed, or if the hosts differ.
+Those checks are most of this module. trustme could issue the certificates, but it makes none of the checks,
+and its authority is always valid until the year 3000.
 """
 
 import ipaddress

@@ -1,7 +1,12 @@
 """The containers, network and volumes of one platform on the machine's docker daemon.
 
-Everything here can be called again at any time: what runs as it should is left alone, what stopped is
-started, and what differs, or what another checkout left under the same name, is replaced.
+Every function can be called again at any time. It leaves a container alone that runs as described, starts one
+that stopped, and replaces one that differs or that another checkout left under the same name.
+
+This is not Docker Compose, because Debian 12 has no plugin for it: its docker-compose 1.29 is the old one in
+Python, which needs other versions of docker and PyYAML than the flows. A container's mounted files also count
+here, and the parts come up in an order that only code knows: some need a secret or an image that another part
+has made.
 """
 
 import hashlib
@@ -29,12 +34,12 @@ STOP_TIMEOUT = 10
 
 @dataclass(frozen=True)
 class Container:
-    """What a container of the platform is made from; with any change it is made anew.
+    """What a container of the platform is made from; with any change it is replaced.
 
     `volumes` are named by role and survive the container, `mounts` (read-only) and `writable_mounts` are
     paths of the machine, `ports` (TCP) and `udp_ports` map the container's to one on 127.0.0.1. What is
     inside a mount is not compared: a digest of it in `environment` makes it count. Docker starts a container
-    that `restarts` again when it ends, unless somebody stopped it.
+    that `restarts` again when it ends, unless it was stopped.
     """
 
     role: str
@@ -209,7 +214,7 @@ def _stop_and_remove(container: DockerContainer) -> None:
         container.stop(timeout=STOP_TIMEOUT)
         container.remove(force=True, v=True)
     except NotFound:
-        pass  # somebody else removed it meanwhile
+        pass  # another process removed it meanwhile
 
 
 def _remove_network(network: Network) -> None:
