@@ -9,7 +9,7 @@ with which somebody has paused one. Run it again whenever slipway.toml or the de
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectNotFound
 
 from deployments.prefect.automation_rules import MARK_LOST, OWNED, RESTART_CRASHED, Target, wanted
+from deployments.prefect.work_pool import RETIRED
 from flows.config import load as configuration
 from flows.config.load import Settings
 from flows.core.errors import SettingsError, SlipwayError
@@ -52,7 +53,10 @@ def ensure(settings: Settings) -> list[str]:
         except SettingsError:
             apply(client, wanted(deployments, lost_after, None))
             raise
-        return apply(client, wanted(deployments, lost_after, target))
+        return [
+            *apply(client, wanted(deployments, lost_after, target)),
+            *delete_retired(client, deployments),
+        ]
 
 
 def apply(client: SyncPrefectClient, automations: Sequence[AutomationCore]) -> list[str]:
@@ -72,6 +76,17 @@ def apply(client: SyncPrefectClient, automations: Sequence[AutomationCore]) -> l
         client.delete_automation(found.id)
         done.append(f"{found.name}: deleted")
     return done
+
+
+def delete_retired(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> list[str]:
+    """Delete the deployments of flows that have another name by now; a line for each.
+
+    Only once no automation starts them any more.
+    """
+    retired = [name for name in RETIRED if name in deployments]
+    for name in retired:
+        client.delete_deployment(deployments[name])
+    return [f"{name}: deployment deleted, its flow has another name" for name in retired]
 
 
 def registered(client: SyncPrefectClient) -> dict[str, UUID]:

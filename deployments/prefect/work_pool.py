@@ -22,6 +22,9 @@ QUEUES = {"ci": 2, "release": 4, "checks": 2}
 """Work queues, and how many runs of each go on at once. A lock in the cluster keeps two releases of one
 environment apart; one that waits for it, or for a person, is not to hold up the others, nor a check."""
 
+RETIRED = ("silence/on-demand", "again/on-crash")
+"""Deployments whose flows have other names by now: mark-lost and restart-crashed."""
+
 LIMITS = {"slipway-latest": 1}
 """Global concurrency limits that the flows take slots of, and how many there are."""
 

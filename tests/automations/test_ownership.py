@@ -10,8 +10,11 @@ from prefect.events.actions import DoNothing
 from prefect.events.schemas.automations import Automation
 
 from deployments.prefect import automations
+from deployments.prefect.api import POOL
+from deployments.prefect.work_pool import RETIRED
 from flows.core.errors import SettingsError
 from tests.automations.conftest import Operations
+from tests.support.prefect_client import asking
 
 ACTING = {"Slipway: run crashed", "Slipway: run lost"}
 TELLING = {
@@ -72,3 +75,17 @@ def test_a_block_that_is_missing_is_named_with_the_remedy(operations: Operations
     block = f"slack-webhook/{uuid4().hex[:8]}"
     with pytest.raises(SettingsError, match=f"no block {block}.*Create it"):
         automations.target_of(operations.client, block)
+
+
+def test_deployments_with_retired_names_are_deleted_and_that_is_said_once(operations: Operations) -> None:
+    with asking(operations.api) as http:
+        for name in RETIRED:
+            flow, _, deployment = name.partition("/")
+            made = http.post("/flows/", json={"name": flow}).raise_for_status().json()
+            content = {"name": deployment, "flow_id": made["id"], "work_pool_name": POOL}
+            http.post("/deployments/", json=content).raise_for_status()
+    said = automations.delete_retired(operations.client, automations.registered(operations.client))
+    assert [line.partition(":")[0] for line in said] == list(RETIRED)
+    left = automations.registered(operations.client)
+    assert not set(RETIRED) & set(left)
+    assert automations.delete_retired(operations.client, left) == []

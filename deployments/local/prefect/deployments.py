@@ -9,6 +9,7 @@ from deployments.local.prefect import subprocesses
 from deployments.local.progress import Say
 from deployments.prefect import work_pool
 from deployments.prefect.api import PrefectApi
+from deployments.prefect.work_pool import RETIRED
 from flows.config.load import Settings
 
 
@@ -21,7 +22,7 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
     variables = work_pool.variables_of(settings)
     memory = instance.state / "registered.json"
     fingerprint = _fingerprint(instance.checkout, variables)
-    if memory.exists() and json.loads(memory.read_text()) == [fingerprint, api.deployment_ids()]:
+    if memory.exists() and json.loads(memory.read_text()) == [fingerprint, _ids(api)]:
         return False
     say("prefect deploy --all")
     for name, value in variables.items():
@@ -32,8 +33,13 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
         failed="prefect.yaml can't be deployed",
         remedy="Mend it, then run this again.",
     )
-    memory.write_text(json.dumps([fingerprint, api.deployment_ids()]))
+    memory.write_text(json.dumps([fingerprint, _ids(api)]))
     return True
+
+
+def _ids(api: PrefectApi) -> dict[str, str]:
+    """Without those that are deleted as soon as no automation starts them any more."""
+    return {name: found for name, found in api.deployment_ids().items() if name not in RETIRED}
 
 
 def _fingerprint(checkout: Path, variables: dict[str, str]) -> str:
