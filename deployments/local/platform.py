@@ -15,7 +15,8 @@ from deployments.local.docker.engine import connect, ensure_network
 from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.prefect import automations, blocks, deployments, server, triggers
+from deployments.local.prefect import automations, blocks, carry_over, deployments, server, triggers
+from deployments.local.prefect.carry_over import OldPlatform
 from deployments.local.progress import Say, Steps
 from deployments.local.stores import blob_store, database, registry
 from deployments.local.stores.blob_store import BlobStoreAccess
@@ -48,13 +49,16 @@ class BringUp:
     def everything(self) -> Parts:
         """Begin with all, and tell what will be there when."""
         server, registry_access, store = self.server(), self.registry(), self.store()
-        blocks_saved = self.steps.start("Prefect blocks", self._save_blocks, server, registry_access, store)
-        registered = self.steps.start(
-            "Prefect deployments", deployments.ensure, self.instance, self.settings, server
+        old = self.old_platform(server)
+        blocks_saved = self.steps.start(
+            "Prefect blocks", self._save_blocks, server, registry_access, store, old
         )
+        registered = self.steps.start("Prefect deployments", self._register, server, old)
         ready = self.steps.start("prefect.toml", self._connect, blocks_saved, registered)
         self.steps.start("Receiver of webhooks", self._receive, blocks_saved, registered)
-        self.steps.start("Prefect automations", self._automate, blocks_saved, registered)
+        automated = self.steps.start("Prefect automations", self._automate, blocks_saved, registered)
+        if carry_over.is_due(self.instance):
+            self.steps.start("Switches from SQLite", self._switch, server, old, registered, automated)
         return Parts(server, registry_access, store, self.cluster(), ready)
 
     def ingredients(self) -> None:
@@ -66,6 +70,12 @@ class BringUp:
     def server(self) -> Future[PrefectApi]:
         """Prefect's server on its database, and a worker."""
         return self.steps.start("Prefect server and worker", server.up, self.instance, self.database())
+
+    def old_platform(self, server: Future[PrefectApi]) -> Future[OldPlatform | None]:
+        """What was on SQLite, with its blocks and variables on the new server; None where nothing was."""
+        if not carry_over.is_due(self.instance):
+            return _nothing()
+        return self.steps.start("Values from SQLite", self._carry_over, server)
 
     def database(self) -> Future[DatabaseAccess]:
         """The database of Prefect's server."""
@@ -111,8 +121,27 @@ class BringUp:
         platform_file.add_cluster(self.instance, self.settings, kubeconfig, kubernetes_binary.kubectl(binary))
         return kubeconfig
 
+    def _carry_over(self, api: PrefectApi, say: Say) -> OldPlatform:
+        old = carry_over.read(self.instance, say)
+        carry_over.put_values(old, api, say)
+        return old
+
+    def _switch(
+        self, api: PrefectApi, old: OldPlatform, _registered: bool, _automated: None, say: Say
+    ) -> None:
+        carry_over.put_switches(old, api, say)
+        carry_over.finish(self.instance, old, say)
+
+    def _register(self, api: PrefectApi, _old: OldPlatform | None, say: Say) -> bool:
+        return deployments.ensure(self.instance, self.settings, api, say)
+
     def _save_blocks(
-        self, api: PrefectApi, access: RegistryAccess | None, store: BlobStoreAccess, say: Say
+        self,
+        api: PrefectApi,
+        access: RegistryAccess | None,
+        store: BlobStoreAccess,
+        _old: OldPlatform | None,
+        say: Say,
     ) -> None:
         blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
 
