@@ -46,12 +46,12 @@ IN_FORCE_WITHIN = 30
 """Seconds that an API server may take until it heeds a new policy."""
 
 
-def prepare(wanted: Settings, environment: str, say: Say) -> None:
+def prepare(settings: Settings, environment: str, say: Say) -> None:
     """Create or update what releases to the environment need; `PermanentError` says why it can't."""
-    cluster = cluster_of(wanted, environment)
-    block = wanted.environment(environment).credentials
+    cluster = cluster_of(settings, environment)
+    block = settings.environment(environment).credentials
     try:
-        create(cluster, prefect_blocks.registry_credentials(wanted.registry))
+        create(cluster, prefect_blocks.registry_credentials(settings.registry))
         say(f"Namespace {cluster.namespace}, its pull secret, account, Lease and policies are in place.")
         content, until = account_kubeconfig(cluster)
         await_fence(cluster, content)
@@ -114,9 +114,9 @@ def await_fence(cluster: Cluster, content: str) -> None:
 def main(arguments: list[str]) -> int:
     """Exit status: 0 when all is in place, 2 for wrong settings, 1 for anything else."""
     try:
-        wanted = configuration.load()
-        for environment in arguments or list(wanted.environments):
-            prepare(wanted, environment, print)
+        settings = configuration.load()
+        for environment in arguments or list(settings.environments):
+            prepare(settings, environment, print)
     except SlipwayError as error:
         print(f"{error}\n{error.details}".strip(), file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1

@@ -172,9 +172,9 @@ def run_tests(run: RunContext, inputs: Inputs) -> TestResults:
 
 def fetch_model(run: RunContext, inputs: Inputs) -> Fetched:
     """Model and manifest, from the store or from this machine's cache, checked against their digests."""
-    if (here := run.models.here(inputs.model)) is not None:
+    if (cached := run.models.cached(inputs.model)) is not None:
         run.say(f"{inputs.model} was fetched before, and is on this machine.")
-        return Fetched(here, "fetched before, on this machine")
+        return Fetched(cached, "fetched before, on this machine")
     return Fetched(run.models.fetch(inputs.model, run.progress(f"fetch {inputs.model}")), "fetched now")
 
 

@@ -115,9 +115,9 @@ class Example:
         """
         expected, given = dict(self.expected), dict(reversed(answer))
         for label in (*expected, *(label for label in given if label not in expected)):
-            wanted = expected.get(label, min(given.get(label, 0.0), _most_of_the_rest(self.expected)))
-            seen = given.get(label, min(wanted, _most_of_the_rest(answer)))
-            if abs(wanted - seen) > self.tolerance:
+            right = expected.get(label, min(given.get(label, 0.0), _most_of_the_rest(self.expected)))
+            seen = given.get(label, min(right, _most_of_the_rest(answer)))
+            if abs(right - seen) > self.tolerance:
                 return (
                     f"{self.name}: {label!r} is {_told(given, label)}, expected {_told(expected, label)} "
                     f"+/- {self.tolerance:g}; answered {_listed(answer)}"
@@ -202,8 +202,8 @@ def complete(
 
 def promised_digest(author: bytes) -> str | None:
     """The model digest that an author's manifest happens to state, as one copied from a store does."""
-    found = _json_object(author, "the manifest").get("digest")
-    return None if found is None else str(found)
+    digest = _json_object(author, "the manifest").get("digest")
+    return None if digest is None else str(digest)
 
 
 def is_version(text: str) -> bool:
@@ -213,19 +213,19 @@ def is_version(text: str) -> bool:
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:
     try:
-        found = json.loads(content)
+        parsed = json.loads(content)
     except ValueError as error:
         raise ModelRejected(f"{source} is not valid JSON: {error}.", "Correct the manifest.") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise ModelRejected(
             f"{source} must hold a JSON object.", "See an existing manifest.json for its keys."
         )
-    return found
+    return parsed
 
 
-def _checked(found: dict[str, Any], source: str) -> ModelManifest:
+def _checked(content: dict[str, Any], source: str) -> ModelManifest:
     try:
-        return _manifests.validate_json(json.dumps(found))
+        return _manifests.validate_json(json.dumps(content))
     except ValidationError as error:
         wrong = validation_message(error, _allowed)
         raise ModelRejected(f"{source}: {wrong}.", "Correct the manifest and publish again.") from None

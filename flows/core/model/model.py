@@ -81,8 +81,8 @@ class Pin:
     def parse(cls, content: bytes, *, source: str) -> Self:
         """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
         try:
-            found = json.loads(content)
-            return cls(**{key: str(found[key]) for key in cls.__dataclass_fields__})
+            fields = json.loads(content)
+            return cls(**{key: str(fields[key]) for key in cls.__dataclass_fields__})
         except (ValueError, KeyError, TypeError) as error:
             raise ModelRejected(
                 f"{source} is no pin: {error!r}.", "Delete it, or pin a version: ci with model=<version>."
@@ -104,9 +104,9 @@ class Latest:
     def parse(cls, content: bytes, *, source: str) -> Self:
         """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
         try:
-            found = json.loads(content)
-            model = Model(**{key: found[key] for key in Model.__dataclass_fields__})
-            return cls(model, str(found["published"]))
+            fields = json.loads(content)
+            model = Model(**{key: fields[key] for key in Model.__dataclass_fields__})
+            return cls(model, str(fields["published"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ModelRejected(
                 f"{source} is no pointer to a model: {error!r}.", "Publish a version; that writes it anew."

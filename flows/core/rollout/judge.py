@@ -44,18 +44,18 @@ def judge(snapshot: Snapshot) -> RolloutState:
     """The verdict on this snapshot; the caller owns the clock: the deadline, and a failure's patience."""
     deployment = snapshot.deployment
     status = deployment.get("status", {})
-    wanted = deployment["spec"].get("replicas", 1)
+    desired = deployment["spec"].get("replicas", 1)
     if not is_seen(deployment):
         return Progressing("the controller has not seen the change yet")
     if not names_the_newest(snapshot):
         return Progressing("the controller has not named the new revision yet")
     if failed := failure(snapshot):
         return failed
-    all_new = status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0)
-    if all_new and status.get("availableReplicas", 0) >= wanted and not old_pods(snapshot):
-        return Done(wanted)
+    all_new = status.get("updatedReplicas", 0) == desired == status.get("replicas", 0)
+    if all_new and status.get("availableReplicas", 0) >= desired and not old_pods(snapshot):
+        return Done(desired)
     trouble = _trouble(snapshot)
-    parts = [*_missing(new_pods(snapshot), wanted), *_leaving(old_pods(snapshot)), *trouble]
+    parts = [*_missing(new_pods(snapshot), desired), *_leaving(old_pods(snapshot)), *trouble]
     return Progressing("; ".join(parts), "configuration" if trouble else _fault(new_pods(snapshot)))
 
 
@@ -80,17 +80,17 @@ def ended_well(deployment: Object) -> bool:
     return is_seen(deployment) and was_complete and status.get("updatedReplicas") == status.get("replicas")
 
 
-def _missing(pods: tuple[Object, ...], wanted: int) -> list[str]:
+def _missing(pods: tuple[Object, ...], desired: int) -> list[str]:
     late = [pod for pod in pods if not is_ready(pod)]
     states = [f"{pod['metadata']['name']}: {_state(pod)}" for pod in late]
-    return [f"{len(pods) - len(late)} of {wanted} new replicas ready", *states]
+    return [f"{len(pods) - len(late)} of {desired} new replicas ready", *states]
 
 
 def _leaving(old: tuple[Object, ...]) -> list[str]:
     ending = sum(1 for pod in old if is_ending(pod))
     staying = len(old) - ending
-    told = [(staying, "still serving"), (ending, "still ending")]
-    return [f"{count} old replica{'' if count == 1 else 's'} {what}" for count, what in told if count]
+    groups = [(staying, "still serving"), (ending, "still ending")]
+    return [f"{count} old replica{'' if count == 1 else 's'} {what}" for count, what in groups if count]
 
 
 def _state(pod: Object) -> str:
@@ -107,13 +107,13 @@ def _state(pod: Object) -> str:
 def _trouble(snapshot: Snapshot) -> list[str]:
     """What only events and the ReplicaSet tell: a pod without its volume stays ContainerCreating."""
     late = [pod for pod in new_pods(snapshot) if not is_ready(pod)]
-    told = [
+    reasons = [
         str(event.get("message") or event["reason"])
         for event in events_about(late, snapshot.events)
         if event.get("reason") in {"FailedMount", SECRET_NOT_THERE_YET}
     ]
     refused = [said for replica_set in new_replica_sets(snapshot) if (said := refusal(replica_set))]
-    return [*told[-1:], *refused]
+    return [*reasons[-1:], *refused]
 
 
 def _fault(pods: tuple[Object, ...]) -> Fault:

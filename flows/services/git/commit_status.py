@@ -88,8 +88,8 @@ def host(repository: str, provider: str | None, api: str | None, token: str) -> 
         own = "https://api.github.com" if name == "github.com" else f"https://{name}/api/v3"
         return GitHub((api or own).rstrip("/"), path, token)
     if provider == "azure-repos":
-        project, found, repo = path.partition("/_git/")
-        if not found:
+        project, separator, repo = path.partition("/_git/")
+        if not separator:
             raise _unclear(repository, "https://dev.azure.com/<organization>/<project>/_git/<name>")
         return AzureRepos((api or f"https://{name}/{project}").rstrip("/"), repo, token)
     return None

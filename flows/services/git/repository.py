@@ -225,8 +225,8 @@ def unused_mirrors(cache: Path, since: datetime) -> list[Path]:
 def explained(url: str, failure: CommandFailed) -> SlipwayError:
     """Why git could not fetch from there, and whose move it is; a number in a name is no status."""
     said = failure.details
-    found = ANSWERED.search(said)
-    answered = int(found[1]) if found else 0
+    match = ANSWERED.search(said)
+    answered = int(match[1]) if match else 0
     if answered in {401, 403} or any(word in said for word in REFUSED):
         return CredentialsRefused(
             f"The repository {url} needs credentials, or refuses those it was given.",

@@ -16,7 +16,7 @@ CONFLICT = 409
 def images_of(engine: ContainerEngine, repository: str) -> list[LocalImage]:
     """The images that have a name in that repository, or in that of its test stages."""
     client = engine.client
-    found = {
+    images = {
         image.id: image
         for name in (repository, f"{repository}-tests")
         for image in client.images.list(name=name)
@@ -28,7 +28,7 @@ def images_of(engine: ContainerEngine, repository: str) -> list[LocalImage]:
             tuple(digest.partition("@")[2] for digest in image.attrs["RepoDigests"]),
             datetime.fromisoformat(image.attrs["Created"]),
         )
-        for image in found.values()
+        for image in images.values()
     ]
 
 

@@ -14,15 +14,15 @@ ACR_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
 def credentials(address: str) -> Credentials | None:
     """Those of `docker login ADDRESS`, or None; `SettingsError` where docker can't tell them."""
     try:
-        found = load_config().resolve_authconfig(address)
+        saved = load_config().resolve_authconfig(address)
     except (DockerException, StoreError) as error:
         raise SettingsError(
             f"Docker on this machine can't tell what it is signed in with: {error}.",
             f"Run: docker login {address}",
         ) from None
-    if not found:
+    if not saved:
         return None
-    login = {key.lower(): value for key, value in found.items()}  # a file has them small, a helper does not
+    login = {key.lower(): value for key, value in saved.items()}  # a file has them small, a helper does not
     if token := login.get("identitytoken"):
         return Credentials(address, ACR_TOKEN_USER, token)
     return Credentials(address, login["username"], login["password"])

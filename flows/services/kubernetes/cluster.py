@@ -260,18 +260,18 @@ class Cluster:
     def _stamped(self, item: Object, fence: str) -> dict[str, Any] | None:
         """The object as it is in the cluster, with this fence; None where it is not there."""
         path = self._path_of(item)
-        found = self.api.get(path)
-        if found is None or found["metadata"].get("annotations", {}).get(FENCE) == fence:
-            return found
+        existing = self.api.get(path)
+        if existing is None or existing["metadata"].get("annotations", {}).get(FENCE) == fence:
+            return existing
         return self.let_in(fence, lambda: self.api.merge(path, {"metadata": {"annotations": {FENCE: fence}}}))
 
     def _delete(self, item: Object, fence: str) -> bool:
         for _ in range(DELETE_TRIES):
-            found = self._stamped(item, fence)
-            if found is None:
+            existing = self._stamped(item, fence)
+            if existing is None:
                 return False
             try:
-                return self.let_in(fence, partial(self.api.delete, self._path_of(item), found))
+                return self.let_in(fence, partial(self.api.delete, self._path_of(item), existing))
             except ChangedMeanwhile:
                 continue
         raise ClusterUnavailable(
@@ -282,8 +282,8 @@ class Cluster:
         return self._discovery.path(item, self.namespace)
 
     def _list(self, group: str, plural: str, selector: str = "") -> tuple[Object, ...]:
-        found = self.api.get(self.path(group, plural) + (f"?labelSelector={selector}" if selector else ""))
-        return tuple(found["items"]) if found else ()
+        listed = self.api.get(self.path(group, plural) + (f"?labelSelector={selector}" if selector else ""))
+        return tuple(listed["items"]) if listed else ()
 
 
 def _desired(item: Object, existing: Object | None, fence: str) -> Object:

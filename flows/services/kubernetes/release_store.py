@@ -30,8 +30,8 @@ class Records:
         query = (
             f"?fieldSelector=type%3D{TYPE.replace('/', '%2F')}&labelSelector={APP}={self.cluster.deployment}"
         )
-        found = self.cluster.api.get(self.cluster.path("api/v1", "secrets") + query)
-        return newest_first(_unpacked(secret) for secret in found["items"]) if found else []
+        secrets = self.cluster.api.get(self.cluster.path("api/v1", "secrets") + query)
+        return newest_first(_unpacked(secret) for secret in secrets["items"]) if secrets else []
 
     def write(self, record: Record, fence: str) -> Record:
         """Create the record, or change the one that there is of this release.
@@ -51,8 +51,8 @@ class Records:
 
     def notes(self) -> EnvironmentState:
         """The environment's hold and marks; empty where nothing was noted yet."""
-        found = self.cluster.api.get(self.cluster.path("api/v1", "configmaps", NOTES))
-        return EnvironmentState.from_json(json.loads(found["data"]["notes"])) if found else EnvironmentState()
+        state = self.cluster.api.get(self.cluster.path("api/v1", "configmaps", NOTES))
+        return EnvironmentState.from_json(json.loads(state["data"]["notes"])) if state else EnvironmentState()
 
     def write_notes(self, notes: EnvironmentState, fence: str) -> None:
         """Keep these notes in place of those before."""
@@ -73,19 +73,19 @@ class Records:
     def _write(self, record: Record, fence: str) -> Record:
         name = _name(record.number)
         path = self.cluster.path("api/v1", "secrets", name)
-        found = self.cluster.api.get(path)
+        existing = self.cluster.api.get(path)
         content = self._packed(record, fence)
-        if found is None:
+        if existing is None:
             self.cluster.api.create(self.cluster.path("api/v1", "secrets"), content)
             return record
-        other = _unpacked(found)
+        other = _unpacked(existing)
         if other.run != record.run:  # a retry after a lost answer finds its own
             raise RecordTaken(
                 f"Number {record.number} in {self.cluster.namespace} is that of {other.content}, "
                 f"which run {other.run} released.",
                 "Start the release again: it takes the next number.",
             )
-        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        version = {"resourceVersion": existing["metadata"]["resourceVersion"]}
         self.cluster.api.replace(path, {**content, "metadata": {**content["metadata"], **version}})
         return record
 

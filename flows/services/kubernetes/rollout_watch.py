@@ -44,7 +44,7 @@ def watch(
     look, and may raise to end the watch.
     """
     deadline = time.monotonic() + timeout
-    told = ""
+    reported = ""
     failing_since: float | None = None
     away_since: float | None = None
     while True:
@@ -75,9 +75,9 @@ def watch(
                     if is_last:
                         raise _late(cluster, snapshot, progressing, timeout)
                     news = progressing.waiting
-        if news != told:
-            told = news
-            say(told)
+        if news != reported:
+            reported = news
+            say(reported)
         time.sleep(POLL)
 
 

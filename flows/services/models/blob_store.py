@@ -139,10 +139,10 @@ class BlobStore:
 
     def _part(self, blob: Blob, start: int) -> memoryview:
         end = min(start + self.part, blob.size)
-        wanted: obstore.GetOptions = {"range": (start, end), "if_match": blob.etag}
+        part: obstore.GetOptions = {"range": (start, end), "if_match": blob.etag}
         with self._translated_errors():
             return cancellation.call(
-                lambda: memoryview(obstore.get(self.objects, blob.path, options=wanted).bytes())
+                lambda: memoryview(obstore.get(self.objects, blob.path, options=part).bytes())
             )
 
     @contextlib.contextmanager
@@ -156,11 +156,11 @@ class BlobStore:
     def _as_ours(self, error: BaseError | OSError) -> SlipwayError:
         """The error by whose move it is: the HTTP status and the store's own error code decide."""
         text = str(error)
-        status = int(found[1]) if (found := re.search(r"status code: (\d{3})", text)) else None
-        code = found[1] if (found := re.search(r"<Code>(\w+)</Code>", text)) else ""
-        told = " ".join(filter(None, [str(status or ""), code]))
+        status = int(match[1]) if (match := re.search(r"status code: (\d{3})", text)) else None
+        code = match[1] if (match := re.search(r"<Code>(\w+)</Code>", text)) else ""
+        codes = " ".join(filter(None, [str(status or ""), code]))
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
-            reason = told or "no identity was found on this machine"
+            reason = codes or "no identity was found on this machine"
             return CredentialsRefused(
                 f"{self.place} refuses our credentials ({reason}).", self.how_to_sign_in
             )
@@ -172,11 +172,11 @@ class BlobStore:
             return StoreUnavailable(f"Another writer of the same object in {self.place} was faster.")
         if status is not None and status < 500 and status not in _PASSES_BY_ITSELF:
             return SettingsError(
-                f"{self.place} refuses the request ({told}).",
+                f"{self.place} refuses the request ({codes}).",
                 "Check [model] in slipway.toml, and the block that its credentials name.",
             )
         return StoreUnavailable(
-            f"{self.place} can't be reached, or broke off ({told or _network_reason(text)}).",
+            f"{self.place} can't be reached, or broke off ({codes or _network_reason(text)}).",
             "Check that it runs and that this machine reaches it.",
         )
 

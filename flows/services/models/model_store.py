@@ -91,11 +91,11 @@ class ModelStore:
         return Pin.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 
     def pin(self, name: str, version: str, run: str) -> None:
-        """Want that version until the pin is lifted, on behalf of that flow run."""
+        """Pin that version, so that `wanted` gives it until `unpin`; `run` is the flow run that asked."""
         self._blobs.replace(f"{name}/{PIN}", Pin(version, _now(), run).to_bytes())
 
     def unpin(self, name: str) -> None:
-        """Want the newest again."""
+        """Delete the pin, so that `wanted` is the newest version."""
         self._blobs.remove(f"{name}/{PIN}")
 
     def find(self, name: str, version: str, progress: Progress = silent) -> Model:
@@ -113,8 +113,8 @@ class ModelStore:
             return [version for _, version in sorted(published, reverse=True)]
         return [version_of(file) for file in self._plain.files(name)]
 
-    def here(self, model: Model) -> Path | None:
-        """The folder that `fetch` would give, where it need not ask the store for it."""
+    def cached(self, model: Model) -> Path | None:
+        """The folder of a model that is in the cache; None where `fetch` would ask the store."""
         return self._cache.find(model)
 
     def fetch(self, model: Model, progress: Progress = silent) -> Path:
@@ -236,8 +236,8 @@ def _now() -> str:
     return rfc3339(datetime.now(UTC))
 
 
-def _mismatch(model: Model, found: str) -> DigestMismatch:
+def _mismatch(model: Model, instead: str) -> DigestMismatch:
     return DigestMismatch(
-        f"{model} should have the digest {model.digest}, but {found}; it was not kept.",
+        f"{model} should have the digest {model.digest}, but {instead}; it was not kept.",
         "Publish the model as a new version: its files in the store were changed by hand.",
     )

@@ -74,9 +74,9 @@ class TokenAuth(httpx.Auth):
         if scheme.lower() == "basic":
             yield from self._basic.auth_flow(request)
         elif scheme.lower() == "bearer":
-            wanted = parse_keqv_list(parse_http_list(rest))
-            query = {key: value for key, value in wanted.items() if key in {"service", "scope"}}
-            ask = httpx.Request("GET", httpx.URL(wanted["realm"]).copy_merge_params(query))
+            challenge = parse_keqv_list(parse_http_list(rest))
+            query = {key: value for key, value in challenge.items() if key in {"service", "scope"}}
+            ask = httpx.Request("GET", httpx.URL(challenge["realm"]).copy_merge_params(query))
             answer = yield next(self._basic.auth_flow(ask))
             if answer.status_code == httpx.codes.OK:
                 body = answer.json()
@@ -183,30 +183,30 @@ class Registry:
 
     def labels(self, image: Image) -> dict[str, str]:
         """The labels in the image's configuration."""
-        found: dict[str, str] = (
+        labels: dict[str, str] = (
             self._configuration(self.manifest(image.digest)).get("config", {}).get("Labels") or {}
         )
-        return found
+        return labels
 
     def created(self, manifest: ImageManifest) -> datetime | None:
         """When the image of that manifest was built; None where it is none."""
         if manifest.content.get("config", {}).get("mediaType") not in IMAGE_CONFIGS:
             return None
-        told = self._configuration(manifest).get("created")
-        return datetime.fromisoformat(told) if told else None
+        created = self._configuration(manifest).get("created")
+        return datetime.fromisoformat(created) if created else None
 
     def tags(self) -> list[str]:
         """All tags of this repository; none where there is no such repository."""
-        found: list[str] = []
+        tags: list[str] = []
         page: str | None = f"tags/list?n={PAGE}"
         while page is not None:
             try:
                 answer = self._ask("GET", page)
             except ImageNotFound:
                 break
-            found += answer.json().get("tags") or []
+            tags += answer.json().get("tags") or []
             page = answer.links.get("next", {}).get("url")
-        return found
+        return tags
 
     def delete(self, digest: str) -> None:
         """Delete a manifest and all tags that name it; nothing happens where there is none.
@@ -219,8 +219,10 @@ class Registry:
             return
 
     def _configuration(self, manifest: ImageManifest) -> dict[str, Any]:
-        found: dict[str, Any] = self._ask("GET", f"blobs/{manifest.content['config']['digest']}").json()
-        return found
+        configuration: dict[str, Any] = self._ask(
+            "GET", f"blobs/{manifest.content['config']['digest']}"
+        ).json()
+        return configuration
 
     @cached_property
     def _client(self) -> httpx.Client:

@@ -28,8 +28,8 @@ def addresses(host: str, resolver: str | None = None) -> tuple[str, ...]:
         return (host,)
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3: no DNS server is asked
         return ("127.0.0.1",)
-    found = _asked_of(resolver, host) if resolver else _asked_of_this_machine(host)
-    in_order = sorted({ip_address(address) for address in found}, key=lambda a: (a.version, int(a)))
+    addresses_found = _asked_of(resolver, host) if resolver else _asked_of_this_machine(host)
+    in_order = sorted({ip_address(address) for address in addresses_found}, key=lambda a: (a.version, int(a)))
     return tuple(str(address) for address in in_order)
 
 
@@ -62,7 +62,7 @@ def _asked_of(resolver: str, host: str) -> Iterable[str]:
 
 def _asked_of_this_machine(host: str) -> Iterable[str]:
     try:
-        return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise _unavailable("of this machine", host, f"can't tell: {error.strerror}") from None

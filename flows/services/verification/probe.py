@@ -78,7 +78,7 @@ def score(edge: PublicEndpoint, picture: str) -> Answer:
 
 def check_examples(edge: PublicEndpoint, manifest: ModelManifest) -> int:
     """How many of the model's examples were answered, all within tolerance."""
-    wrong = [told for example in manifest.examples if (told := _disagreement(edge, example))]
+    wrong = [difference for example in manifest.examples if (difference := _disagreement(edge, example))]
     if wrong:
         raise ProofFailed(f"{edge.url} answers the model's examples wrong: {'; '.join(wrong)}.")
     return len(manifest.examples)
@@ -115,8 +115,8 @@ def _sent(edge: PublicEndpoint, method: str, path: str, json: Any = None) -> htt
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             refused = str(error) or f"no connection within {CONNECT:g} s"
         except httpx.TransportError as error:
-            told = str(error) or type(error).__name__
-            raise ProofFailed(f"{edge.url}{path} broke off: {told}.", fault="image") from None
+            reason = str(error) or type(error).__name__
+            raise ProofFailed(f"{edge.url}{path} broke off: {reason}.", fault="image") from None
     raise ProofFailed(f"{edge.url} can't be reached: {refused}.", fault="infrastructure")
 
 

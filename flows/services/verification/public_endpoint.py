@@ -52,32 +52,32 @@ class PublicEndpoint:
         `reported` is what the Service says its load balancer is: addresses, or names, as some clouds have it.
         `EdgeNotInOrder` says what is not; `ResolverUnavailable`, worth another try, that DNS did not answer.
         """
-        found = self.resolve()
-        self._require_led_to(found, self.load_balancer or reported, say)
-        refusals = {address: told for address in found if (told := self._refusal(address))}
-        for address, told in refusals.items():
-            say(f"No connection to {self.url} at {address}: {told}.")
-        if len(refusals) == len(found):
+        addresses = self.resolve()
+        self._require_led_to(addresses, self.load_balancer or reported, say)
+        refusals = {address: refusal for address in addresses if (refusal := self._refusal(address))}
+        for address, refusal in refusals.items():
+            say(f"No connection to {self.url} at {address}: {refusal}.")
+        if len(refusals) == len(addresses):
             raise EdgeNotInOrder(
-                f"No load balancer accepts a connection for {self.url} at {_listed(found)}, "
+                f"No load balancer accepts a connection for {self.url} at {_listed(addresses)}, "
                 f"port {self.port}: {'; '.join(refusals.values())}.",
                 "See whether it runs, listens there and is reached from here.",
             )
         if self.is_https:
-            for address in found:
+            for address in addresses:
                 if address not in refusals:
                     self._require_certificate(address, valid_for)
-        say(f"{self.url} is in order: {self.host} leads to {_listed(found)}.")
+        say(f"{self.url} is in order: {self.host} leads to {_listed(addresses)}.")
 
-    def _require_led_to(self, found: tuple[str, ...], expected: tuple[str, ...], say: Say) -> None:
+    def _require_led_to(self, addresses: tuple[str, ...], expected: tuple[str, ...], say: Say) -> None:
         if not expected:
             say(
-                f"{self.host} leads to {_listed(found)}; whether that is the load balancer can't be checked "
-                "yet: the Service reports none, and slipway.toml names none."
+                f"{self.host} leads to {_listed(addresses)}; whether that is the load balancer can't be "
+                "checked yet: the Service reports none, and slipway.toml names none."
             )
             return
         theirs = {ip_address(address) for name in expected for address in dns.addresses(name, self.resolver)}
-        if elsewhere := tuple(address for address in found if ip_address(address) not in theirs):
+        if elsewhere := tuple(address for address in addresses if ip_address(address) not in theirs):
             raise EdgeNotInOrder(
                 f"{self.host} leads to {_listed(elsewhere)}, but its load balancer is {_listed(expected)}.",
                 "Correct the DNS record, or load_balancer in slipway.toml.",
@@ -92,12 +92,12 @@ class PublicEndpoint:
 
     def _require_certificate(self, address: str, valid_for: timedelta) -> None:
         try:
-            told = tls.complaint(partial(self._connect, address), self.host, valid_for)
+            complaint = tls.complaint(partial(self._connect, address), self.host, valid_for)
         except OSError as error:
-            told = f"can't be had, because the connection broke: {error}"
-        if told is not None:
+            complaint = f"can't be had, because the connection broke: {error}"
+        if complaint is not None:
             raise EdgeNotInOrder(
-                f"The certificate of {self.url} at {address} {told}.",
+                f"The certificate of {self.url} at {address} {complaint}.",
                 "Renew it or put the right one in place at the load balancer; "
                 "an authority of your own belongs into the file that SSL_CERT_FILE names.",
             )

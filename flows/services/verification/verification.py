@@ -100,8 +100,8 @@ def verify_replicas(
     while True:
         tries += 1
         try:
-            found = _seen(Asking(edge, pods, alive, settle), capsule, manifest, outgoing, say)
-            _require_as_quick(edge, found, slower_than)
+            proof = _seen(Asking(edge, pods, alive, settle), capsule, manifest, outgoing, say)
+            _require_as_quick(edge, proof, slower_than)
         except ProofFailed as failure:
             now = waiting.wait_out(replicas)
             gone = sorted(pods - now.keys())
@@ -110,7 +110,7 @@ def verify_replicas(
             say(f"{', '.join(gone)} went while they were asked, so those that are there now are. {failure}")
             pods = frozenset(pod for pod, ready in now.items() if ready or pod in pods) or frozenset(now)
         else:
-            return found
+            return proof
 
 
 def _seen(asking: Asking, capsule: str, manifest: ModelManifest, outgoing: Latency | None, say: Say) -> Proof:
