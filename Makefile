@@ -38,6 +38,7 @@ lint: ## ruff: rules and format; words of the documents
 	@$(READY_TO_TEST) ruff check .
 	@$(READY_TO_TEST) ruff format --check .
 	@.ci/words
+	@.ci/remedies
 
 types: ## mypy, strict
 	@$(READY_TO_TEST) mypy

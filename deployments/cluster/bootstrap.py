@@ -118,7 +118,7 @@ def main(arguments: list[str]) -> int:
         for environment in arguments or list(settings.environments):
             prepare(settings, environment, print)
     except SlipwayError as error:
-        print(f"{error}\n{error.details}".strip(), file=sys.stderr)
+        print(f"{error.with_docs}\n{error.details}".strip(), file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
     return 0
 

@@ -110,7 +110,7 @@ def _run_to_the_end() -> NoReturn:
         error.show()
         code = error.exit_code
     except SlipwayError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {error.with_docs}", err=True)
         code = SETTINGS_WRONG if isinstance(error, SettingsError) else FAILED
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted. What is up stays up: `make run` goes on from there.", err=True)

@@ -174,5 +174,5 @@ class PrefectApi:
     def _call(self, method: str, path: str, body: object = None) -> Any:
         answer = self._find(method, path, body)
         if answer is None:
-            raise PlatformFailed(f"The Prefect server knows no {path}.")
+            raise PlatformFailed(f"{path} does not exist on the Prefect API (404).")
         return answer

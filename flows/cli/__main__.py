@@ -63,7 +63,7 @@ def _status() -> int:
         where = getattr(getattr(error, "ctx", None), "command_path", "slipway")
         return _explained(f"{error.format_message()} See: {where} --help", USAGE)
     except SlipwayError as error:
-        return _explained(str(error), USAGE if isinstance(error, SettingsError) else FAILED)
+        return _explained(error.with_docs, USAGE if isinstance(error, SettingsError) else FAILED)
     except (KeyboardInterrupt, typer.Abort):
         return _explained("Interrupted.", INTERRUPTED)
 

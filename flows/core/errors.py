@@ -1,11 +1,12 @@
-"""Everything that can go wrong, by whose move it is and whether waiting may help.
+"""Everything that can go wrong, by who has to act and whether waiting may help.
 
 Each error carries one sentence that says what happened and one that says what to do next, so that a person
 who sees only that line can act. Tasks retry a `TransientError` and nothing else.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 Fault = Literal["image", "configuration", "infrastructure"]
 """What has to change: the image, the manifests (limits, quotas, secrets, policies), or what it runs on."""
@@ -14,44 +15,68 @@ Fault = Literal["image", "configuration", "infrastructure"]
 class SlipwayError(Exception):
     """Something went wrong that a person can act on; `str()` gives what happened, then what to do.
 
-    `details` explain it at length, as last log lines do, in the run's log and report. `fault` says what is to
-    blame when a release fails by it.
+    `remedy` is an imperative; without one it is the `advice` of the error's type. `details` explain the error
+    at length, as last log lines do, in the run's log and report. `fault` says what is at fault if a release
+    fails.
     """
 
     fault: Fault = "infrastructure"
+    advice: ClassVar[str] = "Read the details in the run's report."
 
     def __init__(self, happened: str, remedy: str = "", *, details: str = "") -> None:
         self.happened = happened
-        self.remedy = remedy
+        self.remedy = remedy or self.advice
         self.details = details
         super().__init__(happened, remedy)
 
     def __str__(self) -> str:
-        return f"{self.happened} {self.remedy}".strip()
+        return f"{self.happened} {self.remedy}"
+
+    @property
+    def docs(self) -> str:
+        """Where this type is explained, such as docs/operations.md#registry-unavailable."""
+        return f"docs/operations.md#{re.sub(r'(?<!^)(?=[A-Z])', '-', type(self).__name__).lower()}"
+
+    @property
+    def with_docs(self) -> str:
+        """What happened, what to do, and where to read more: what people see where the error ends."""
+        return f"{self} See {self.docs}"
 
 
 class TransientError(SlipwayError):
     """It may pass by itself: a connection lost, a 429, a 5xx. The only kind that is retried."""
 
+    advice = "Retry the run; if it fails again, check the system that is named."
+
 
 class PermanentError(SlipwayError):
     """It stays as it is until somebody changes something. Never retried."""
+
+    advice = "Correct what is named, and start the run again."
 
 
 class SettingsError(PermanentError):
     """slipway.toml, a SLIPWAY_* variable or a Prefect block is missing or wrong."""
 
+    advice = "Correct slipway.toml, the variable or the block."
+
 
 class ClaimedByAnother(TransientError):
     """Another run holds what only one may have at a time."""
+
+    advice = "Wait for the other run, then start this one again."
 
 
 class RunEnded(PermanentError):
     """The run that asked is over, as after a cancel; what it still waited for was given up."""
 
+    advice = "Start the run again if its result is still needed."
+
 
 class CredentialsRefused(PermanentError):
     """An outside system does not accept who we say we are."""
+
+    advice = "Update the credentials in the block."
 
 
 # source
@@ -60,17 +85,25 @@ class CredentialsRefused(PermanentError):
 class SourceUnavailable(TransientError):
     """The git remote could not be reached, or broke off."""
 
+    advice = "Check that the git server runs and that `[source] repository` points to it."
+
 
 class RefNotFound(PermanentError):
     """The remote has no such branch, tag or commit."""
+
+    advice = "Push it, or name another branch, tag or commit."
 
 
 class CommitNotThere(TransientError):
     """The remote has not got a commit yet that was announced, as a mirror that lags behind."""
 
+    advice = "Wait: the poller starts CI once the commit has arrived."
+
 
 class StatusNotTaken(TransientError):
     """The commit's host did not take the news of how its run goes; nothing depends on that."""
+
+    advice = "Check the token of `[source] status_credentials`; the build is not affected."
 
 
 # triggers
@@ -79,6 +112,8 @@ class StatusNotTaken(TransientError):
 class PrefectUnavailable(TransientError):
     """Prefect's server could not be reached, or was too busy to answer."""
 
+    advice = "Check that the server is running and that PREFECT_API_URL points to it."
+
 
 # models
 
@@ -86,21 +121,31 @@ class PrefectUnavailable(TransientError):
 class StoreUnavailable(TransientError):
     """The blob store could not be reached, or a download was cut off."""
 
+    advice = "Check that the blob store is running and that the block of `[model] credentials` points to it."
+
 
 class ModelNotFound(PermanentError):
     """The store holds no such model or version."""
+
+    advice = "Run `slipway model list`, and name a version that exists."
 
 
 class DigestMismatch(PermanentError):
     """What arrived is not what its digest promises."""
 
+    advice = "Publish the model again, under a new version."
+
 
 class ModelRejected(PermanentError):
     """The model can't be served as it is: it does not load, its manifest is incomplete or contradicts it."""
 
+    advice = "Correct the model or its manifest, and publish a new version."
+
 
 class VersionTaken(PermanentError):
     """The version is published already, with other content."""
+
+    advice = "Publish under a new version."
 
 
 # images and the registry
@@ -109,21 +154,31 @@ class VersionTaken(PermanentError):
 class EngineUnavailable(TransientError):
     """The container engine does not answer."""
 
+    advice = "Check that the container engine runs on the worker's machine."
+
 
 class BuildFailed(PermanentError):
     """The image could not be built."""
+
+    advice = "Read the build's last lines, and correct the Dockerfile or what it installs."
 
 
 class TrialFailed(PermanentError):
     """The container did not start, answer or stop as it must."""
 
+    advice = "Start the image on your machine, and compare it with docs/bring-your-app.md."
+
 
 class RegistryUnavailable(TransientError):
     """The registry could not be reached, or broke off."""
 
+    advice = "Check that the registry is running and that `[registry] address` points to it."
+
 
 class ImageNotFound(PermanentError):
     """The registry holds no such image."""
+
+    advice = "Build it with `slipway ci`, or release another image."
 
 
 # clusters and releases
@@ -132,39 +187,57 @@ class ImageNotFound(PermanentError):
 class ClusterUnavailable(TransientError):
     """The Kubernetes API server could not be reached."""
 
+    advice = "Check that the API server is running and that the kubeconfig points to it."
+
 
 class ClusterNotPrepared(PermanentError):
     """The cluster lacks what an administrator creates once: the namespace, its rights, its secrets."""
+
+    advice = "Prepare it as an administrator: python -m deployments.cluster.bootstrap"
 
 
 class ChangedMeanwhile(TransientError):
     """An object in the cluster is no longer as it was read, or somebody else created it first."""
 
+    advice = "Retry the run; if it fails again, find who else changes the object."
+
 
 class FenceLost(PermanentError):
     """Another run has taken the environment over; nothing of what this one still writes is let in."""
+
+    advice = "Do nothing here: the other run continues from where this one stopped."
 
 
 class LockedByAnother(PermanentError):
     """Another run has had the environment for longer than this one waits."""
 
+    advice = "Wait for the other run, or cancel it, then start this one again."
+
 
 class RecordTaken(PermanentError):
     """A record of that number is there already, of another release."""
+
+    advice = "Start the release again: it takes the next number."
 
 
 class RecordUnreadable(PermanentError):
     """A stored release record is damaged, or a newer Slipway wrote it."""
 
+    advice = "Save a copy of the Secret, then delete it as an administrator."
+
 
 class ManifestsRejected(PermanentError):
     """The manifests don't render, or the API server does not accept them."""
+
+    advice = "Correct the manifests, commit, and release again."
 
     fault = "configuration"
 
 
 class RolloutFailed(PermanentError):
     """The new replicas did not become ready; `fault` says what has to change."""
+
+    advice = "Read pod states, events and log lines in the run's report."
 
     def __init__(
         self, happened: str, remedy: str = "", *, details: str = "", fault: Fault = "infrastructure"
@@ -176,9 +249,13 @@ class RolloutFailed(PermanentError):
 class ResolverUnavailable(TransientError):
     """The DNS server that the public URL is looked up at did not answer, or could not find out."""
 
+    advice = "Check that the DNS server is running and that `resolver` points to it."
+
 
 class EdgeNotInOrder(PermanentError):
     """DNS, load balancer or certificate of the public URL are not as users need them: no image's fault."""
+
+    advice = "Correct DNS, load balancer or certificate, and release again."
 
 
 class ProofFailed(PermanentError):
@@ -187,6 +264,8 @@ class ProofFailed(PermanentError):
     `fault` says whose: the image's, or the infrastructure's where no replica was reached. `pod` is the
     replica that answered wrong, "" where none answered at all.
     """
+
+    advice = "Compare the answer with what was released; docs/bring-your-app.md says what is expected."
 
     def __init__(
         self,
@@ -205,17 +284,25 @@ class ProofFailed(PermanentError):
 class ReleaseRefused(PermanentError):
     """What was asked for can't be done as it was asked."""
 
+    advice = "Change the request as described, and start it again."
+
 
 class ReleaseUndone(PermanentError):
     """A release failed; what was in force before is in force again, and proven."""
+
+    advice = "Read in the report why the release failed, and correct that. Users are served."
 
 
 class UndoFailed(PermanentError):
     """A release failed, and so did undoing it: a person has to look."""
 
+    advice = "Look at the environment now, correct what is named, then start recover/on-demand."
+
 
 class NightlyMissing(PermanentError):
     """A night has no outcome by the time at which it should have one."""
+
+    advice = "Open the night's run, or check that a worker runs and the schedule is active."
 
 
 # the embedded platform
@@ -224,12 +311,16 @@ class NightlyMissing(PermanentError):
 class PlatformFailed(PermanentError):
     """A part of the embedded platform could not be built, or did not come up."""
 
+    advice = "Read the last lines, and run `slipway up` again."
+
 
 # programs
 
 
 class CommandFailed(PermanentError):
     """A program ended with an exit status that says it failed, or `timed_out`; `details`: its last lines."""
+
+    advice = "Read the program's last lines."
 
     def __init__(
         self, happened: str, remedy: str = "", *, details: str = "", status: int, timed_out: bool = False
@@ -240,10 +331,9 @@ class CommandFailed(PermanentError):
 
 
 def combined(failures: Sequence[SlipwayError]) -> SlipwayError:
-    """One error that tells of several, as the first of them; the first alone where there is one."""
-    first = failures[0]
-    if len(failures) == 1:
-        return first
-    return PermanentError(
-        " ".join(str(failure) for failure in failures), details="\n\n".join(f.details for f in failures)
-    )
+    """One error with what several of them say; the first itself if there is only one."""
+    *earlier, last = failures
+    if not earlier:
+        return last
+    happened = " ".join([*(str(failure) for failure in earlier), last.happened])
+    return PermanentError(happened, last.remedy, details="\n\n".join(f.details for f in failures))

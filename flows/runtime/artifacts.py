@@ -67,7 +67,7 @@ def publish(run: RunContext, key: str, report: Report) -> None:
 
 def publish_failure(run: RunContext, key: str, error: SlipwayError, report: Report) -> None:
     """The closing artifact of a run that failed: what happened, and all that explains it."""
-    _write(run, key, markdown(str(error), rows_of(report), run.journal, error.details), error.happened)
+    _write(run, key, markdown(error.with_docs, rows_of(report), run.journal, error.details), error.happened)
 
 
 def rows_of(report: Report) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""How an error of ours is told by the flow that it ends: in its own words and one line, in log and state."""
+"""How a flow that ends with an error of ours reports it: in its own words, on one line, in log and state."""
 
 import logging
 from collections.abc import Callable
@@ -22,10 +22,10 @@ commit again; as its name is another, no notification is sent."""
 
 
 class OneLine(logging.Filter):
-    """Leaves the traceback out where the error says itself what happened and whose move it is."""
+    """Leave the traceback out if the error itself says what happened and what to do."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes; those of our own errors get shorter."""
+        """Let every record pass; shorten those of our own errors."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, SlipwayError):
             record.msg, record.args, record.exc_info = f"{type(error).__name__}: {error}", None, None
@@ -47,7 +47,7 @@ def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[An
         try:
             return body(*args, **kwargs)
         except SlipwayError as error:
-            get_run_logger().error(f"{type(error).__name__}: {error}")  # it explains itself
+            get_run_logger().error(f"{type(error).__name__}: {error.with_docs}")  # it explains itself
             return _state_of(error)
 
     @wraps(body)
@@ -60,7 +60,7 @@ def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[An
 
 
 def _state_of(error: SlipwayError) -> State[Any]:
-    message = " ".join(str(error).split())
+    message = " ".join(error.with_docs.split())
     if isinstance(error, CommitNotThere):
         return State(type=StateType.CRASHED, name=NOT_THERE_YET, message=message, data=error)
     return Failed(message=message, data=error)

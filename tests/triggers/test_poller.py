@@ -344,4 +344,4 @@ def test_a_wrong_setting_is_told_and_does_not_end_the_watch(
     watch = team.watch()
     monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", "ci/none")
     watch.look()
-    assert "Prefect's server knows no /deployments/name/ci/none" in team.said[0]
+    assert "/deployments/name/ci/none does not exist on the Prefect API (404)" in team.said[0]

@@ -27,7 +27,9 @@ ENGINE_TALK = (
 
 
 class RunFailed(SlipwayError):
-    """A flow run ended otherwise than well."""
+    """A flow run of `make run` did not complete."""
+
+    advice = "Read the run's page."
 
 
 def run(api: PrefectApi, deployment: str, parameters: dict[str, Any], say: Say) -> FlowRun:

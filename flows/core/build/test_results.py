@@ -52,6 +52,7 @@ class TestsFailed(PermanentError):
     """A test of the application failed, hung, or none was collected; `results` as far as there are any."""
 
     __test__ = False
+    advice = "Read the table of tests in the run's report, correct code or tests, and commit."
 
     def __init__(
         self, happened: str, remedy: str = "", *, details: str = "", results: TestResults | None = None

@@ -173,7 +173,7 @@ def _build(standing: DeploymentStatus) -> str:
         return f"{'it is not built yet; ' if is_seen else ''}what ci makes of it is not known."
     if run is None:
         not_built = "it is not built, and " if is_seen else ""
-        return f"{not_built}no run of ci was started for it yet: is the watch up?"
+        return f"{not_built}no run of ci was started for it yet; check that the poller is running."
     said = run.message.rstrip(".")
     match run.state:
         case "RUNNING":

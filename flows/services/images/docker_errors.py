@@ -67,7 +67,7 @@ def _explained(
     if credentials and REFUSED.search(last):
         return credentials_refused(credentials.address)
     if PASSING.search(last):
-        return RegistryUnavailable(f"{happened} {last}", "Is the registry up?", details=said)
+        return RegistryUnavailable(f"{happened} {last}", details=said)
     return kind(happened, last, details=said)
 
 

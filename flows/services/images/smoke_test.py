@@ -73,7 +73,7 @@ def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: 
             examples = probe.check_examples(edge, expected.manifest)
             say(f"Answered the model's {examples} examples within their tolerance.")
         except ProofFailed as failure:
-            raise _failed(str(failure), container) from None
+            raise _failed(failure.happened, container) from None
         stopped_after = _stop(container, limits.stop)
         say(f"Stopped {stopped_after:.1f} s after SIGTERM.")
     return Trial(ready_after, examples, stopped_after)

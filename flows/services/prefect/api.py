@@ -139,7 +139,9 @@ class FlowRuns:
         with translated_prefect_errors():
             answer = self._http.request(method, path, json=body)
         if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise PrefectUnavailable(f"Prefect's server answers {answer.status_code}.", "Is it overloaded?")
+            raise PrefectUnavailable(
+                f"Prefect's server answers {answer.status_code}.", "Check the server's log and load."
+            )
         if not answer.is_success:
             raise _refusal(answer, path)
         return answer
@@ -153,7 +155,7 @@ def translated_prefect_errors() -> Iterator[None]:
     except httpx.TransportError as error:
         raise PrefectUnavailable(
             f"Prefect's server does not answer ({type(error).__name__}).",
-            "Is it up, and does PREFECT_API_URL name it?",
+            "Check that the server is running and that PREFECT_API_URL points to it.",
         ) from None
     except httpx.HTTPStatusError as error:
         if error.response.status_code >= 500:
@@ -162,7 +164,7 @@ def translated_prefect_errors() -> Iterator[None]:
     except RuntimeError as error:  # Prefect's client, whose first question was not answered
         if not isinstance(error.__cause__, httpx.TransportError):
             raise
-        raise PrefectUnavailable("Prefect's server does not answer.", "Is it up?") from None
+        raise PrefectUnavailable("Prefect's server does not answer.") from None
 
 
 def _of(deployment: str) -> dict[str, Any]:
@@ -174,10 +176,11 @@ def _of(deployment: str) -> dict[str, Any]:
 def _refusal(answer: httpx.Response, path: str) -> SettingsError:
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         return SettingsError(
-            "Prefect's server does not know us (401).", "Set PREFECT_API_AUTH_STRING as the server has it."
+            "Prefect rejected the credentials (401).", "Set PREFECT_API_AUTH_STRING to the server's value."
         )
     if answer.status_code == httpx.codes.NOT_FOUND:
         return SettingsError(
-            f"Prefect's server knows no {path}.", "Register the deployments: prefect deploy --all"
+            f"{path} does not exist on the Prefect API (404).",
+            "Register the deployments: prefect deploy --all",
         )
     return SettingsError(f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}")

@@ -73,7 +73,7 @@ def every_version(asking: Asking, capsule: str) -> int:
         try:
             answer = probe.version(edge)
         except ProofFailed as failure:
-            other, right = str(failure), 0
+            other, right = failure.happened, 0
             asking.failed(failure)
             continue
         if answer.capsule == capsule:
@@ -110,7 +110,7 @@ def every_answer(asking: Asking, example: Example) -> tuple[int, list[float]]:
         try:
             answer = probe.score(asking.edge, example.input)
         except ProofFailed as failure:
-            other = str(failure)
+            other = failure.happened
             broken += failure.fault == "image" and not failure.pod
             asking.failed(failure)
             continue

@@ -106,7 +106,7 @@ def test_notes_are_read_as_they_were_written_and_replaced_as_a_whole(records: Re
 
 
 def test_what_an_environment_names_is_what_its_records_and_marks_do(records: Records) -> None:
-    write(records, superseded(3), good(4, capsule="b" * 64))
+    write(records, superseded(3), good(4, content=replace(good(4).content, capsule="b" * 64)))
     with lease.acquire(records.cluster, "run", 0, silent) as held:
         records.write_notes(
             EnvironmentState(marks=(Quarantine("sha256:bad", "it crashed", NOON, "run"),)), held.fence
