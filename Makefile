@@ -7,7 +7,7 @@ SLIPWAY = $(READY) slipway
 # output comes in one piece, when it ends, and all are run even if one fails.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=4 --output-sync=target PARTS=yes
 
-.PHONY: help run stop clean status why test lint types contracts tests tests-of-releases tests-of-flows tests-of-all-else screenshots bench format lock
+.PHONY: help run stop clean backup restore status why test lint types contracts tests tests-of-releases tests-of-flows tests-of-all-else screenshots bench format lock
 ifndef PARTS
 .NOTPARALLEL:
 endif
@@ -23,6 +23,12 @@ stop: ## end what `make run` started, keep its data
 
 clean: ## stop, and delete volumes, state and images of this project
 	@$(SLIPWAY) clean
+
+backup: ## write Prefect's database, secrets and release records to FILE=slipway-backup-….tar
+	@$(READY) python -m deployments.local backup $(FILE)
+
+restore: ## fill an empty platform from FILE=…, and bring it up
+	@$(READY) python -m deployments.local restore $(FILE)
 
 status: ## what runs, and what is live
 	@$(SLIPWAY) status $(ARGS)

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -83,6 +84,26 @@ def status(as_json: bool) -> None:
         click.echo(found.to_json())
     else:
         state.show(_instance(settings), found, Console(highlight=False))
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path | None) -> None:
+    """Write Prefect's database, the platform's secrets and the release records into one file."""
+    from deployments.local.commands.backup import back_up  # noqa: PLC0415  # as above
+
+    settings = configuration.load()
+    back_up(_instance(settings), settings, file, Console(highlight=False, soft_wrap=True))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Fill an empty platform with what `backup` has written, and bring it up."""
+    from deployments.local.commands import restore as restoring  # noqa: PLC0415  # as above
+
+    written = configuration.load_as(WrittenSettings)
+    restoring.restore(_instance(written), written, file, Console(highlight=False, soft_wrap=True))
 
 
 @main.command()

@@ -2,14 +2,18 @@
 
 import asyncio
 import secrets
+import tarfile
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import docker
+from docker.models.containers import Container as DockerContainer
 
-from deployments.local.docker.engine import Container, ensure_container
+from deployments.local.docker.engine import Container, ensure_container, find_container
 from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
+from flows.core.errors import PlatformFailed
 from flows.services.process.files import write_private
 
 ROLE = "database"
@@ -18,6 +22,8 @@ NAME = "prefect"
 
 START_TIMEOUT = 60
 QUERY_TIMEOUT = 5
+
+ARCHIVE = "prefect.dump"
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,60 @@ def answers(access: DatabaseAccess) -> bool:
     """Whether it lets the owner in and answers a query."""
     import asyncpg  # noqa: PLC0415  # a tenth of a second that only this step pays
 
+    try:
+        return _query(access, "SELECT true")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
+def is_empty(access: DatabaseAccess) -> bool:
+    """Whether Prefect's server has made no tables in it yet."""
+    return _query(access, "SELECT to_regclass('public.flow_run') IS NULL")
+
+
+def dump(client: docker.DockerClient, instance: Instance) -> bytes:
+    """All of the database as pg_dump's archive, as it was at one moment."""
+    return _in_container(client, instance, "pg_dump", "--format=custom", f"--dbname={NAME}")
+
+
+def load(client: docker.DockerClient, instance: Instance, archive: bytes) -> None:
+    """Fill the empty database with what `dump` gave."""
+    container = _container(client, instance)
+    with BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as files:
+            entry = tarfile.TarInfo(ARCHIVE)
+            entry.size, entry.mode = len(archive), 0o600
+            files.addfile(entry, BytesIO(archive))
+        container.put_archive("/tmp", packed.getvalue())
+    try:
+        options = ("--exit-on-error", "--single-transaction", f"--dbname={NAME}")
+        _in_container(client, instance, "pg_restore", *options, f"/tmp/{ARCHIVE}")
+    finally:
+        container.exec_run(["rm", f"/tmp/{ARCHIVE}"])
+
+
+def _in_container(client: docker.DockerClient, instance: Instance, program: str, *options: str) -> bytes:
+    """What PostgreSQL's program prints; it is let in through the socket, without a password."""
+    command = [f"/usr/lib/postgresql/15/bin/{program}", "--host=/tmp", f"--username={NAME}", *options]
+    ended = _container(client, instance).exec_run(command, demux=True)
+    output: bytes | None
+    errors: bytes | None
+    output, errors = ended.output  # type: ignore[assignment]  # the stubs do not know of demux
+    if ended.exit_code:
+        raise PlatformFailed(f"{program} failed: {(errors or b'').decode(errors='replace').strip()}.")
+    return output or b""
+
+
+def _container(client: docker.DockerClient, instance: Instance) -> DockerContainer:
+    container = find_container(client, instance, ROLE)
+    if container is None or container.status != "running":
+        raise PlatformFailed(f"The database of {instance.name} does not run.", "Run: make run")
+    return container
+
+
+def _query(access: DatabaseAccess, question: str) -> bool:
+    import asyncpg  # noqa: PLC0415  # as above
+
     async def ask() -> bool:
         connection = await asyncpg.connect(
             host="127.0.0.1",
@@ -85,11 +145,8 @@ def answers(access: DatabaseAccess) -> bool:
             timeout=QUERY_TIMEOUT,
         )
         try:
-            return bool(await connection.fetchval("SELECT true", timeout=QUERY_TIMEOUT))
+            return bool(await connection.fetchval(question, timeout=QUERY_TIMEOUT))
         finally:
             await connection.close(timeout=QUERY_TIMEOUT)
 
-    try:
-        return asyncio.run(ask())
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
+    return asyncio.run(ask())
