@@ -30,7 +30,7 @@ def reconcile_pending(run: RunContext, report: EnvironmentReport, environment: s
     except UndoFailed:
         raise
     except SlipwayError as failure:
-        run.say(f"A release of {environment} whose run was killed may be left: {failure}")
+        run.say(f"Could not check {environment} for an unfinished release: {failure}")
 
 
 def recover_abandoned(

@@ -47,7 +47,7 @@ def restore_on_interrupt(run: RunContext, lock: EnvironmentLock, record: Record)
         try:
             restore_unverified(run, lock, record, reason)
         except SlipwayError as second:
-            run.say(f"What was in force in {lock.environment} could not be put back: {second}")
+            run.say(f"The previous release of {lock.environment} could not be restored: {second}")
         finally:
             start_recovery(run, lock.environment)
         raise
@@ -77,9 +77,9 @@ def undo(run: RunContext, lock: EnvironmentLock, record: Record, story: str, det
         raise
     except SlipwayError as failure:
         raise UndoFailed(
-            f"{story} UNDOING IT FAILED AS WELL: {failure}",
-            f"Look at {lock.environment} now. Once the cause is gone, start {RECOVER}, or release again: "
-            "either goes on with the undoing.",
+            f"{story} Undo failed too: {failure}",
+            f"Look at {lock.environment} now. Correct the cause, then start {RECOVER} or release again: both "
+            "continue the undo.",
             details=f"{details}\n\nWhile undoing:\n{failure.details or failure}",
         ) from failure
 
@@ -110,4 +110,4 @@ def start_recovery(run: RunContext, environment: str) -> None:
             deployment = client.read_deployment_by_name(RECOVER)
             client.create_flow_run_from_deployment(deployment.id, parameters={"environment": environment})
     except (PrefectException, httpx.HTTPError) as error:
-        run.say(f"{RECOVER} could not be started, the next release of {environment} recovers it: {error}")
+        run.say(f"{RECOVER} could not be started; the next release of {environment} does the same: {error}")

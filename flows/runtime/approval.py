@@ -37,7 +37,7 @@ class Approval(RunInput):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking: `by` and `comment` as the person gave them; `timed_out` where nobody answered."""
+    """What came of asking: `by` and `comment` as the person gave them; `timed_out` if there was no answer."""
 
     approved: bool
     by: str = ""
@@ -46,7 +46,7 @@ class Answer:
 
     def __str__(self) -> str:
         if self.timed_out:
-            return "nobody answered in time"
+            return "approval timed out"
         said = f": {self.comment}" if self.comment else ""
         return f"{'approved' if self.approved else 'refused'} by {self.by}{said}"
 

@@ -108,8 +108,8 @@ def was_scheduled() -> bool:
 
 
 def asked_by(name: str) -> str:
-    """Who asked for this run: the name they gave, as Prefect's open-source server knows nobody."""
-    return name or ("the schedule" if was_scheduled() else "somebody who gave no name")
+    """Who asked for this run: the name they gave, as Prefect's open-source server has no users."""
+    return name or ("the schedule" if was_scheduled() else "unknown user")
 
 
 def _log(line: str) -> None:

@@ -90,16 +90,16 @@ def listed(commits: Sequence[str]) -> str:
 
 
 def tell_status(run: RunContext, commit: Commit, state: BuildStatus, description: str, link: str) -> None:
-    """Tell the commit's host; what goes wrong with that is said, and nothing depends on it."""
+    """Send the commit status to the commit's host. A failure is logged and does not fail the run."""
     try:
         if run.commit_status is not None:
             run.commit_status.tell(commit.sha, state, description, link)
     except SlipwayError as error:
-        run.say(f"The commit's status is not told: {error}")
+        run.say(f"The commit status was not sent: {error}")
 
 
 def pin_model(run: RunContext, model: Model, asked_for: str) -> None:
-    """Pin the version that was asked for; `newest` lifts the pin, `wanted` leaves it as it is."""
+    """Pin the requested version; `newest` deletes the pin, `wanted` keeps it."""
     if asked_for == NEWEST:
         run.models.unpin(model.name)
     elif asked_for != WANTED:
@@ -109,7 +109,7 @@ def pin_model(run: RunContext, model: Model, asked_for: str) -> None:
 
 
 def resolve_model(run: RunContext, version: str) -> Model:
-    """The model of that version, or the one that is wanted, or the newest; nothing is pinned by this."""
+    """The model of that version, or for `wanted` the pinned or else newest one, or the newest. Pins nothing."""
     name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
     if version == WANTED:

@@ -18,14 +18,14 @@ class Earlier:
 
 
 def look_up_tests(run: RunContext, inputs: Inputs, *, fresh: bool) -> Earlier:
-    """When this capsule's tests passed, if they did; with `fresh` that is forgotten, as they may fail now."""
+    """The cached pass of this capsule, if any. With `fresh` it is deleted, because the tests may fail now."""
     try:
         if fresh:
             run.passed_tests.forget(inputs.capsule)
             return Earlier()
         passed = run.passed_tests.find(inputs.capsule)
     except SlipwayError as error:
-        run.say(f"Whether the tests passed before is not known, nor kept if they pass now: {error}")
+        run.say(f"Could not read the cached test result; this run will not cache its own: {error}")
         return Earlier(answers=False)
     if passed:
         run.say(f"The tests of this capsule passed before, {passed}.")
@@ -33,17 +33,19 @@ def look_up_tests(run: RunContext, inputs: Inputs, *, fresh: bool) -> Earlier:
 
 
 def keep_tests(run: RunContext, inputs: Inputs, results: TestResults) -> None:
-    """Remember that this capsule's tests passed; where that can't be kept, they run again another time."""
+    """Cache the pass of this capsule. If that fails, the next run of this content runs the tests again."""
     try:
         run.passed_tests.keep(inputs.capsule, Passed(results, run.id, datetime.now(UTC)))
     except SlipwayError as error:
-        run.say(f"That the tests passed is not kept: {error}")
+        run.say(f"Could not cache the test result: {error}")
 
 
 def forget_tests(run: RunContext, inputs: Inputs) -> None:
-    """Know no more that this capsule's tests passed before: they failed, and the storage was away when it was
-    asked. Where it still is, that they passed counts for the next run."""
+    """Delete the cached pass of this capsule. Called when its tests failed while the cache could not be read.
+
+    If the cache still cannot be reached, the stale pass stays, and the next run skips the tests.
+    """
     try:
         run.passed_tests.forget(inputs.capsule)
     except SlipwayError as error:
-        run.say(f"Whether the tests passed before can't be forgotten; try again with `fresh`: {error}")
+        run.say(f"Could not delete the cached test result; run again with `fresh`: {error}")

@@ -82,7 +82,7 @@ class Access:
         try:
             return self._read()
         except SlipwayError as error:
-            self._say(f"Settings and blocks stay as they were: {error}")
+            self._say(f"Could not reload settings and blocks; using those from before: {error}")
             self._read_at = time.monotonic()
             return known
 

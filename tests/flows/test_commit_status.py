@@ -45,5 +45,5 @@ def test_a_host_that_takes_no_status_is_told_and_fails_no_build(
     provider.answers = answer
     run = line.ci()
     assert run.succeeded
-    assert "The commit's status is not told" in run.log()
+    assert "The commit status was not sent" in run.log()
     assert "a-token" not in run.log()

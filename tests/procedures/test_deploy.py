@@ -48,4 +48,4 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
         restore_on_interrupt(run, lock, a_record()),
     ):
         raise TerminationSignal(signal=15)
-    assert "could not be put back: The cluster 'away' could not be reached" in said[0]
+    assert "could not be restored: The cluster 'away' could not be reached" in said[0]

@@ -161,7 +161,7 @@ def test_an_approval_that_nobody_gives_holds_no_lock_and_times_out(
     assert PRODUCTION.holder() == ""
     ended = line.platform.wait(run)
     assert (ended.state, ended.state_name) == ("COMPLETED", "ApprovalTimedOut")
-    assert "nobody answered in time" in ended.message
+    assert "approval timed out" in ended.message
 
 
 def test_a_rollback_is_quick_sticky_and_lifted_by_a_person(line: Line) -> None:
