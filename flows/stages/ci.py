@@ -109,7 +109,7 @@ def pin_model(run: RunContext, model: Model, asked_for: str) -> None:
 
 
 def resolve_model(run: RunContext, version: str) -> Model:
-    """The model of that version, or for `wanted` the pinned or else newest one, or the newest. Pins nothing."""
+    """The model of that version; for `wanted` the pinned or else the newest one. Pins nothing."""
     name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
     if version == WANTED:

@@ -31,7 +31,7 @@ from flows.services.models import blob_providers
 from flows.services.models.model_store import ModelStore
 from flows.services.models.plain_models import PlainDescription
 from flows.services.models.transfer import Progress
-from flows.services.process import cancellation, command
+from flows.services.process.cancellation import CancellationScope
 from flows.services.process.command import Say
 from flows.services.process.files import write_private
 from flows.services.registry.client import Registry
@@ -53,7 +53,7 @@ class RunContext:
     """What every stage is given.
 
     `say` writes to the run's log, `progress` shows how far a transfer of that title has come, `workspace`
-    is this run's own and goes with it.
+    is this run's own and goes with it; so do the processes and requests of its `scope`.
     """
 
     id: str
@@ -63,6 +63,7 @@ class RunContext:
     progress: Callable[[str], Progress]
     credentials: CredentialSource = prefect_blocks
     journal: list[Stage] = field(default_factory=list)
+    scope: CancellationScope = field(default_factory=CancellationScope, repr=False)
     _model_manifests: dict[str, ModelManifest] = field(default_factory=dict, repr=False)
     _clusters: dict[str, Cluster] = field(default_factory=dict, repr=False)
 
@@ -172,7 +173,8 @@ class RunContext:
         started = time.monotonic()
         outcome: Literal["done", "failed"] = "failed"
         try:
-            yield
+            with self.scope.entered():
+                yield
             outcome = "done"
         finally:
             self.journal.append(Stage(name, time.monotonic() - started, outcome))
@@ -186,10 +188,10 @@ def opened(
     wanted, workspace = configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-"))
     run = RunContext(run_id, wanted, workspace, say, progress, credentials)
     try:
-        yield run
+        with run.scope.entered():
+            yield run
     finally:
-        command.end_all()
-        cancellation.give_up_all()
+        run.scope.cancel()
         shutil.rmtree(run.workspace, ignore_errors=True)
 
 

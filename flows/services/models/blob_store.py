@@ -115,7 +115,7 @@ class BlobStore:
     def upload(self, path: str, content: Iterable[bytes]) -> None:
         """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
         with self._translated_errors():
-            cancellation.call(
+            cancellation.current().call(
                 lambda: obstore.put(
                     self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT
                 )
@@ -141,7 +141,7 @@ class BlobStore:
         end = min(start + self.part, blob.size)
         part: obstore.GetOptions = {"range": (start, end), "if_match": blob.etag}
         with self._translated_errors():
-            return cancellation.call(
+            return cancellation.current().call(
                 lambda: memoryview(obstore.get(self.objects, blob.path, options=part).bytes())
             )
 

@@ -1,39 +1,107 @@
-"""Requests that a cancelled run does not wait for, though their client can't be interrupted."""
+"""What a run has under way outside its own code, and leaves nothing of when it ends."""
 
+import os
+import signal
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from contextvars import copy_context
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from flows.core.errors import RunEnded
 
 T = TypeVar("T")
 
-_awaited: set[Future[Any]] = set()
+GRACE = 3.0
+"""Seconds that a program gets to end by itself: git removes its lock files then."""
 
 
-def call(request: Callable[[], T]) -> T:
-    """What the request gives, or its error; `RunEnded` as soon as `give_up_all` is called meanwhile.
+class CancellationScope:
+    """The processes and requests of one run; `cancel` ends them, and those of no other run."""
 
-    It is made in a thread that does not keep the process alive, and whoever waits for it can be interrupted:
-    the main thread by a signal, any other by `give_up_all`.
-    """
-    answer: Future[T] = Future()
-    _awaited.add(answer)
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._awaited: set[Future[Any]] = set()
+        self._is_cancelled = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """What this code starts meanwhile is of this scope, also in threads with a copy of its context."""
+        before = _current.get()
+        _current.set(self)
+        try:
+            yield
+        finally:
+            if _current.get() is self:  # not where it is left in another thread
+                _current.set(before)
+
+    @contextmanager
+    def running(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """The process is of this scope, and ended after the context whatever happens in it."""
+        self._processes.add(process)
+        try:
+            if self._is_cancelled:
+                end(process)
+            yield
+        finally:
+            end(process)
+            process.wait()
+            self._processes.discard(process)
+
+    def call(self, request: Callable[[], T]) -> T:
+        """What the request gives, or its error; `RunEnded` as soon as the scope is cancelled meanwhile.
+
+        It is made in a thread that does not keep the process alive. A signal interrupts the main thread while
+        it waits, and `cancel` any other one.
+        """
+        answer: Future[T] = Future()
+        self._awaited.add(answer)
+        if self._is_cancelled:
+            answer.set_exception(RunEnded("The run is over."))
+        try:
+            threading.Thread(target=copy_context().run, args=(_answer, answer, request), daemon=True).start()
+            return answer.result()
+        finally:
+            self._awaited.discard(answer)
+
+    def cancel(self) -> None:
+        """End what other threads of this run have running, or start later, and all they wait for."""
+        self._is_cancelled = True
+        for process in tuple(self._processes):
+            end(process)
+        for answer in tuple(self._awaited):
+            with suppress(InvalidStateError):  # it has come this moment
+                answer.set_exception(RunEnded("The run is over; what it still asked for was given up."))
+
+
+_current: ContextVar[CancellationScope] = ContextVar("scope", default=CancellationScope())  # noqa: B039 # shared by what is of no run
+
+
+def current() -> CancellationScope:
+    """The scope of the run that this code is of; outside of any, one that nothing cancels."""
+    return _current.get()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End the process and all it started, by force after `GRACE`; nothing where none is left."""
+    if not _signalled(process, signal.SIGTERM):
+        return
     try:
-        threading.Thread(target=copy_context().run, args=(_answer, answer, request), daemon=True).start()
-        return answer.result()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
     finally:
-        _awaited.discard(answer)
+        _signalled(process, signal.SIGKILL)
 
 
-def give_up_all() -> None:
-    """Let nobody wait any longer; for a run that is over while other threads still wait for answers."""
-    for answer in tuple(_awaited):
-        with suppress(InvalidStateError):  # it has come this moment
-            answer.set_exception(RunEnded("The run is over; what it still asked for was given up."))
+def _signalled(process: subprocess.Popen[str], what: signal.Signals) -> bool:
+    """Whether the process, or any that it started, was there to get the signal."""
+    try:
+        os.killpg(process.pid, what)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _answer(answer: Future[T], request: Callable[[], T]) -> None:

@@ -2,30 +2,24 @@
 
 import os
 import shlex
-import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from flows.core.errors import CommandFailed
+from flows.services.process import cancellation
 
 Say = Callable[[str], object]
 """Takes one line for the run's log."""
 
 LAST_LINES = 50
-GRACE = 3.0
-"""Seconds that a program gets to end by itself: git removes its lock files then."""
-
 NOT_INSTALLED = 127
 """The exit status of a program that is not there, as shells have it."""
-
-_running: set[subprocess.Popen[str]] = set()
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def run(command: Command, say: Say, *, output: Say | None = None) -> str:
 
     def expire() -> None:
         expired.set()
-        end(process)
+        cancellation.end(process)
 
     process = _started(command)
     others = (
@@ -79,46 +73,18 @@ def run(command: Command, say: Say, *, output: Say | None = None) -> str:
         # in this context: what takes the lines may look there for whose log they belong to
         threading.Thread(target=copy_context().run, args=(_drain, process.stderr, keep), daemon=True),
     )
-    try:
-        for other in others:
-            other.start()
-        _drain(process.stdout, keep_and_return)
-        others[-1].join()
-        status = process.wait()
-    finally:
-        others[0].cancel()
-        end(process)
-        process.wait()
-        _running.discard(process)
+    with cancellation.current().running(process):
+        try:
+            for other in others:
+                other.start()
+            _drain(process.stdout, keep_and_return)
+            others[-1].join()
+            status = process.wait()
+        finally:
+            others[0].cancel()
     if status != 0 or expired.is_set():
         raise _failure(command, status, "\n".join(last), timed_out=expired.is_set())
     return "\n".join(written)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """End the process and all it started, by force after `GRACE`; nothing where it has left nobody."""
-    if not _signalled(process, signal.SIGTERM):
-        return
-    try:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-    finally:
-        _signalled(process, signal.SIGKILL)
-
-
-def end_all() -> None:
-    """End what other threads of this run still have running; for a run that is being cancelled."""
-    for process in tuple(_running):
-        end(process)
-
-
-def _signalled(process: subprocess.Popen[str], what: signal.Signals) -> bool:
-    """Whether there was anybody left to get the signal, of the process and all it started."""
-    try:
-        os.killpg(process.pid, what)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _started(command: Command) -> subprocess.Popen[str]:
@@ -140,7 +106,6 @@ def _started(command: Command) -> subprocess.Popen[str]:
             "Install it, or set its path.",
             status=NOT_INSTALLED,
         ) from None
-    _running.add(process)
     return process
 
 

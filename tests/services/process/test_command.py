@@ -2,13 +2,15 @@ import os
 import signal
 import sys
 import threading
+from contextvars import copy_context
 from pathlib import Path
 
 import psutil
 import pytest
 
 from flows.core.errors import CommandFailed
-from flows.services.process import command
+from flows.services.process import cancellation
+from flows.services.process.cancellation import CancellationScope
 from flows.services.process.command import Command, run, silent
 
 
@@ -73,7 +75,7 @@ def test_a_program_that_is_ended_may_put_things_in_order_before(tmp_path: Path) 
 
 
 def test_a_program_that_does_not_want_to_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "GRACE", 0.1)
+    monkeypatch.setattr(cancellation, "GRACE", 0.1)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     with pytest.raises(CommandFailed, match="took longer than 2 s") as failure:
         run(python(code, timeout=2), silent)
@@ -103,12 +105,13 @@ def test_what_other_threads_run_can_be_ended_for_a_cancelled_run() -> None:
         except CommandFailed as failure:
             failures.append(failure)
 
-    thread = threading.Thread(target=work)
-    thread.start()
+    scope = CancellationScope()
+    with scope.entered():
+        thread = threading.Thread(target=copy_context().run, args=(work,))
+        thread.start()
     assert started.wait(10)
-    while not failures:
-        command.end_all()
-        thread.join(0.05)
+    scope.cancel()
+    thread.join(10)
     assert failures[0].status == -signal.SIGTERM
 
 
