@@ -10,6 +10,7 @@ from flows.cli.output import print_json, run_json, say
 from flows.cli.server import LogLine, Run, Server
 from flows.core.errors import PrefectUnavailable
 from flows.core.explain.blockers import ENDED_UNASKED
+from flows.services.prefect import log
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -27,14 +28,6 @@ OVERLAP = timedelta(seconds=30)
 
 LAST_LINES = 5
 """Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
-
-ENDED = "Finished in state"
-ENGINE_TALK = (
-    ENDED,
-    "Beginning flow run",
-    "Encountered exception during execution",
-    "Engine execution exited",
-)
 
 
 def run_to_its_end(deployment: str, parameters: Mapping[str, object], *, as_json: bool) -> int:
@@ -65,12 +58,12 @@ def follow(server: Server, run: Run, show: Callable[[str], None]) -> Run:
 
     `PrefectUnavailable` where the server is away for longer than `PATIENCE`.
     """
-    log, waiting = _Log(server, run), _Waiting(server, run)
+    new, waiting = _NewLines(server, run), _Waiting(server, run)
     over_since: float | None = None
     while True:
         with waiting.for_the_server():
             current = server.run(run.id)
-            lines = log.new_lines()
+            lines = new.lines()
             for line in filter(tells_something, lines):
                 show(line_text(line))
             waiting.look_at(current)
@@ -81,7 +74,7 @@ def follow(server: Server, run: Run, show: Callable[[str], None]) -> Run:
         time.sleep(INTERVAL)
 
 
-class _Log:
+class _NewLines:
     """A run's log, of which each line is given once, though lines of several processes come out of order."""
 
     def __init__(self, server: Server, run: Run) -> None:
@@ -89,7 +82,7 @@ class _Log:
         self._given: set[str] = set()
         self._newest: datetime | None = None
 
-    def new_lines(self) -> list[LogLine]:
+    def lines(self) -> list[LogLine]:
         """Those that were not given yet."""
         since = self._newest - OVERLAP if self._newest else None
         lines = [line for line in self._server.lines(self._run, since) if line.id not in self._given]
@@ -149,8 +142,8 @@ def outcome(run: Run) -> str:
 
 
 def tells_something(line: LogLine) -> bool:
-    """What the stages say, without what Prefect says of itself."""
-    return line.logger != "prefect.flow_runs.worker" and not line.message.startswith(ENGINE_TALK)
+    """Whether a stage wrote it, and not Prefect about itself."""
+    return log.tells_something(line.logger, line.message)
 
 
 def line_text(line: LogLine) -> str:
@@ -164,8 +157,7 @@ def local(time: datetime) -> datetime:
 
 
 def _said_all(lines: list[LogLine]) -> bool:
-    """Prefect's engine closes a flow run's log with its final state."""
-    return any(line.message.startswith(ENDED) and not line.of_task for line in lines)
+    return any(log.closes(line.message, of_task=line.of_task) for line in lines)
 
 
 def _leave_or_cancel(server: Server, run: Run) -> None:

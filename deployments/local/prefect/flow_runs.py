@@ -7,6 +7,7 @@ from typing import Any
 from deployments.local.progress import Say
 from deployments.prefect.api import LogLine, PrefectApi
 from flows.core.errors import SlipwayError
+from flows.services.prefect import log
 from flows.services.prefect.client import FlowRun
 
 POLL_INTERVAL = 0.2
@@ -15,15 +16,6 @@ PICK_UP_TIMEOUT = 90
 
 LAST_WORDS_TIMEOUT = 5
 """Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
-
-
-ENDED = "Finished in state"
-ENGINE_TALK = (
-    ENDED,
-    "Beginning flow run",
-    "Encountered exception during execution",
-    "Engine execution exited",
-)
 
 
 class RunFailed(SlipwayError):
@@ -51,8 +43,9 @@ def follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
     while True:
         current = api.flow_run(started.id)
         lines = api.log_lines(started, skip=shown)
-        for line in filter(_tells_something, lines):
-            say(line.message)
+        for line in lines:
+            if log.tells_something(line.logger, line.message):
+                say(line.message)
         shown += len(lines)
         if current.state in {"SCHEDULED", "PENDING"} and time.monotonic() > deadline:
             raise RunFailed(
@@ -67,10 +60,4 @@ def follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
 
 
 def _said_all(lines: Sequence[LogLine]) -> bool:
-    """Prefect's engine closes a flow run's log with its final state."""
-    return any(line.message.startswith(ENDED) and not line.of_task for line in lines)
-
-
-def _tells_something(line: LogLine) -> bool:
-    """What the stages say, without what Prefect says of itself."""
-    return line.logger != "prefect.flow_runs.worker" and not line.message.startswith(ENGINE_TALK)
+    return any(log.closes(line.message, of_task=line.of_task) for line in lines)
