@@ -40,7 +40,7 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
 
     Args:
         environment: one of those in slipway.toml.
-        reason: why, for whoever reads it later.
+        reason: why; others will read it.
         by: who asks, as Prefect does not know.
     """
     report = Rows()

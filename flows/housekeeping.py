@@ -1,4 +1,4 @@
-"""Housekeeping: what nobody needs any more goes, and what was freed is told."""
+"""Housekeeping: delete what is older than `[housekeeping]` says, and report what was freed."""
 
 from contextlib import nullcontext
 from time import sleep
@@ -16,7 +16,7 @@ from flows.runtime.flow_errors import returns_failed_state
 from flows.stages.context import RunContext
 
 
-@flow(name="housekeeping", flow_run_name="what nobody needs any more")
+@flow(name="housekeeping", flow_run_name="delete what is old")
 @returns_failed_state
 def housekeeping(dry_run: bool = False) -> State[None]:
     """Delete old runs, caches and images that nothing names, as old as slipway.toml says.
@@ -26,7 +26,7 @@ def housekeeping(dry_run: bool = False) -> State[None]:
     """
     report = Rows()
     with run_context("housekeeping", report) as run:
-        report |= {"asked for": "what would go" if dry_run else "what nobody needs any more"}
+        report |= {"asked for": "dry run" if dry_run else "delete what is old"}
         removed: list[Freed] = []
         failures: list[SlipwayError] = []
         for part in (runs, machine, memories, engine, registry):
@@ -40,8 +40,8 @@ def housekeeping(dry_run: bool = False) -> State[None]:
                 report |= {one.what: one for one in freed}
         if failures:
             raise combined(list({str(failure): failure for failure in failures}.values()))
-        told = "; ".join(f"{one.what}: {one}" for one in removed if one.count) or "nothing"
-        return Completed(message=f"{'Would remove' if dry_run else 'Removed'} {told}.")
+        summary = "; ".join(f"{one.what}: {one}" for one in removed if one.count) or "nothing"
+        return Completed(message=f"{'Would remove' if dry_run else 'Removed'} {summary}.")
 
 
 def runs(run: RunContext, dry_run: bool) -> list[Freed]:
@@ -65,7 +65,7 @@ def engine(run: RunContext, dry_run: bool) -> list[Freed]:
 
 
 def registry(run: RunContext, dry_run: bool) -> list[Freed]:
-    """Images in the registry, some at a time; they go while nobody moves `latest` to one of them."""
+    """Delete images from the registry, a few at a time, while `latest` is kept still."""
     freed, stock = Freed("tags in the registry", 0), tasks.take_stock(run)
     while True:
         with nullcontext() if dry_run else global_lock(LATEST):

@@ -18,19 +18,19 @@ def mark_lost(run: UUID, seconds: float, name: str = "") -> State[None]:
     Args:
         run: its id.
         seconds: how long nothing was heard of it.
-        name: what it is called, for whoever reads the list of runs.
+        name: its name, for the list of runs.
     """
     with get_client(sync_client=True) as client:
         silent = client.read_flow_run(run)
         state = silent.state
         if state is None or not is_lost(state.type.value, state.name or ""):
-            told = state.name if state else "without a state"
-            return Completed(name="Skipped", message=f"{silent.name} is {told}, and owes no sign of life.")
+            current = state.name if state else "without a state"
+            return Completed(name="Skipped", message=f"{silent.name} is {current} and owes no heartbeat.")
         return give_up(client, silent, seconds)
 
 
 def give_up(client: SyncPrefectClient, silent: FlowRun, seconds: float) -> State[None]:
-    """Mark the run as crashed, as cancelled where somebody wanted that; what this run ends with.
+    """Mark the run as crashed, or as cancelled if a person cancelled it; the state of this run.
 
     The server lets no run that is over crash, so one that has ended since it was read stays as it is.
     """

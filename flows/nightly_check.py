@@ -1,4 +1,4 @@
-"""Nightly check: whether the night came to something, asked when it should have; if not, somebody is told."""
+"""Nightly check: whether the night has an outcome by `nightly_by`; if not, an event starts a notification."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,8 +48,8 @@ def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
             return Completed(message=f"The night of {night}: {outcome}.")
         if (later := look_again(runs, outcome, moment)) is not None:
             check_again(later)
-            told = f"The night of {night} is being caught up with ({outcome}): looked at again at"
-            return Completed(name="Postponed", message=f"{told} {nights.time(later)}.")
+            text = f"The night of {night} is being caught up ({outcome}); the next check is at"
+            return Completed(name="Postponed", message=f"{text} {nights.time(later)}.")
         happened = f"The night of {night} has no outcome by {nights.time(runs.now)}: {outcome}."
         announce(outcome, happened, deployment, str(night))
         raise NightlyMissing(happened, f"The move is with {outcome.move}.")

@@ -44,7 +44,7 @@ def release(
         environment: one of those in slipway.toml; or `every`: the first takes `image`, each further one the
             newest that is good where it promotes from.
         image: `latest`, a tag, a capsule's hash, or a digest (sha256:...).
-        reason: why, for whoever reads it later.
+        reason: why; others will read it.
         by: who asks, as Prefect does not know.
         force: release whatever speaks against it; needs a reason.
     """

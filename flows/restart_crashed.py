@@ -25,7 +25,7 @@ def restart_crashed(run: UUID, name: str = "") -> State[None]:
 
     Args:
         run: the id of the run that crashed.
-        name: what it is called, for whoever reads the list of runs.
+        name: its name, for the list of runs.
     """
     with get_client(sync_client=True) as client:
         crashed = client.read_flow_run(run)
@@ -36,8 +36,8 @@ def restart_crashed(run: UUID, name: str = "") -> State[None]:
     if found.crashed:
         announce(crashed, decision.move)
     if isinstance(decision, Leave):
-        return Completed(name="Skipped", message=f"{crashed.name} is not started anew: {decision.reason}.")
-    return Completed(message=f"{crashed.name} crashed, and is started anew: {link}")
+        return Completed(name="Skipped", message=f"{crashed.name} is not restarted: {decision.reason}.")
+    return Completed(message=f"{crashed.name} crashed and was restarted: {link}")
 
 
 def ended(client: SyncPrefectClient, run: FlowRun) -> Ended:

@@ -1,4 +1,4 @@
-"""Rollback: an earlier good release comes back, and stays until somebody says otherwise."""
+"""Rollback: restore an earlier good release, and hold the environment there."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def rollback(environment: str, reason: str, release: int | None = None, by: str 
     A release that was cut off in the middle is undone first; with no number, that is the rollback. So is a
     rollback that was cut off and can be finished.
 
-    The nightly release leaves it alone until somebody lifts the hold (`resume`) or releases something newer;
+    The nightly release skips it until a person lifts the hold (`resume`) or releases something newer;
     also where the rollback failed, and what was live is live again.
 
     Args:

@@ -1,4 +1,4 @@
-"""The stages of CI on this machine, without a server: the same plain functions, told to a terminal.
+"""The stages of CI on this machine, without a server: the same plain functions, logged to a terminal.
 
 What a flow run adds is left out: further tries after a failure that may pass, commit statuses, what is
 remembered of earlier tests, and moving `latest`, which only one may do at a time.
@@ -125,7 +125,7 @@ def show_stages(run: RunContext) -> None:
 
 @contextmanager
 def _beside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
-    """Do it in a thread beside the block, which gets a function that waits for it; nobody has to."""
+    """Do it in a thread beside the block, which gets a function that waits for it, if it wants to."""
     pool = ThreadPoolExecutor(1)
     try:
         yield pool.submit(copy_context().run, work).result
@@ -138,13 +138,13 @@ def _say(line: str) -> None:
 
 
 def _progress(title: str) -> Progress:
-    told = 0
+    reported = 0
 
     def tell(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal reported
         tenth = 10 * done // max(total, 1)
-        if tenth > told:
-            told = tenth
+        if tenth > reported:
+            reported = tenth
             _say(f"{title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     return tell

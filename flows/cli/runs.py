@@ -85,7 +85,9 @@ def refuse(run: RunId, reason: Refusal, by: By = "", as_json: Json = False) -> N
 def _answer(run: str, form: dict[str, object], by: str, *, as_json: bool) -> None:
     name = requester(by)
     if not name:
-        raise SettingsError("Nobody is named who decides.", "Say --by NAME, or set git's user.name.")
+        raise SettingsError(
+            "The name of the person who decides is missing.", "Add --by NAME, or set git's user.name."
+        )
     with Server() as server:
         found = server.find(run)
         server.answer(found, form | {"name": name})

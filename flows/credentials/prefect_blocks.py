@@ -30,7 +30,7 @@ def source_token(source: Source) -> str | None:
 
 
 def status_token(source: Source) -> str | None:
-    """What commit statuses are told with; None where slipway.toml names no block that could hold it."""
+    """The token for commit statuses; None if slipway.toml names no block for it."""
     if source.status_credentials:
         return secret(source.status_credentials, "[source] status_credentials")
     return source_token(source)

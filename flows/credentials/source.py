@@ -1,4 +1,4 @@
-"""Where a run's credentials come from: Prefect's blocks, or the variables of whoever runs it by hand."""
+"""Where a run's credentials come from: Prefect's blocks (flow runs), or variables (a run by hand)."""
 
 from typing import Protocol
 
@@ -14,7 +14,7 @@ class CredentialSource(Protocol):
         """A token for the repository; None: as git on this machine gets in."""
 
     def status_token(self, source: Source) -> str | None:
-        """A token that may tell the repository's host how a commit's run goes; None: nobody is told."""
+        """A token for commit statuses; None: no status is sent."""
 
     def registry_credentials(self, registry: Registry) -> Credentials | None:
         """User name and password; None: the registry lets everybody in."""

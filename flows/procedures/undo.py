@@ -56,7 +56,7 @@ def restore_on_interrupt(run: RunContext, lock: EnvironmentLock, record: Record)
 def undone_error(
     run: RunContext, lock: EnvironmentLock, record: Record, failure: SlipwayError
 ) -> ReleaseUndone:
-    """The error that tells both stories, once what was deployed before is again; else `UndoFailed`."""
+    """The error with both stories, after the previous release was restored; else `UndoFailed`."""
     story = f"{record} failed in {lock.environment}: {failure}"
     run.say(story)
     if details := failure.details or explain(run, lock.environment):
@@ -69,7 +69,7 @@ def undone_error(
 def undo(run: RunContext, lock: EnvironmentLock, record: Record, story: str, details: str = "") -> str:
     """Restore what was deployed before, verify it, and close the record; what is deployed now.
 
-    `UndoFailed` tells the `story` that led here, and how this ended.
+    `UndoFailed` has the `story` that led here, and how the undo ended.
     """
     try:
         return _undo(run, lock, record)

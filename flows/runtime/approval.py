@@ -19,12 +19,12 @@ from flows.stages.context import RunContext
 from flows.stages.resolve_image import Plan
 
 POLL = 2
-"""Seconds between two looks whether somebody has answered."""
+"""Seconds between two checks for an answer."""
 
 SPARE = 3600
 """Seconds by which Prefect's own time-out of the pause is later than ours."""
 
-NOBODY = "nobody, in time"
+NO_ANSWER = "no answer in time"
 
 
 class Approval(RunInput):
@@ -32,7 +32,7 @@ class Approval(RunInput):
 
     approve: bool = Field(False, description="Release it?")
     name: str = Field(description="Who decides: Prefect does not know.")
-    comment: str = Field("", description="Why, for whoever reads it later.")
+    comment: str = Field("", description="Why; others will read it.")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
     """Pause the run until a person answers, for at most `timeout` seconds; holds no lock meanwhile.
 
     Prefect fails a run whose pause has timed out, whatever it says then. So the time is kept here: at its end
-    the form is answered in nobody's name.
+    the form is answered as `NO_ANSWER`.
     """
     announce(environment, change)
     form = Approval.with_initial_data(description=change)
@@ -88,11 +88,11 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
         )
     finally:
         clock.cancel()
-    return Answer(given.approve, given.name, given.comment, timed_out=given.name == NOBODY)
+    return Answer(given.approve, given.name, given.comment, timed_out=given.name == NO_ANSWER)
 
 
 def announce(environment: str, change: str) -> None:
-    """Tell Prefect's event feed that somebody has to answer, and what about."""
+    """Emit the event that a person must answer, and what about."""
     run = runtime.flow_run
     emit_event(
         "slipway.approval.wanted",
@@ -103,4 +103,4 @@ def announce(environment: str, change: str) -> None:
 
 def _answer_for_nobody(run: UUID) -> None:
     with get_client(sync_client=True) as client:
-        client.resume_flow_run(run, run_input={"approve": False, "name": NOBODY})
+        client.resume_flow_run(run, run_input={"approve": False, "name": NO_ANSWER})

@@ -39,11 +39,11 @@ LOCK_TIMEOUT = 300
 """Seconds to wait for a slot: longer than a lease, and than anybody who lives holds one."""
 
 ASK_FOR = 5
-"""Seconds after which a slot is asked for anew: until then a cancelled process does not end."""
+"""Seconds after which a slot is requested again. Until then, a cancelled process does not end."""
 
 REACQUIRE_PAUSE = 2 * ASK_FOR
-"""Seconds between two turns of who takes a slot again and again: there is no queue, so whoever waits has to
-come upon a free one."""
+"""Seconds before a loop takes the slot again. Prefect's limits have no queue, so other runs get the slot only
+if it is free when they ask."""
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def this_run() -> FlowRun | None:
 def started_by_clock(run: FlowRun) -> bool:
     """Whether a schedule made the run, or the one that it stands in for.
 
-    A run that is started anew has the tags of the one that crashed, Prefect's mark of a schedule among them.
+    A restarted run has the tags of the one that crashed, Prefect's mark of a schedule among them.
     """
     return bool(run.auto_scheduled) or (AGAIN in run.tags and BY_SCHEDULE in run.tags)
 
@@ -119,13 +119,13 @@ def _log(line: str) -> None:
 def _progress(title: str) -> Progress:
     """Shows a transfer as a progress artifact and in the log, from its first update on."""
     artifact: UUID | None = None
-    told = 0.0
+    reported = 0.0
 
     def tell(done: int, total: int) -> None:
-        nonlocal artifact, told
-        if done < total and time.monotonic() - told < TELL_EVERY:
+        nonlocal artifact, reported
+        if done < total and time.monotonic() - reported < TELL_EVERY:
             return
-        told = time.monotonic()
+        reported = time.monotonic()
         percent = 100 * done / max(total, 1)
         _log(f"{title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
         with suppress(PrefectException, httpx.HTTPError):  # a busy server must not break the transfer

@@ -33,7 +33,7 @@ def show_reason(state: State[Any], say: Say) -> None:
     if context is None or context.flow_run is None or not isinstance(context.client, SyncPrefectClient):
         return
     reason = "" if state.name == "Completed" else state.message or ""
-    if not reason and WHY not in context.flow_run.name:  # as it is in that of a run that is tried once more
+    if not reason and WHY not in context.flow_run.name:  # a retried run may have one from before
         return
     identity = context.flow_run.id
     with best_effort("Why it ended so", say):

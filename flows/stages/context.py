@@ -74,7 +74,7 @@ class RunContext:
 
     @property
     def reports(self) -> Path:
-        """What this run keeps on the machine for whoever looks into it later."""
+        """Folder of what this run keeps on the machine, for a later look."""
         return configuration.state_folder() / "reports" / self.id
 
     @cached_property
@@ -87,7 +87,7 @@ class RunContext:
 
     @cached_property
     def commit_status(self) -> CommitStatus | None:
-        """Who is told how a commit's run goes; None without a token for that, or a host that shows it."""
+        """The client for commit statuses; None without a token, or if the host shows none."""
         source = self.settings.source
         token = self.credentials.status_token(source)
         if token is None:

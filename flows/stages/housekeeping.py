@@ -35,7 +35,7 @@ LISTED = 20
 """Names that the log lists of what goes; of more, these."""
 
 IMAGES_AT_A_TIME = 20
-"""As many as a registry that is slow deletes while somebody waits to move `latest`."""
+"""Images deleted in one go: runs of ci that want to move `latest` wait meanwhile."""
 
 
 def forget_runs(run: RunContext, *, dry_run: bool) -> Freed:
@@ -151,7 +151,7 @@ def take_stock(run: RunContext) -> Stock:
 
 
 def sweep_registry(run: RunContext, stock: Stock, *, dry_run: bool) -> Swept:
-    """Images in the registry that are old, and that nothing names; nobody may move `latest` meanwhile.
+    """Old images in the registry that nothing names. `latest` must not move meanwhile.
 
     Not all at once, as others wait for that; a dry run counts all. The size is that of layers which no
     manifest needs any more. Azure's registry gives them back by itself, Debian's once its garbage is
@@ -181,7 +181,7 @@ def _manifests(registry: Registry) -> dict[str, ImageManifest]:
 
 
 def _listed(stock: Iterable[ImageManifest]) -> Named:
-    """An index needs the manifests that it lists, be it `latest` or one that somebody made."""
+    """An index needs the manifests that it lists: `latest`, or one that a person made."""
     entries = [entry for manifest in stock for entry in manifest.content.get("manifests", [])]
     return Named(frozenset(entry["digest"] for entry in entries))
 

@@ -144,7 +144,7 @@ def check_manifests(run: RunContext, lock: EnvironmentLock, plan: Plan) -> None:
 def apply_manifests(run: RunContext, lock: EnvironmentLock, record: Record) -> None:
     """Apply all objects of the record, or none where the server would refuse one.
 
-    What takes a release back takes fields, too, that somebody has set by hand since.
+    A rollback also overwrites fields that a person has set by hand since.
     """
     lock.held.require_held()
     run.cluster(lock.environment).apply(record.objects, lock.held.fence, run.say, by_force=record.is_rollback)
@@ -255,13 +255,13 @@ def hold(run: RunContext, lock: EnvironmentLock, by: str, reason: str) -> None:
 
 
 def lift_hold(run: RunContext, lock: EnvironmentLock, why: str) -> bool:
-    """Whether there was a hold to lift."""
+    """Delete the hold, and return whether there was one."""
     kept = Records(run.cluster(lock.environment))
     notes = kept.notes()
     if notes.hold is None:
         return False
     kept.write_notes(notes.without_hold(), lock.held.fence)
-    run.say(f"{lock.environment} is no longer {notes.hold.told(run.settings.nights.zone)}: {why}.")
+    run.say(f"{lock.environment} is no longer {notes.hold.as_text(run.settings.nights.zone)}: {why}.")
     return True
 
 

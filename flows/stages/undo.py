@@ -24,7 +24,7 @@ def find_deployed(run: RunContext, environment: str) -> Record | None:
 def restore(run: RunContext, lock: EnvironmentLock, record: Record, good: Record | None) -> None:
     """Re-apply all of the good release, and delete what the other one added; with none, delete everything.
 
-    A field that somebody has set by hand meanwhile is set back: what is in force is what its record says.
+    A field that a person has set by hand meanwhile is overwritten: the record says what is live.
     """
     cluster = run.cluster(lock.environment)
     if good is not None:

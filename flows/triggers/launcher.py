@@ -1,4 +1,4 @@
-"""A commit and a model that are wanted become one CI run, whoever asks for it and however often.
+"""One CI run for each commit and model, no matter how often receiver and poller ask for it.
 
 Prefect makes one run of one idempotency key, so receiver and watch need not know of each other, and keep
 nothing: whatever is killed in between, the same question gives the same run. What is cancelled for a new run

@@ -2,8 +2,8 @@
 
     python -m flows.triggers.poller
 
-Wanted are the newest commits of the branches that are built, as the remote tells them, with the wanted model,
-as the store tells it. What is remembered between two looks only spares questions: a watch that is killed
+Wanted are the newest commits of the branches that are built, as the remote lists them, with the wanted model,
+as the store names it. What is remembered between two looks only spares questions: a watch that is killed
 loses nothing.
 """
 
@@ -47,7 +47,7 @@ class Watch:
         self._not_begun = PendingReaper(self.say)
 
     def look(self) -> None:
-        """Start what is missing; what is in the way is told when it appears and when it has passed."""
+        """Start what is missing. A problem is logged when it appears and when it has passed."""
         try:
             self._look()
         except SlipwayError as error:
@@ -131,7 +131,7 @@ class Watch:
     def _in_force(
         self, run: RunContext, runs: FlowRuns, wanted: Wanted, model: ModelVersionSeen, again: str = ""
     ) -> FlowRun:
-        """The run of it; one that was overtaken has a successor, now that its commit is wanted once more."""
+        """Its run. A superseded run gets a successor, because its commit is the branch's head again."""
         found = self._start(run, runs, wanted, model, again)
         while was_overtaken(found):
             found = self._start(run, runs, wanted, model, f"after-{found.id}")
@@ -168,7 +168,7 @@ def names(latest: LatestPointer | None, wanted: Wanted, model: ModelVersionSeen)
 
 
 def was_overtaken(run: FlowRun) -> bool:
-    """Whether it was cancelled for another commit, and nobody wanted to have it cancelled as such."""
+    """Whether it was cancelled because of a newer commit, and not by a person."""
     return run.state == "CANCELLED" and OVERTAKEN in run.tags
 
 

@@ -44,7 +44,7 @@ class SingleFlight(Generic[Answer]):
         try:
             asked.answer.set_result(find())
             found = self._clock()
-        except BaseException as error:  # whatever it is, nobody may wait for ever
+        except BaseException as error:  # whatever it is, no caller may wait forever
             asked.answer.set_exception(error)
         finally:
             asked.until = found + self._seconds

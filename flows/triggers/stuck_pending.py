@@ -18,7 +18,7 @@ class PendingReaper:
     """Those of one work pool; `say` takes which are given up.
 
     How long they have waited is counted here, and not from what the server says of the time: so a clock that
-    jumps gives none up, and one that was taken while nobody looked is given up later.
+    jumps gives no run up. A run that was taken while the poller was down is given up later.
     """
 
     say: Say

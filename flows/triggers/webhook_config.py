@@ -1,8 +1,8 @@
 """What the receiver judges deliveries by: settings and blocks, read for one delivery a minute.
 
-So a block that somebody changes counts without a restart. A delivery that is forged costs Prefect nothing,
+So a changed block takes effect without a restart. A delivery that is forged costs Prefect nothing,
 but that it may be the one for which blocks are read. While the server is away, or hangs, deliveries can still
-be told from forgeries: what is known counts until it can be read anew, and one delivery alone waits for that.
+be distinguished from forgeries: the known values count until they can be read again, and one delivery waits.
 """
 
 import time
@@ -27,7 +27,7 @@ FRESH_FOR = 60.0
 """Seconds."""
 
 SAME_FOR = 1.0
-"""Seconds for which a run that was found is told again; if it crashes meanwhile, the watch starts another."""
+"""Seconds for which a known run is returned again. If it crashes meanwhile, the poller starts another one."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Shared:
 class Known:
     """Settings with their services, what is built, and the providers' secrets; None: no such block.
 
-    `shared` outlasts them: a burst may come while they are read anew.
+    `shared` outlasts them: a burst may come while they are read again.
     """
 
     run: RunContext
@@ -55,7 +55,7 @@ class Known:
 
 
 class Access:
-    """What is known, at most a minute old unless it can't be read anew."""
+    """The known values, at most a minute old unless they cannot be read again."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -110,7 +110,7 @@ def _read(say: Say, shared: Shared, runs: FlowRuns) -> Known:
             _secret(hooks.github, "[hooks] github", say),
             _secret(hooks.azure_devops, "[hooks] azure_devops", say),
         )
-        with suppress(SettingsError):  # of no concern to a forgery; who wants a model is told
+        with suppress(SettingsError):  # a forgery need not know; a delivery that needs a model raises it
             _ = run.models
     return known
 

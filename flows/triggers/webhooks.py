@@ -87,7 +87,7 @@ def is_signed(body: bytes, signature: str, secret: str | None) -> bool:
 
 
 def is_same(given: str, secret: str | None) -> bool:
-    """Whether they are equal, in a time that tells nothing of the secret."""
+    """Whether they are equal, in a time that does not depend on the secret."""
     return secret is not None and hmac.compare_digest(given.encode(), secret.encode())
 
 
@@ -124,7 +124,7 @@ def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
 
 
 def _started_once(known: Known, wanted: Wanted, model: ModelVersionSeen) -> Started:
-    """The run, of which one delivery alone is told that it is new."""
+    """The run; only one delivery is answered that it is new."""
     deployment = known.run.settings.watch.deployment
     started, is_first = known.shared.starts.ask(
         (wanted.branch, wanted.sha, model.token), lambda: start(known.runs, deployment, wanted, model)

@@ -43,7 +43,7 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     assert second.parameters == {"seconds": 600}
     restart_crashed(run.id)
     assert [found.id for found in others(operations, run)] == [second.id]
-    spared = f"{suspended.name} is Suspended, and owes no sign of life."
+    spared = f"{suspended.name} is Suspended and owes no heartbeat."
     wait_until(
         lambda: spared in operations.told("mark-lost/on-demand"), PATIENCE, "Nobody has looked after it"
     )

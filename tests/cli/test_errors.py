@@ -101,7 +101,7 @@ def test_nobody_decides_without_a_name(slipway: Slipway, prefect: Prefect) -> No
     run = prefect.create("release/on-demand", "staging: release")
     found = slipway("approve", run, GIT_CONFIG_VALUE_0="")
     assert (found.status, is_one_line(found)) == (2, True), found
-    assert "Say --by NAME" in found.errors
+    assert "Add --by NAME" in found.errors
 
 
 @pytest.mark.parametrize(

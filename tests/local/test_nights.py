@@ -102,7 +102,7 @@ def test_a_check_after_a_downtime_waits_for_the_run_that_catches_up(
         monkeypatch.setenv("SLIPWAY_SCHEDULE__NIGHTLY_BY", check.cron)
         (first,) = check.made()
         name, message = ended(nightly_check, first)
-        assert (name, "is being caught up with (not begun" in message) == ("Postponed", True)
+        assert (name, "is being caught up (not begun" in message) == ("Postponed", True)
         (later,) = [one for one in check.runs() if one["id"] != first and not one["auto_scheduled"]]
         assert (later["state"]["type"], later["parameters"]) == ("SCHEDULED", parameters)
         assert ended(quick_night, run)[0] == "Completed"

@@ -118,7 +118,7 @@ def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_
         wait_until(lambda: elsewhere.api.flow_run(asked.id).is_over, PATIENCE, "No worker has run it")
     ended = elsewhere.api.flow_run(asked.id)
     assert ended.state_name == "Skipped", (ended, (tmp_path / "worker.log").read_text())
-    assert "owes no sign of life" in ended.message
+    assert "owes no heartbeat" in ended.message
 
 
 def test_a_server_that_is_away_is_named(elsewhere: Elsewhere) -> None:

@@ -41,7 +41,7 @@ def _live(standing: DeploymentStatus) -> list[str]:
             lines.append(f"{INDENT}Its run: {address}")
     if hold := situation.notes.hold:
         lines.append(
-            f"{INDENT}It is {hold.told(standing.now.tzinfo)}. That lasts until `resume`, or until a person "
+            f"{INDENT}It is {hold.as_text(standing.now.tzinfo)}. That lasts until `resume`, or until a person "
             "releases something newer."
         )
     if (pending := records.pending(situation.history)) is not None:

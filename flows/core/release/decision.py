@@ -148,7 +148,7 @@ def _held(
     hold = situation.notes.hold
     if hold is None or lifts_hold(request, candidate, situation.history):
         return None
-    return SkipRelease(f"{request.environment} is {hold.told(zone)}; `resume` lifts it")
+    return SkipRelease(f"{request.environment} is {hold.as_text(zone)}; `resume` lifts it")
 
 
 def _bad_before(candidate: Candidate, notes: EnvironmentState, zone: tzinfo | None) -> SkipRelease | None:

@@ -19,7 +19,7 @@ class Hold:
     by: str
     reason: str
 
-    def told(self, zone: tzinfo | None) -> str:
+    def as_text(self, zone: tzinfo | None) -> str:
         """Since when, by whom and why, in that time zone."""
         return f"held since {wall_time(self.since, zone)} by {self.by}: {self.reason}"
 
