@@ -14,7 +14,7 @@ from flows.core.trigger.run_labels import AGAIN, given_tags, key_of_again
 from flows.core.trigger.trigger import attempt_of
 
 CRASHED = "slipway.run.crashed"
-"""Emitted when a run has crashed: what, why, whose move, and a link, for an automation to tell people."""
+"""Emitted when a run has crashed: what, why, who acts next, and a link, for the notification."""
 
 
 @flow(name="restart-crashed", flow_run_name="restart: {name}")
@@ -49,7 +49,7 @@ def ended(client: SyncPrefectClient, run: FlowRun) -> Ended:
 
 
 def announce(crashed: FlowRun, move: str) -> None:
-    """Tell the event feed, and say whose move it is."""
+    """Emit the event, with who acts next."""
     emit_event(
         CRASHED,
         resource={"prefect.resource.id": f"slipway.run.{crashed.id}", "prefect.resource.name": crashed.name},

@@ -49,19 +49,19 @@ REASON, LINK = "{{ flow_run.state.message }}", "{{ flow_run|ui_url }}"
 CI_FAILED = Message(
     f"CI failed: {RUN}",
     REASON,
-    "The commit's author's, unless the reason names another. `latest` stays where it was.",
+    "The commit's author corrects it, unless the reason names another cause. `latest` did not move.",
     LINK,
 )
 RELEASE_FAILED = Message(
     f"Failed: {RUN}",
     REASON,
-    "Operations'. The reason says what is live now, and what to do.",
+    "Operations: the reason says what is live now, and what to do.",
     LINK,
 )
 APPROVAL_WANTED = Message(
     "Approval wanted: {{ event.payload.what }}",
     "{{ event.payload.why }}",
-    "Whoever may approve: press Resume on the run's page and fill in the form.",
+    "A person who may approve: press Resume on the run's page and fill in the form.",
     LINK,
 )
 AS_EVENT_SAYS = Message(
@@ -175,7 +175,7 @@ def _tell(target: Target, message: Message) -> list[ActionTypes]:
 
 def as_text(message: Message) -> str:
     """For people: four lines."""
-    return f"What: {message.what}\nWhy: {message.why}\nWhose move: {message.move}\nLink: {message.link}"
+    return f"What: {message.what}\nWhy: {message.why}\nNext step: {message.move}\nLink: {message.link}"
 
 
 def as_json(message: Message) -> str:

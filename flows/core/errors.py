@@ -50,7 +50,7 @@ class TransientError(SlipwayError):
 
 
 class PermanentError(SlipwayError):
-    """It stays as it is until somebody changes something. Never retried."""
+    """It stays until a person changes something. Never retried."""
 
     advice = "Correct what is named, and start the run again."
 
@@ -197,7 +197,7 @@ class ClusterNotPrepared(PermanentError):
 
 
 class ChangedMeanwhile(TransientError):
-    """An object in the cluster is no longer as it was read, or somebody else created it first."""
+    """An object in the cluster was changed or created by another writer."""
 
     advice = "Retry the run; if it fails again, find who else changes the object."
 

@@ -22,7 +22,7 @@ RECOVER = "recover/on-demand"
 
 @contextmanager
 def undo_on_failure(run: RunContext, lock: EnvironmentLock, record: Record) -> Iterator[None]:
-    """Undo the release on any failure; not where another run has taken over, whose move it then is."""
+    """Undo the release on any failure, unless another run has taken over: that one continues."""
     with restore_on_interrupt(run, lock, record):
         try:
             yield

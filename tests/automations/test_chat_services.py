@@ -22,7 +22,7 @@ EVENT = {
     "payload": {
         "what": "No nightly release on 2026-11-24",
         "why": "no run began & nobody said why",
-        "move": "Operations'",
+        "move": "Operations",
         "link": "http://127.0.0.1:4200/deployments",
     }
 }
@@ -74,5 +74,5 @@ def test_a_message_arrives_with_what_why_whose_move_and_link(
     told = json.dumps(content, ensure_ascii=False)
     payload = EVENT["payload"]
     assert payload["what"] in told
-    assert "Whose move: " in told
+    assert "Next step: " in told
     assert payload["link"] in told

@@ -32,7 +32,7 @@ def test_a_failed_release_is_told_to_a_webhook_as_json(
     told = receiver.about(run.name)
     assert told["what"] == f"Failed: {run.name}"
     assert told["why"] == WHY
-    assert told["move"].startswith("Operations'")
+    assert told["move"].startswith("Operations")
     assert told["link"] == f"{operations.api.ui_url}/runs/flow-run/{run.id}"
     assert WHY in told["text"]
 
@@ -52,7 +52,7 @@ def test_an_approval_is_asked_for_with_what_would_change(
 
 
 def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Receiver, webhook: Target) -> None:
-    wanted = {"what": "No nightly release", "why": "none began", "move": "Operations'", "link": "http://here"}
+    wanted = {"what": "No nightly release", "why": "none began", "move": "Operations", "link": "http://here"}
     emit_event("slipway.nightly.missing", {"prefect.resource.id": "slipway.nightly"}, payload=wanted)
     told = receiver.about("No nightly release")
     assert {key: told[key] for key in wanted} == wanted
@@ -61,10 +61,10 @@ def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Recei
 @pytest.mark.parametrize(
     ("tags", "attempt", "move"),
     [
-        ((), "", "Nobody's yet: it is started anew."),
-        ((AGAIN,), "", "Operations': it was the second try already."),
-        ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:1", "Nobody's yet: the watch starts it anew"),
-        ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:3", "Operations': it was the last of 3 tries."),
+        ((), "", "None: it is restarted automatically."),
+        ((AGAIN,), "", "Operations: it was the second try already."),
+        ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:1", "None: the poller restarts it"),
+        ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:3", "Operations: it was the last of 3 tries."),
     ],
 )
 def test_a_crash_is_told_with_what_becomes_of_it(
@@ -106,8 +106,8 @@ def test_a_notification_block_gets_it_as_subject_and_text(operations: Operations
     operations.put(run, "FAILED", WHY)
     assert receiver.about(run.name) == {
         "title": f"CI failed: {run.name}",
-        "text": f"What: CI failed: {run.name}\nWhy: {WHY}\nWhose move: The commit's author's, unless "
-        "the reason names another. `latest` stays where it was.\n"
+        "text": f"What: CI failed: {run.name}\nWhy: {WHY}\nNext step: The commit's author "
+        "corrects it, unless the reason names another cause. `latest` did not move.\n"
         f"Link: {operations.api.ui_url}/runs/flow-run/{run.id}",
     }
 

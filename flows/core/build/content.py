@@ -23,7 +23,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Content:
-    """A commit by its full SHA, and a model: what a person tells one image from another by."""
+    """A commit by its full SHA, and a model: what distinguishes images for a person."""
 
     commit: str
     model: ModelVersion

@@ -1,7 +1,7 @@
 """What may go: images that nothing names, and that are old; the rest of an installation's past likewise.
 
 An image stays that a release record of any environment names, or a mark, `latest`, or a replica that runs. A
-mark, too: its image built anew would be another one, which no mark keeps from being released.
+mark, too: built again, its image would have another digest, which no mark keeps from being released.
 """
 
 import re
@@ -46,7 +46,7 @@ class LocalImage:
 
 @dataclass(frozen=True)
 class Freed:
-    """What was removed, and how many bytes less there are for it (None: nobody says)."""
+    """What was removed, and how many bytes that freed (None: unknown)."""
 
     what: str
     count: int

@@ -81,7 +81,7 @@ class LatestPointer:
 
     @classmethod
     def from_index(cls, index: Mapping[str, Any]) -> "LatestPointer | None":
-        """The pointer that this index is, or None for an index that somebody else made."""
+        """The pointer that this index is, or None for an index that is not Slipway's."""
         notes = index.get("annotations", {})
         if _PREFIX + "capsule" not in notes or len(index.get("manifests", [])) != 1:
             return None

@@ -177,18 +177,18 @@ def _build(standing: DeploymentStatus) -> str:
     said = run.message.rstrip(".")
     match run.state:
         case "RUNNING":
-            told = "it is being built"
+            state = "it is being built"
         case "SCHEDULED" | "PENDING":
-            told = "its run of ci waits for its turn"
+            state = "its run of ci waits for its turn"
         case "COMPLETED":
-            told = f"it was built{', and latest does not name it' if is_seen else ''}: {said}"
+            state = f"it was built{', and latest does not name it' if is_seen else ''}: {said}"
         case "FAILED":
-            told = f"its run of ci failed: {said}"
+            state = f"its run of ci failed: {said}"
         case "CRASHED":
-            told = f"its run of ci crashed: {said}"
+            state = f"its run of ci crashed: {said}"
         case _:
-            told = f"its run of ci was cancelled: {said}"
-    return f"{told}. {run.link}"
+            state = f"its run of ci was cancelled: {said}"
+    return f"{state}. {run.link}"
 
 
 def _pinned(standing: DeploymentStatus) -> list[str]:

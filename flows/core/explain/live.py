@@ -41,7 +41,7 @@ def _live(standing: DeploymentStatus) -> list[str]:
             lines.append(f"{INDENT}Its run: {address}")
     if hold := situation.notes.hold:
         lines.append(
-            f"{INDENT}It is {hold.as_text(standing.now.tzinfo)}. That lasts until `resume`, or until a person "
+            f"{INDENT}It is {hold.as_text(standing.now.tzinfo)}. It lasts until `resume`, or until a person "
             "releases something newer."
         )
     if (pending := records.pending(situation.history)) is not None:
@@ -67,9 +67,9 @@ def _spoiled(recorded: Record, live: Observed | None) -> list[str]:
     """What of it is not as it was recorded."""
     lines = [f"It is degraded, as a later check failed: {recorded.degraded}"] if recorded.degraded else []
     if live is None:
-        return [*lines, "Its Deployment is gone: somebody deleted it."]
+        return [*lines, "Its Deployment was deleted."]
     if live.image.digest != recorded.image.digest:
-        return [*lines, f"Somebody changed it by hand: the cluster runs {live.image}."]
+        return [*lines, f"It was changed by hand: the cluster runs {live.image}."]
     if not live.settled:
         lines.append("Its last rollout has not ended well.")
     elif not live.whole:

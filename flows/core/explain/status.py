@@ -54,7 +54,7 @@ class Store:
 
 @dataclass(frozen=True)
 class DeploymentStatus:
-    """All of it. `now` is in the project's time zone, in which times are told.
+    """All of it. `now` is in the project's time zone, in which times are shown.
 
     `promotable` is the newest image that is good where the environment promotes from, `head` the newest
     commit of the released branch, `build` the newest run of ci for it with the wanted model, `releases` the

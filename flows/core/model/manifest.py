@@ -1,4 +1,4 @@
-"""manifest.json, which tells the app how to serve the model beside it: parsed, checked, written.
+"""manifest.json, which says how to serve the model beside it: parsed, checked, written.
 
 A data scientist writes it without name, version, digest, size and created; publishing fills those in.
 """

@@ -42,10 +42,10 @@ class Model:
 
 @dataclass(frozen=True)
 class ModelVersionSeen:
-    """Which model is wanted, as far as a look tells that downloads nothing.
+    """Which model is wanted, as far as it is known without a download.
 
     `identity` differs where the weights do: the digest of a published model; of a plain file, whose digest
-    nobody knows yet, what the store says of it. Such a file is `settled` once two looks see the same.
+    is not known yet, what the store says of it. Such a file is `settled` once two looks see the same.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ModelVersionSeen:
 
     @property
     def token(self) -> str:
-        """What it is told from every other by: a version may have another's weights and labels of its own."""
+        """Its identity: a version may have the weights of another and its own labels."""
         return f"{self.version}@{self.identity}"
 
 
@@ -109,5 +109,6 @@ class Latest:
             return cls(model, str(fields["published"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ModelRejected(
-                f"{source} is no pointer to a model: {error!r}.", "Publish a version; that writes it anew."
+                f"{source} is no pointer to a model: {error!r}.",
+                "Publish a version; that writes the pointer again.",
             ) from None

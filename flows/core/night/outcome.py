@@ -1,4 +1,4 @@
-"""What became of a night, for whoever has to be told by morning."""
+"""The outcome of a night, as the morning check reports it."""
 
 import re
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ START_BY_HAND = f"start {NIGHTLY_RELEASE} by hand if it is not to wait for the n
 
 @dataclass(frozen=True)
 class NightOutcome:
-    """How a night went: a word, the reason, and whose move it is; `settled` where nobody has to be told.
+    """How a night went: a word, the reason, and who acts next; `settled` if no notification is due.
 
-    `run` is the id of the run that it is told of; None: there is none.
+    `run` is the id of the run that it is about; None: there is none.
     """
 
     word: str
@@ -54,7 +54,7 @@ def outcome_of(run: NightlyRun) -> NightOutcome:
         case "CRASHED":
             return _open(run, "crashed", why, f"ops: {START_BY_HAND}")
         case "CANCELLED" | "CANCELLING":
-            return _open(run, "cancelled", why, f"whoever cancelled it: {START_BY_HAND}")
+            return _open(run, "cancelled", why, f"the person who cancelled it: {START_BY_HAND}")
         case "RUNNING":
             return _open(run, "still running", "it has not ended yet", "ops: see on its page where it stands")
         case _:
@@ -65,15 +65,15 @@ def outcome_of(run: NightlyRun) -> NightOutcome:
 def judge(runs: NightlyRuns, deployed: NightlyDeployment, moment: datetime) -> NightOutcome:
     """The outcome of the last night that was due before `moment`; a run by hand since then counts too.
 
-    A run that is about to skip itself is told as skipped: after a downtime it may be asked about before it
-    has said so.
+    A run that is about to skip itself is reported as skipped: after a downtime, the check may come before
+    its end.
     """
     nights = runs.nights
     due = nights.last_due(moment)
     found = [run for run in latest_first(runs) if _belongs(runs, run, due)]
     if found:
-        told = [(run, foretold(runs, run)) for run in found]
-        return max(told, key=lambda one: weight(one[1].word, one[0].by_clock))[1]
+        outcomes = [(run, foretold(runs, run)) for run in found]
+        return max(outcomes, key=lambda one: weight(one[1].word, one[0].by_clock))[1]
     if deployed.paused:
         return NightOutcome("skipped", "the schedule of the nightly release is paused")
     if deployed.since > due:
@@ -92,7 +92,7 @@ def look_again(runs: NightlyRuns, outcome: NightOutcome, moment: datetime) -> da
     """When the check that was due at `moment` is to be made again; None: what it found counts.
 
     After a downtime a check begins together with the run that catches up with its night, or before one that
-    crashed is started anew. That run gets as long as the schedule gives one in time, and no longer.
+    crashed is restarted. That run gets as long as the schedule gives one in time, and no longer.
     """
     run = next((one for one in runs.runs if one.id == outcome.run), None)
     if run is None or runs.now - moment < LATE:

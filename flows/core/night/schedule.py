@@ -156,7 +156,7 @@ class NightlyRuns:
         """When the night was due whose release is this run's, if any is.
 
         Prefect makes runs for a few days ahead: after a longer downtime the newest of them stands for the
-        last night that was missed. One started anew stands for the night of the one that crashed.
+        last night that was missed. A restarted run covers the night of the run that crashed.
         """
         due = run.due
         if run.again:

@@ -20,11 +20,11 @@ Link = Callable[[str], str]
 def table(before: Sequence[Row], runs: NightlyRuns, link: Link) -> list[Row]:
     """A row per night, newest first: of the runs that are known, else as it was `before`.
 
-    Two that end together see each other at work still, so a row that tells how a run ended stays then. What
+    Two that end together see each other at work still, so a row with a run's end stays then. What
     the later of two writers had not read is right again with the next run, or the check.
     """
     ended = {one["run"]: one for one in before if one["run"] and one["outcome"] not in GOES_ON}
-    told: dict[str, Row] = {}
+    newest: dict[str, Row] = {}
     for run in latest_first(runs):
         if not run.by_clock or run.state in {"SCHEDULED", "PENDING"}:
             continue
@@ -32,9 +32,9 @@ def table(before: Sequence[Row], runs: NightlyRuns, link: Link) -> list[Row]:
         found = row(night, foretold(runs, run), link)
         if run.state == "RUNNING":
             found = ended.get(found["run"], found)
-        if night not in told or weight(found["outcome"]) > weight(told[night]["outcome"]):
-            told[night] = found
-    return bounded([*before, *told.values()])
+        if night not in newest or weight(found["outcome"]) > weight(newest[night]["outcome"]):
+            newest[night] = found
+    return bounded([*before, *newest.values()])
 
 
 def bounded(rows: Sequence[Row]) -> list[Row]:

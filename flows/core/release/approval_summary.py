@@ -1,4 +1,4 @@
-"""What a release would change, told to the person who is to approve it."""
+"""What a release would change, for the person who approves it."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from flows.core.release.decision import Candidate, Request
 from flows.core.release.record import Record
 
 LISTED = 20
-"""Commits that are listed; of more, the number is told."""
+"""Number of commits that are listed; the rest is counted."""
 
 
 def describe(

@@ -213,7 +213,7 @@ def _why(candidate: Candidate, manifests: str, situation: EnvironmentSnapshot) -
     if recorded.image.digest != candidate.image.digest:
         return f"{recorded.content} is live"
     if live.image.digest != candidate.image.digest:
-        return "somebody else changed what is live"
+        return "another writer changed what is live"
     if live.manifests != manifests:
         return "the manifests changed"
     return "its last rollout has not ended well"

@@ -79,7 +79,7 @@ def refusal(replica_set: Object) -> str:
     """Why the ReplicaSet's last attempt to create pods failed, or ""."""
     seen = replica_set.get("status", {}).get("observedGeneration", 0)
     if seen < replica_set["metadata"].get("generation", 0):
-        return ""  # said of what it was told before
+        return ""  # says something about an earlier report
     return next(
         (
             str(condition.get("message") or condition.get("reason"))

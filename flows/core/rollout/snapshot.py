@@ -8,7 +8,7 @@ Object = Mapping[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
 OVER = ("Succeeded", "Failed")
-"""Phases of a pod that runs no more: an evicted one stays on the list for good, and serves nobody."""
+"""Phases of a pod that has ended: an evicted pod stays on the list for good, and serves no requests."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def is_ending(pod: Object) -> bool:
-    """Whether somebody deleted the pod, which may still run for its grace period."""
+    """Whether the pod was deleted; it may still run for its grace period."""
     return "deletionTimestamp" in pod["metadata"]
 
 

@@ -1,11 +1,11 @@
-"""Whether a run that crashed is started anew, and else whose move it is."""
+"""Whether a crashed run is restarted, and otherwise who acts next."""
 
 from dataclasses import dataclass
 
 from flows.core.trigger.run_labels import AGAIN, TRIGGERED
 from flows.core.trigger.trigger import MAX_ATTEMPTS
 
-OPERATIONS = "Operations'"
+OPERATIONS = "Operations"
 
 HEARTBEAT = 30
 """Seconds between two signs of life, which prefect.yaml asks every run for: the least that Prefect takes."""
@@ -31,14 +31,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Restart:
-    """It is started anew; `move` says whose move it is."""
+    """It is restarted; `move` says who acts next."""
 
     move: str
 
 
 @dataclass(frozen=True)
 class Leave:
-    """It stays as it ended, for this reason; `move` says whose move it is."""
+    """It is left as it ended, for this reason; `move` says who acts next."""
 
     reason: str
     move: str
@@ -54,22 +54,22 @@ def is_lost(state: str, name: str) -> bool:
 
 
 def decide(run: Ended) -> Restart | Leave:
-    """Once. The watch starts its own anew: it counts attempts, and knows whether they are wanted still."""
+    """Restart once. The poller restarts its own runs, whose attempts it counts."""
     if not run.crashed:
-        return Leave("it has not crashed, or somebody has seen to it already", "Nobody's.")
+        return Leave("it has not crashed, or it was handled already", "None: nothing to do.")
     if "CANCELLING" in run.states:
-        return Leave("it was being cancelled", "Nobody's: it was being cancelled.")
+        return Leave("it was being cancelled", "None: it was being cancelled.")
     if run.deployment is None:
-        return Leave("it is of no deployment", "Whoever started it: it is of no deployment.")
+        return Leave("it has no deployment", "The person who started it: it has no deployment.")
     if AGAIN in run.tags:
         return _give_up("it was the second try already")
     if TRIGGERED not in run.tags:
-        return Restart("Nobody's yet: it is started anew.")
+        return Restart("None: it is restarted automatically.")
     if run.attempt >= MAX_ATTEMPTS:
         return _give_up(f"it was the last of {MAX_ATTEMPTS} tries")
-    told = "the watch starts it anew, if it is still wanted"
-    return Leave(told, f"Nobody's yet: {told}.")
+    reason = "the poller restarts it if it is still wanted"
+    return Leave(reason, f"None: {reason}.")
 
 
 def _give_up(reason: str) -> Leave:
-    return Leave(reason, f"{OPERATIONS}: {reason}. Mend what its page tells, and start it by hand.")
+    return Leave(reason, f"{OPERATIONS}: {reason}. Correct what its page shows, and start it by hand.")

@@ -1,4 +1,4 @@
-"""What a flow run is called and found by, so that the list of runs alone tells what was done to what."""
+"""What a flow run is called and found by, so that the list of runs shows what was done to what."""
 
 from collections.abc import Iterable, Mapping
 from textwrap import shorten
@@ -74,8 +74,8 @@ def verify_name(contents: Mapping[str, str]) -> str:
 def with_reason(name: str, reason: str) -> str:
     """The name, and the first sentence of why the run ended so, if any, instead of one that is there."""
     first, _, _ = " ".join(reason.split()).partition(". ")
-    told = shorten(first.rstrip("."), LONGEST_REASON, placeholder=" …")
-    return name.partition(WHY)[0] + (WHY + told if told else "")
+    text = shorten(first.rstrip("."), LONGEST_REASON, placeholder=" …")
+    return name.partition(WHY)[0] + (WHY + text if text else "")
 
 
 def _joined(contents: Mapping[str, str], between: str) -> str:

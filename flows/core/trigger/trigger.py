@@ -72,7 +72,7 @@ def identify(url: str) -> str:
         url = "ssh://" + url.replace(":", "/", 1)  # git@host:path, as git's scp-like syntax has it
     try:
         parts = urlsplit(url)
-    except ValueError:  # https://[github.com/acme/app: not a URL, and nobody's repository
+    except ValueError:  # https://[github.com/acme/app: not a URL
         return url
     if not parts.hostname:
         return url

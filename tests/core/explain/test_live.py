@@ -84,7 +84,7 @@ LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
     ),
     "changed by hand": (
         here(NOTHING_NEW, EnvironmentSnapshot(deployed("c"), (A,))),
-        "Somebody changed it by hand",
+        "It was changed by hand",
     ),
     "not settled": (
         here(NOTHING_NEW, EnvironmentSnapshot(deployed(settled=False, whole=False), (A,))),
@@ -94,7 +94,7 @@ LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
         here(NOTHING_NEW, EnvironmentSnapshot(deployed(whole=False), (A,))),
         "not all ready at the moment",
     ),
-    "deleted": (here(NOTHING_NEW, EnvironmentSnapshot(None, (A,))), "Its Deployment is gone"),
+    "deleted": (here(NOTHING_NEW, EnvironmentSnapshot(None, (A,))), "Its Deployment was deleted"),
     "degraded": (
         here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (replace(A, degraded="answers wrong"),))),
         "It is degraded, as a later check failed: answers wrong",
@@ -112,7 +112,7 @@ LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
     ),
     "held": (
         here(NOTHING_NEW, replace(LIVE, notes=EnvironmentState(Hold(NOW, "Ada", "a demo")))),
-        "It is held since 2026-03-01 02:00 by Ada: a demo. That lasts until `resume`",
+        "It is held since 2026-03-01 02:00 by Ada: a demo. It lasts until `resume`",
     ),
     "not known": (
         here(NOTHING_NEW, Away("the cluster", "It is away.")),

@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Request, EnvironmentSnapshot, Decision]] = {
     "somebody changed the image by hand": (
         ASKED,
         EnvironmentSnapshot(deployed("c"), (released(4, "b", 1),)),
-        Release("somebody else changed what is live"),
+        Release("another writer changed what is live"),
     ),
     "deployed by somebody else": (
         ASKED,

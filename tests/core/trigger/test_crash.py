@@ -17,20 +17,20 @@ def ended(
 def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
     decision = decide(ended(*tags))
     assert isinstance(decision, Restart)
-    assert decision.move.startswith("Nobody's yet")
+    assert decision.move.startswith("None: ")
 
 
 @pytest.mark.parametrize(
     ("run", "why", "move"),
     [
-        (ended(AGAIN), "second try", "Operations'"),
-        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS - 1), "the watch", "Nobody's yet"),
-        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS), "the last of 3 tries", "Operations'"),
-        (ended(states=(*LOST, "SCHEDULED")), "seen to it already", "Nobody's"),
-        (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed", "Nobody's"),
-        (ended(states=()), "has not crashed", "Nobody's"),
-        (ended(states=("RUNNING", "CANCELLING", "CRASHED")), "being cancelled", "Nobody's"),
-        (ended(deployment=None), "of no deployment", "Whoever started it"),
+        (ended(AGAIN), "second try", "Operations"),
+        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS - 1), "the poller", "None: "),
+        (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS), "the last of 3 tries", "Operations"),
+        (ended(states=(*LOST, "SCHEDULED")), "handled already", "None: "),
+        (ended(states=("SCHEDULED", "RUNNING", "COMPLETED")), "has not crashed", "None: "),
+        (ended(states=()), "has not crashed", "None: "),
+        (ended(states=("RUNNING", "CANCELLING", "CRASHED")), "being cancelled", "None: "),
+        (ended(deployment=None), "has no deployment", "The person who started it"),
     ],
 )
 def test_a_run_is_left_alone_and_it_is_said_why_and_whose_move_it_is(run: Ended, why: str, move: str) -> None:
