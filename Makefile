@@ -3,17 +3,11 @@ READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
 SLIPWAY = $(READY) slipway
 
-# Tests of flows wait most of the time, so three parts run side by side, each on a platform of its own. A part's
-# output comes in one piece, when it ends, and all are run even if one fails.
-SIDE_BY_SIDE = @$(MAKE) --no-print-directory --keep-going --jobs=4 --output-sync=target PARTS=yes
-
-.PHONY: help run stop clean backup restore status why test lint types contracts tests tests-of-releases tests-of-flows tests-of-all-else screenshots bench format lock
-ifndef PARTS
+.PHONY: help run stop clean backup restore status why test lint types contracts test-fast test-slow tests screenshots bench format lock
 .NOTPARALLEL:
-endif
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## bring up the platform, then commit -> image -> release -> answer
 	@$(SLIPWAY) up --release
@@ -36,9 +30,14 @@ status: ## what runs, and what is live
 why: ## why ENV=production runs what it runs, and why nothing newer
 	@$(SLIPWAY) why $(ENV) $(ARGS)
 
-test: ## lint, types, contracts and all tests, as far as they can side by side
-	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
-	$(SIDE_BY_SIDE) tests-of-releases tests-of-flows tests-of-all-else lint types contracts
+test: ## all checks and tests but the slow ones, on one platform; KEEP=1 keeps that
+	@$(READY_TO_TEST) python -m tests.support.session
+
+test-fast: ## lint, types, contracts, and the tests that need no platform
+	@$(READY_TO_TEST) python -m tests.support.fast
+
+test-slow: ## the tests whose point is a long wait
+	@$(READY_TO_TEST) python -m tests.support.session --slow
 
 lint: ## ruff: rules and format; words of the documents
 	@$(READY_TO_TEST) ruff check .
@@ -52,25 +51,12 @@ types: ## mypy, strict
 contracts: ## import-linter: who may import whom
 	@$(READY_TO_TEST) lint-imports
 
-tests: ## pytest: unit, service, flow and end-to-end tests; with ARGS in one go, with those
-	@$(READY_TO_TEST) python -m deployments.local build
-ifdef ARGS
+tests: ## the tests that ARGS select, on a platform of their own; KEEP=1 keeps that
+	@$(READY_TO_TEST) python -m deployments.local build # pytest would hide how long it takes
 	@$(READY_TO_TEST) python -m pytest $(ARGS)
-else
-	$(SIDE_BY_SIDE) tests-of-releases tests-of-flows tests-of-all-else
-endif
-
-tests-of-releases: # what they print is seen at once (+), not when they end
-	+@$(READY_TO_TEST) python -m pytest tests/flows/releases
-
-tests-of-flows:
-	@SLIPWAY_TEST_LANE=flows $(READY_TO_TEST) python -m pytest tests/flows --ignore=tests/flows/releases
-
-tests-of-all-else:
-	@SLIPWAY_TEST_LANE=beside $(READY_TO_TEST) python -m pytest --ignore=tests/flows
 
 screenshots: ## take the screenshots in docs/, on a platform of its own
-	@SLIPWAY_TEST_LANE=beside SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser
+	@SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser
 
 bench: ## measure what starts runs, on a platform of its own (six minutes); prints the table of docs/performance.md
 	@$(READY_TO_TEST) python -m benchmarks.triggers $(ARGS)

@@ -1,15 +1,14 @@
 """The platform that service, flow and end-to-end tests run on: real, and apart from the one of `make run`.
 
-Each part is brought up when the first test asks for it, and all are removed after the last. With
-SLIPWAY_TEST_KEEP=1 they stay, for a look and for the next session, which then begins quicker.
+`make test` brings it up once for all test processes (tests/support/session.py). Where pytest is started by
+itself, each part is brought up when the first test asks for it, and all are removed after the last.
 """
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import pytest
 from rich.console import Console
@@ -19,35 +18,32 @@ from deployments.local.cluster import preparation
 from deployments.local.instance import Instance
 from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
+from deployments.local.prefect import server
 from deployments.local.progress import Display, Steps
+from deployments.local.stores import blob_store as blob_stores
+from deployments.local.stores import credentials
+from deployments.local.stores import registry as registries
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
 from deployments.prefect.api import PrefectApi
-from flows.config.load import CHECKOUT, load_as
+from flows.config.load import load_as
 from tests.stand_ins.private_git import private_git
-from tests.support.instance_apart import instance_apart
+from tests.support import worker
+from tests.support.instance_apart import SHARED, instance_apart, shared_instance
+from tests.support.own_runs import OwnRuns, own_runs
 from tests.support.platform_under_test import PlatformUnderTest
-from tests.support.prefect_client import asking
+from tests.support.preparing import SOURCE_VARIABLE, Begun, BringUpParts, complete, make_source
 from tests.support.released import Released, release_the_app
-
-Begun = TypeVar("Begun")
-
-
-class BringUpParts(Protocol):
-    """The type of the fixture `bring_up`."""
-
-    def __call__(self, begin: Callable[[BringUp], Begun]) -> Begun: ...
-
-
-SOURCE_VARIABLE = "SLIPWAY_SOURCE__REPOSITORY"
-LANE = os.environ.get("SLIPWAY_TEST_LANE", "")
-"""Sessions of one checkout that run side by side have a name each, and so a platform each."""
 
 
 @pytest.fixture(scope="session")
 def instance() -> Iterator[Instance]:
-    """A platform of which nothing runs yet; one session of a checkout has it at a time."""
-    with instance_apart(LANE) as found:
+    """The platform's; nothing of it runs yet where this process has it for itself."""
+    shared = shared_instance()
+    if shared is not None:
+        yield shared
+        return
+    with instance_apart() as found:
         yield found
 
 
@@ -55,15 +51,7 @@ def instance() -> Iterator[Instance]:
 def source(instance: Instance) -> Path:
     """A repository of the application alone, with one commit on main, for tests to commit to."""
     folder = instance.state / "source"
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "tests").mkdir(parents=True)
-    for part in ("app", "tests/app"):
-        shutil.copytree(CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(CHECKOUT / "Dockerfile", folder)
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "The application"]):
-        who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
-        subprocess.run(["git", *who, *command], cwd=folder, check=True)
-    return folder
+    return folder if SHARED in os.environ else make_source(folder)
 
 
 @pytest.fixture(scope="session")
@@ -85,30 +73,38 @@ def bring_up(instance: Instance, settings: WrittenSettings) -> BringUpParts:
 
 
 @pytest.fixture(scope="session")
-def registry(bring_up: BringUpParts) -> RegistryAccess:
+def registry(bring_up: BringUpParts, instance: Instance) -> RegistryAccess:
     """A registry that wants a password, with the base image in it."""
+    if SHARED in os.environ:
+        return registries.ensure_access(instance)
     access = bring_up(BringUp.registry).result()
     assert access, "slipway.toml names the platform's own registry"
     return access
 
 
 @pytest.fixture(scope="session")
-def blob_store(bring_up: BringUpParts) -> BlobStoreAccess:
+def blob_store(bring_up: BringUpParts, instance: Instance) -> BlobStoreAccess:
     """Azurite, with the container that slipway.toml names."""
+    if SHARED in os.environ:
+        return blob_stores.ensure_access(instance)
     return bring_up(BringUp.store).result()
 
 
 @pytest.fixture(scope="session")
-def cluster(bring_up: BringUpParts, registry: RegistryAccess) -> Path:
+def cluster(bring_up: BringUpParts, registry: RegistryAccess, instance: Instance) -> Path:
     """The kubeconfig of a Kubernetes cluster that can pull from the registry, given its password."""
+    if SHARED in os.environ:
+        return credentials.kubeconfig(instance)
     kubeconfig = bring_up(BringUp.cluster).result()
     assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
     return kubeconfig
 
 
 @pytest.fixture(scope="session")
-def prefect_server(bring_up: BringUpParts, source: Path) -> PrefectApi:
+def prefect_server(bring_up: BringUpParts, source: Path, instance: Instance) -> PrefectApi:
     """Prefect's server with a worker, whose flows build from `source`."""
+    if SHARED in os.environ:
+        return server.client(instance)
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv(SOURCE_VARIABLE, str(source))
         return bring_up(BringUp.server).result()
@@ -121,23 +117,26 @@ def platform(
     settings: WrittenSettings,
     source: Path,
     prefect_server: PrefectApi,
-) -> PlatformUnderTest:
-    """All of it, ready for flow runs; there is no model in the store yet."""
-    with pytest.MonkeyPatch.context() as variables:
-        variables.setenv(SOURCE_VARIABLE, str(source))
-        parts = bring_up(BringUp.everything)
-    kubeconfig = parts.kubeconfig.result()
-    assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
-    preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
-    pause_automations(prefect_server)
-    return PlatformUnderTest(instance, prefect_server, kubeconfig, source)
+) -> Iterator[PlatformUnderTest]:
+    """All of it, ready for flow runs; there is no model in the store yet.
 
+    A worker of pytest-xdist has environments of its own there.
+    """
+    if SHARED not in os.environ:
+        complete(bring_up, instance, settings, source)
+    with pytest.MonkeyPatch.context() as variables, ExitStack() as until_the_end:
+        for key, value in worker.variables(instance).items():
+            variables.setenv(key, value)
+        kubeconfig = credentials.kubeconfig(instance)
+        if worker.name():
+            own = load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
+            preparation.ensure(instance, own, kubeconfig, registries.ensure_access(instance), print)
 
-def pause_automations(api: PrefectApi) -> None:
-    """What tests kill is to stay as it is."""
-    with asking(api) as client:
-        for automation in client.post("/automations/filter", json={}).raise_for_status().json():
-            client.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
+        @cache
+        def runs() -> OwnRuns:
+            return until_the_end.enter_context(own_runs(instance, prefect_server))
+
+        yield PlatformUnderTest(instance, prefect_server, kubeconfig, source, runs)
 
 
 @pytest.fixture(scope="session")
@@ -151,3 +150,27 @@ def private_url() -> Iterator[str]:
     """A git repository that needs credentials."""
     with private_git() as url:
         yield url
+
+
+PLATFORM = {"instance", "engine", "base_image", "cluster"}
+"""Fixtures of which a test that uses one, or what stands on it, needs docker or a server."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the platform."""
+    for item in items:
+        if PLATFORM & set(getattr(item, "fixturenames", ())):
+            item.add_marker("platform")
+
+
+took: dict[str, float] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write down how long each test took, its fixtures included."""
+    took[report.nodeid] = took.get(report.nodeid, 0) + report.duration
+    file = os.environ.get("TEST_DURATIONS")
+    if report.when == "teardown" and file and "PYTEST_XDIST_WORKER" not in os.environ:
+        with Path(file).open("a") as stream:
+            stream.write(f"{took.pop(report.nodeid):.2f}\t{report.nodeid}\n")

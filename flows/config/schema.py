@@ -228,6 +228,9 @@ class Runs(Section):
     api_patience: NonNegativeFloat = 120
     """Seconds for which a rollout and a soak wait for an unreachable API server."""
 
+    recover: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")] = "recover/on-demand"
+    """Deployment that a cancelled release starts, which proves what was restored."""
+
 
 class Notifications(Section):
     """Where notifications go: failures, crashes, a missing night, a release that waits for approval."""

@@ -107,7 +107,7 @@ def start_recovery(run: RunContext, environment: str) -> None:
     """
     try:
         with get_client(sync_client=True) as client:
-            deployment = client.read_deployment_by_name(RECOVER)
+            deployment = client.read_deployment_by_name(run.settings.runs.recover)
             client.create_flow_run_from_deployment(deployment.id, parameters={"environment": environment})
     except (PrefectException, httpx.HTTPError) as error:
         run.say(f"{RECOVER} could not be started; the next release of {environment} does the same: {error}")

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 from deployments.prefect.automation_rules import AS_EVENT_SAYS, as_text
 from tests.stand_ins.chat_services import ChatServices, chat_services
 
+pytestmark = pytest.mark.exclusive
+
 EVENT = {
     "payload": {
         "what": "No nightly release on 2026-11-24",

@@ -4,6 +4,7 @@ import time
 from uuid import UUID
 
 import psutil
+import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
 
@@ -13,6 +14,8 @@ from deployments.local.prefect.server import WORKER
 from deployments.local.wait import wait_until
 from flows.restart_crashed import restart_crashed
 from tests.automations.conftest import PATIENCE, Operations
+
+pytestmark = pytest.mark.exclusive
 
 LOST_AFTER = 30
 """Seconds: more than a server on busy cores is behind with the signs of life that it was sent."""

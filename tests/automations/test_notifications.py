@@ -14,6 +14,8 @@ from deployments.prefect.automation_rules import Message, Target, as_json
 from flows.core.trigger.run_labels import AGAIN, TRIGGERED
 from tests.automations.conftest import PATIENCE, Operations, Receiver
 
+pytestmark = pytest.mark.exclusive
+
 WHY = 'TestsFailed: 2 of 12 tests failed: "it" & <that>.\nMend them, and push.'
 
 

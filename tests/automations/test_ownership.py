@@ -16,6 +16,8 @@ from flows.core.errors import SettingsError
 from tests.automations.conftest import Operations
 from tests.support.prefect_client import asking
 
+pytestmark = pytest.mark.exclusive
+
 ACTING = {"Slipway: run crashed", "Slipway: run lost"}
 TELLING = {
     "Slipway: CI failed",

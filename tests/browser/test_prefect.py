@@ -4,12 +4,15 @@ import io
 import re
 from typing import Any
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, Response, expect
 
 from deployments.local.wait import wait_until
 from tests.browser.conftest import Shot
 from tests.support.released import Released
+
+pytestmark = pytest.mark.exclusive
 
 STAGES = {"run tests", "fetch model", "build image", "smoke test", "push image"}
 APPROVAL = {
@@ -68,11 +71,14 @@ def test_a_run_is_started_from_the_form_of_its_deployment_and_ends_well(
 
 
 def test_an_approval_is_given_on_the_page_of_the_run_and_the_release_goes_on(
-    prefect: Page, released: Released, shot: Shot
+    prefect: Page, released: Released, shot: Shot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = released.platform
     asked = {"environment": "production", "force": True, "reason": "a demo", "by": "Ada"}
-    run = platform.api.start("release/on-demand", asked, APPROVAL)
+    monkeypatch.setenv("SLIPWAY_STATE", str(platform.instance.state))
+    for key, value in APPROVAL.items():
+        monkeypatch.setenv(key, value)
+    run = platform.own().start("release/on-demand", **asked)
     wait_until(lambda: platform.api.flow_run(run.id).state == "PAUSED", 60, "The run does not pause")
     prefect.goto(platform.api.run_url(run))
     prefect.get_by_role("button", name="Resume").click()

@@ -4,6 +4,8 @@ import pytest
 
 from tests.cli.conftest import Ended, Prefect, Slipway
 
+pytestmark = pytest.mark.platform
+
 NOBODY_LISTENS = "http://127.0.0.1:1/api"
 STARTING = ("release staging", "rollback staging", "hold staging", "resume staging", "verify", "ci")
 ASKING = ("runs", "logs abcdef", "cancel abcdef", "approve abcdef", "refuse abcdef --reason no")

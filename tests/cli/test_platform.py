@@ -8,10 +8,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from deployments.local.platform_file import mark_state_folder
 from flows.config.load import CHECKOUT
 from flows.credentials import environment
 from tests.cli.conftest import Slipway
+
+pytestmark = pytest.mark.platform
 
 NAME = {"SLIPWAY_EMBEDDED__NAME": "slipway-unit-down", "SLIPWAY_EMBEDDED__REGISTRY_PORT": "1"}
 

@@ -11,6 +11,8 @@ import pytest
 from tests.cli.conftest import RUN_KEYS, Prefect, Slipway, begun, ended
 from tests.stand_ins.unreliable_network import UnreliableLine
 
+pytestmark = pytest.mark.platform
+
 ASKED = [
     (
         "release staging",

@@ -13,6 +13,8 @@ from flows.config.load import CHECKOUT
 from flows.core.trigger.run_labels import branch_tag, environment_tag
 from tests.cli.conftest import PATIENCE, RUN_KEYS, Prefect, Slipway, ended
 
+pytestmark = pytest.mark.platform
+
 Process = subprocess.Popen[str]
 
 

@@ -1,7 +1,6 @@
 """Flows run in this process, on the shared platform; each test has a repository and a model of its own."""
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -39,11 +38,14 @@ class Line(Team):
     environment: dict[str, str]
 
     def ledger(self, environment: str) -> str:
-        """What the newest version of an environment's ledger says."""
-        query = {"artifacts": {"key": {"any_": [f"live-{environment}"]}}}
+        """What the newest version of an environment's ledger says that names this team's model.
+
+        Other teams' environments have the same name, in namespaces of their own.
+        """
+        query = {"artifacts": {"key": {"any_": [f"live-{environment}"]}}, "sort": "CREATED_DESC"}
         with asking(self.platform.api) as client:
-            (newest,) = client.post("/artifacts/latest/filter", json=query).raise_for_status().json()
-        return str(newest["data"])
+            found = client.post("/artifacts/filter", json=query).raise_for_status().json()
+        return next(str(one["data"]) for one in found if self.model in str(one["data"]))
 
     def ci(self, ref: str = "HEAD", model: str = "wanted", **parameters: Any) -> "Ended":
         """One run of ci."""
@@ -67,8 +69,7 @@ class Line(Team):
 
     def start(self, deployment: str, **parameters: Any) -> FlowRun:
         """A run through the worker, with this line's settings and what the test has changed of them."""
-        variables = {key: value for key, value in os.environ.items() if key.startswith("SLIPWAY_")}
-        return self.platform.api.start(deployment, parameters, variables)
+        return self.platform.own().start(deployment, **parameters)
 
     def start_release(
         self, image: str = "latest", environment: str = "staging", **parameters: Any

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
+from deployments.local.network import edge
 from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
@@ -21,6 +22,7 @@ from flows.core.release.record import Record
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
 from flows.stages.clusters import cluster_of
+from tests.support import worker
 from tests.support.frozen import frozen
 from tests.support.platform_under_test import PlatformUnderTest
 
@@ -134,6 +136,7 @@ def manifests_with(folder: Path, *operations: dict[str, Any], also: dict[str, An
     shutil.copytree(MANIFESTS, copy)
     for file in (copy / "overlays").glob("*/kustomization.yaml"):
         content = yaml.safe_load(file.read_text())
+        content["patches"] = [*content.get("patches", []), *_own_node_ports(file.parent.name)]
         patch = {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump([QUICK_END, *operations])}
         if also is not None:
             (file.parent / "also.yaml").write_text(yaml.safe_dump(also))
@@ -141,6 +144,16 @@ def manifests_with(folder: Path, *operations: dict[str, Any], also: dict[str, An
         content["patches"] = [*content.get("patches", []), patch]
         file.write_text(yaml.safe_dump(content))
     return copy
+
+
+def _own_node_ports(environment: str) -> list[dict[str, Any]]:
+    """What puts the Service where the edge looks for this process's environment of that name."""
+    port = worker.node_ports().get(worker.namespace(environment))
+    if port is None:
+        return []
+    ports = {"/spec/ports/0/nodePort": port, "/spec/healthCheckNodePort": port + edge.HEALTH_CHECK}
+    operations = [{"op": "replace", "path": path, "value": value} for path, value in ports.items()]
+    return [{"target": {"kind": "Service"}, "patch": yaml.safe_dump(operations)}]
 
 
 def behaving(how: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ BALLAST = 2 << 20
 
 def start(line: Line, deployment: str, **parameters: Any) -> FlowRun:
     """A run through the worker, with this line's own settings."""
-    return line.platform.api.start(deployment, parameters, line.environment)
+    return line.start(deployment, **parameters)
 
 
 def cancel(line: Line, run: FlowRun) -> FlowRun:
@@ -181,6 +181,7 @@ def test_cancelled_during_the_upload_no_version_is_visible_and_publishing_can_be
     assert publish_large(line, tmp_path) == line.models.newest(line.model).version
 
 
+@pytest.mark.exclusive
 def test_cancelled_while_another_run_moves_latest_it_stays_and_the_limit_is_free_again(
     line: Line, prefect_of_the_platform: None
 ) -> None:

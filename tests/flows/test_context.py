@@ -12,6 +12,8 @@ from flows.services.kubernetes.kubeconfig import context_of
 from flows.stages.context import opened
 from tests.support.platform_under_test import PlatformUnderTest
 
+pytestmark = pytest.mark.exclusive
+
 USER = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 

@@ -4,11 +4,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import flow_environment
 from deployments.prefect.api import PrefectApi
 from flows.runtime.flow_context import LATEST, global_lock
 from tests.support.prefect_client import talking_to
+
+pytestmark = pytest.mark.exclusive
 
 HOLD = f"""
 import time

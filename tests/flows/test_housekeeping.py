@@ -10,6 +10,8 @@ from flows.housekeeping import housekeeping
 from flows.runtime.flow_context import LATEST, global_lock
 from tests.flows.conftest import Ended, Line
 
+pytestmark = pytest.mark.exclusive
+
 
 def keep_house(line: Line, **parameters: Any) -> Ended:
     return Ended(line.platform, housekeeping(return_state=True, **parameters))

@@ -13,6 +13,8 @@ from flows.core.errors import SettingsError
 from flows.credentials.prefect_blocks import results_storage
 from tests.support.prefect_client import talking_to
 
+pytestmark = pytest.mark.exclusive
+
 
 @pytest.fixture(autouse=True)
 def this_server(prefect_server: PrefectApi) -> Iterator[None]:

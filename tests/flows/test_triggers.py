@@ -18,13 +18,14 @@ PATIENCE = 60
 @pytest.fixture
 def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """One that starts runs of the line."""
+    own = line.platform.own()
+    own.write_settings()
     with asking(line.platform.api) as client:
         ours: dict[str, Any] = client.get("/deployments/name/ci/commit").raise_for_status().json()
-        kept = ("flow_id", "entrypoint", "work_queue_name", "parameter_openapi_schema", "tags")
+        kept = ("flow_id", "entrypoint", "parameter_openapi_schema", "tags")
         deployment = {key: ours[key] for key in kept} | {
             "name": line.model,
-            "work_pool_name": ours["work_pool_name"],
-            "job_variables": {"env": line.environment},
+            "work_pool_name": own.pool,
         }
         client.post("/deployments/", json=deployment).raise_for_status()
     monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", f"ci/{line.model}")

@@ -7,7 +7,9 @@ from deployments.local.instance import Instance
 from deployments.local.platform import BringUp
 from deployments.local.stores import blob_store as embedded
 from deployments.local.stores.blob_store import BlobStoreAccess, holds_model
-from tests.conftest import BringUpParts
+from tests.support.preparing import BringUpParts
+
+pytestmark = pytest.mark.exclusive
 
 
 def container(access: BlobStoreAccess) -> ContainerClient:

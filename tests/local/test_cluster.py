@@ -17,7 +17,10 @@ from flows.config.load import EMBEDDED
 from flows.core.errors import PlatformFailed
 from tests.local.cluster_under_test import Cluster, free_instance
 
-pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
+pytestmark = [
+    pytest.mark.exclusive,
+    pytest.mark.timeout(1800),
+]  # whoever comes first on a machine compiles Kubernetes
 
 NODE_NAMES = [node.role for node in NODES]
 NOT_RUNNING = "its container does not run"

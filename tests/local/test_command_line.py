@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from flows.config.load import CHECKOUT
+
+pytestmark = pytest.mark.platform
 
 
 def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

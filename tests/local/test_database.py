@@ -15,7 +15,9 @@ from deployments.local.stores import database as embedded
 from deployments.local.stores.database import DatabaseAccess
 from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
-from tests.conftest import BringUpParts
+from tests.support.preparing import BringUpParts
+
+pytestmark = pytest.mark.exclusive
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,10 @@ from flows.services.kubernetes.manifests import Overlay
 from tests.local.cluster_under_test import Cluster
 from tests.support.load import Seen, load
 
-pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles Kubernetes
+pytestmark = [
+    pytest.mark.exclusive,
+    pytest.mark.timeout(1800),
+]  # whoever comes first on a machine compiles Kubernetes
 
 DEPLOYMENT = "classifier"
 PULL_SECRET = "slipway-registry"

@@ -15,6 +15,8 @@ from flows.config.load import CHECKOUT
 from flows.config.schema import Embedded
 from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
 
+pytestmark = pytest.mark.platform
+
 UNTIL_TOLD_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from deployments.local.docker import engine, images
 
+pytestmark = pytest.mark.platform
+
 
 @pytest.fixture(scope="module")
 def client() -> docker.DockerClient:

@@ -19,6 +19,8 @@ from flows.triggers.stuck_pending import PendingReaper
 from tests.stand_ins.quick_night import quick_night
 from tests.support.nights import Night, a_night, ended
 
+pytestmark = pytest.mark.exclusive
+
 
 @pytest.fixture
 def night(prefect_server: PrefectApi, request: pytest.FixtureRequest) -> Iterator[Night]:

@@ -16,6 +16,8 @@ from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.files import write_private
 from tests.support.platform_under_test import PlatformUnderTest
 
+pytestmark = pytest.mark.exclusive
+
 ENVIRONMENT = "staging"
 
 

@@ -1,4 +1,5 @@
 import httpx
+import pytest
 
 from deployments.local.docker import images
 from deployments.local.docker.engine import connect, find_container
@@ -6,7 +7,9 @@ from deployments.local.instance import Instance
 from deployments.local.platform import BringUp
 from deployments.local.stores import registry as embedded
 from deployments.local.stores.registry import RegistryAccess
-from tests.conftest import BringUpParts
+from tests.support.preparing import BringUpParts
+
+pytestmark = pytest.mark.exclusive
 
 
 def ask(access: RegistryAccess, path: str, password: str | None) -> httpx.Response:

@@ -20,6 +20,8 @@ from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 
+pytestmark = pytest.mark.platform
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,8 +19,10 @@ from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT
 from flows.config.schema import Embedded
 from flows.credentials import environment
-from tests.conftest import BringUpParts
 from tests.local.test_deployments_file import DEPLOYMENTS, flow_of
+from tests.support.preparing import BringUpParts
+
+pytestmark = pytest.mark.exclusive
 
 
 @pytest.fixture(scope="module")

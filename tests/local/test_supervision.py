@@ -14,6 +14,8 @@ from deployments.local.wait import wait_until
 from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed
 
+pytestmark = pytest.mark.platform
+
 SLEEPER = Program(
     "sleeper", (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)")
 )

@@ -22,6 +22,8 @@ from flows.config.load import CHECKOUT, load
 from flows.runtime.flow_context import LATEST
 from tests.support.prefect_client import asking
 
+pytestmark = pytest.mark.platform
+
 SIGN_IN = "user:password"
 PATIENCE = 180
 """Seconds: a server makes its database first."""

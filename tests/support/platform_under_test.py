@@ -1,5 +1,6 @@
 """What tests may do with the platform."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from deployments.local.prefect import flow_runs
 from deployments.local.prefect.server import flow_environment
 from deployments.prefect.api import PrefectApi
 from flows.services.prefect.client import FlowRun
+from tests.support.own_runs import OwnRuns
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class PlatformUnderTest:
     api: PrefectApi
     kubeconfig: Path
     source: Path
+    own: Callable[[], OwnRuns]
+    """The work pool of this process, made the first time that it is asked for."""
 
     @property
     def app_url(self) -> str:

@@ -1,5 +1,6 @@
 """Prefect's server and the worker that executes flow runs, supervised and tuned for short trigger times."""
 
+import json
 import os
 import sys
 from typing import Any
@@ -105,7 +106,10 @@ def flow_environment(instance: Instance) -> dict[str, str]:
 
 def _own_settings(instance: Instance) -> dict[str, str]:
     """What makes flows.config.load in another process speak of this platform."""
-    embedded = {f"SLIPWAY_EMBEDDED__{k.upper()}": str(v) for k, v in instance.ports.model_dump().items()}
+    embedded = {
+        f"SLIPWAY_EMBEDDED__{key.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+        for key, value in instance.ports.model_dump().items()
+    }
     return embedded | {"SLIPWAY_STATE": str(instance.state)}
 
 

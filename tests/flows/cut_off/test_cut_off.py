@@ -136,11 +136,12 @@ def test_a_rollback_that_is_started_anew_after_it_was_killed_goes_back_all_the_s
 
 def in_place_of(line: Line, run: str) -> FlowRun:
     """The rollback that is started for one that was taken for crashed, when it is over."""
+    own = line.platform.own()
+    own.write_settings()
     with get_client(sync_client=True) as client:
         started = client.create_flow_run_from_deployment(
-            client.read_deployment_by_name("rollback/on-demand").id,
+            client.read_deployment_by_name(own.deployment("rollback/on-demand")).id,
             parameters={"environment": "staging", "reason": "a test"},
-            job_variables={"env": {k: v for k, v in os.environ.items() if k.startswith("SLIPWAY_")}},
             idempotency_key=key_of_again(run),
         )
     return line.platform.wait(line.platform.api.flow_run(str(started.id)))
@@ -203,6 +204,8 @@ def applying_slowly(monkeypatch: pytest.MonkeyPatch, *, by_force: bool = False) 
         yield found
 
 
+@pytest.mark.slow
+@pytest.mark.exclusive
 def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_recover_puts_right(
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,6 +254,7 @@ def test_a_name_that_leads_elsewhere_keeps_the_release_from_starting(
     assert len(STAGING.history()) == count
 
 
+@pytest.mark.exclusive
 def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) -> None:
     count = len(STAGING.history())
     edge = connect().containers.get(staged.line.platform.instance.container("edge"))
@@ -267,6 +268,8 @@ def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) ->
     wait_until(STAGING.answers, PATIENCE, "the edge does not answer again")
 
 
+@pytest.mark.slow
+@pytest.mark.exclusive
 def test_an_api_server_that_is_away_for_two_minutes_delays_a_release(staged: Staged) -> None:
     run = staged.line.start_release(staged.next.digest)
     wait_until(

@@ -144,6 +144,7 @@ def test_what_can_not_have_been_applied_keeps_nothing_from_being_stamped_or_dele
     assert namespace.data("a") is None
 
 
+@pytest.mark.exclusive
 def test_a_run_waits_until_the_controller_has_seen_its_stamp(
     namespace: Namespace, instance: Instance, cluster: Path
 ) -> None:

@@ -11,6 +11,8 @@ from flows.core.release.environment_state import EnvironmentState
 from flows.services.kubernetes.release_store import Records
 from tests.stand_ins.api_server_behind import ApiServers, api_servers
 
+pytestmark = pytest.mark.exclusive
+
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[ApiServers]:

@@ -20,6 +20,8 @@ from flows.services.prefect import retention
 from flows.services.prefect.retention import Spared
 from tests.support.prefect_client import asking, talking_to
 
+pytestmark = pytest.mark.exclusive
+
 
 class Server:
     """Its runs are of a deployment and a work pool of their own; those before `divide` are old ones."""

@@ -1,0 +1,52 @@
+"""`make test-fast`: what needs no platform, side by side; the output of each comes in one piece.
+
+python -m tests.support.fast
+"""
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from flows.config.load import CHECKOUT
+
+PROGRAMS = Path(sys.executable).parent
+
+CHECKS = {
+    "types": ("mypy",),
+    "tests": (
+        *("pytest", "-m", "not platform and not slow", "--numprocesses", "2"),
+        *("--ignore=tests/flows", "--ignore=tests/browser", "--ignore=tests/end_to_end"),
+    ),
+    "lint": ("ruff", "check", "."),
+    "format": ("ruff", "format", "--check", "."),
+    "contracts": ("lint-imports",),
+}
+
+
+def main() -> int:
+    """Exit status: 0 when all passed."""
+    with ThreadPoolExecutor() as pool:
+        return max(pool.map(_passes, CHECKS, CHECKS.values()))
+
+
+def _passes(name: str, command: tuple[str, ...]) -> int:
+    began = time.monotonic()
+    ended = subprocess.run(
+        [str(PROGRAMS / command[0]), *command[1:]],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    failed = ended.returncode != 0
+    words = f"FAILED with status {ended.returncode}" if failed else "passed"
+    shown = ended.stdout.strip().splitlines() if failed else ended.stdout.strip().splitlines()[-1:]
+    print("\n".join([*shown, f"{name} {words} after {time.monotonic() - began:.0f} s"]), flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Bringing the whole test platform up, by a test process or by `make test` for all of them."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pytest
+
+from deployments.local.cluster import preparation
+from deployments.local.instance import Instance
+from deployments.local.platform import BringUp
+from deployments.local.platform_file import WrittenSettings
+from deployments.prefect.api import PrefectApi
+from flows.config.load import CHECKOUT
+from tests.support.prefect_client import asking
+
+Begun = TypeVar("Begun")
+
+SOURCE_VARIABLE = "SLIPWAY_SOURCE__REPOSITORY"
+
+
+class BringUpParts(Protocol):
+    """Brings up the parts that a function begins with, and returns what it returns when they are there."""
+
+    def __call__(self, begin: Callable[[BringUp], Begun]) -> Begun: ...
+
+
+def make_source(folder: Path) -> Path:
+    """A repository of the application alone, with one commit on main."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "tests").mkdir(parents=True)
+    for part in ("app", "tests/app"):
+        shutil.copytree(CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "Dockerfile", folder)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "The application"]):
+        who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+        subprocess.run(["git", *who, *command], cwd=folder, check=True)
+    return folder
+
+
+def complete(bring_up: BringUpParts, instance: Instance, settings: WrittenSettings, source: Path) -> None:
+    """Everything up, and the environments of slipway.toml prepared; no automation acts."""
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv(SOURCE_VARIABLE, str(source))
+        parts = bring_up(BringUp.everything)
+    kubeconfig = parts.kubeconfig.result()
+    assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
+    preparation.ensure(instance, settings, kubeconfig, parts.registry.result(), print)
+    pause_automations(parts.server.result())
+
+
+def pause_automations(api: PrefectApi) -> None:
+    """Keep what tests kill as it is."""
+    with asking(api) as client:
+        for automation in client.post("/automations/filter", json={}).raise_for_status().json():
+            client.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()

@@ -1,0 +1,117 @@
+"""`make test`: all tests on one platform.
+
+    python -m tests.support.session [--slow] [pytest's arguments]
+
+The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
+each with environments of its own. Last, one after the other, run those that stop or freeze what others use.
+With --slow only tests run whose point is a long wait. `durations.tsv` in the state folder has every test's
+duration.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from deployments.local import platform as bringing_up
+from deployments.local.instance import Instance
+from deployments.local.platform import BringUp
+from deployments.local.platform_file import WrittenSettings
+from deployments.local.progress import Display, Steps
+from flows.config.load import CHECKOUT, load_as
+from tests.support.instance_apart import SHARED, instance_apart
+from tests.support.preparing import Begun, complete, make_source
+from tests.support.worker import WORKERS
+
+DURATIONS = "TEST_DURATIONS"
+"""The file that tests' durations are appended to."""
+
+NOTHING_RAN = 5
+"""pytest's exit status where no test was selected."""
+
+LISTED = 10
+
+
+@dataclass
+class Parts:
+    """What ran: each part's seconds, and the parts that failed."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Note how long the block takes."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - began
+
+    def run(self, name: str, *command: str, **variables: str) -> None:
+        """Run a program as a part; a part that fails ends none of the others."""
+        with self.part(name):
+            status = subprocess.run(command, cwd=CHECKOUT, env=os.environ | variables, check=False).returncode
+        if status not in {0, NOTHING_RAN}:
+            self.failed.append(name)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status: 0 when all parts passed."""
+    slow = "--slow" in arguments
+    given = [argument for argument in arguments if argument != "--slow"]
+    parts = Parts()
+    began = time.monotonic()
+    with parts.part("build"):
+        subprocess.run([sys.executable, "-m", "deployments.local", "build"], cwd=CHECKOUT, check=True)
+    with instance_apart() as instance:
+        durations = instance.state / "durations.tsv"
+        durations.write_text("")
+        with ThreadPoolExecutor() as pool:
+            up = pool.submit(_bring_up, instance, parts)
+            if not slow:
+                parts.run("fast", "make", "--no-print-directory", "test-fast", **{DURATIONS: str(durations)})
+            up.result()
+        shared = {SHARED: str(instance.state), DURATIONS: str(durations)}
+        kind = "slow" if slow else "not slow"
+        pytest = (sys.executable, "-m", "pytest", *given)
+        workers = ("--numprocesses", str(WORKERS), "--dist", "loadgroup")
+        parts.run("parallel", *pytest, *workers, "-m", f"platform and not exclusive and {kind}", **shared)
+        parts.run("exclusive", *pytest, "-m", f"platform and exclusive and {kind}", **shared)
+        _report(parts, durations, time.monotonic() - began)
+    return 1 if parts.failed else 0
+
+
+def _bring_up(instance: Instance, parts: Parts) -> None:
+    """The whole platform, for all test processes."""
+    settings = load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
+
+    def bring_up(begin: Callable[[BringUp], Begun]) -> Begun:
+        with Display(Console(soft_wrap=True)) as display, Steps(display) as steps:
+            client = steps.start("Checks", bringing_up.prepare, instance, settings).result()
+            return begin(BringUp(steps, client, instance, settings))
+
+    with parts.part("platform"):
+        complete(bring_up, instance, settings, make_source(instance.state / "source"))
+
+
+def _report(parts: Parts, durations: Path, seconds: float) -> None:
+    rows = (line.split("\t") for line in durations.read_text().splitlines())
+    slowest = sorted(((float(took), name) for took, name in rows), reverse=True)
+    print(f"\nThe {LISTED} slowest tests, set-up included:")
+    for took, name in slowest[:LISTED]:
+        print(f"  {took:6.1f} s  {name}")
+    print("Parts: " + ", ".join(f"{name} {took:.0f} s" for name, took in parts.seconds.items()))
+    outcome = f"failed: {', '.join(parts.failed)}" if parts.failed else "all passed"
+    print(f"{len(slowest)} tests in {seconds / 60:.1f} minutes; {outcome}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
