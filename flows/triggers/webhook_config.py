@@ -1,8 +1,8 @@
-"""What the receiver judges deliveries by: settings and blocks, read for one delivery a minute.
+"""The settings and blocks that the receiver judges deliveries by, read again for one delivery a minute.
 
-So a changed block takes effect without a restart. A delivery that is forged costs Prefect nothing,
-but that it may be the one for which blocks are read. While the server is away, or hangs, deliveries can still
-be distinguished from forgeries: the known values count until they can be read again, and one delivery waits.
+So a changed block counts without a restart. A forged delivery costs Prefect nothing, unless it is the one for
+which blocks are read. While the server is away or hangs, the values from before are used, and only that one
+delivery waits.
 """
 
 import time
@@ -31,7 +31,7 @@ SAME_FOR = 1.0
 
 
 @dataclass(frozen=True)
-class Shared:
+class BurstCache:
     """What deliveries share: the look at the wanted model, whether it is whole, a commit's run."""
 
     looks: SingleFlight[ModelVersionSeen] = field(default_factory=SingleFlight)
@@ -40,8 +40,8 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Known:
-    """Settings with their services, what is built, and the providers' secrets; None: no such block.
+class WebhookConfig:
+    """Settings with their services, what is built, and the providers' secrets; None where there is no block.
 
     `shared` outlasts them: a burst may come while they are read again.
     """
@@ -49,28 +49,28 @@ class Known:
     run: RunContext
     runs: FlowRuns
     rules: Rules
-    shared: Shared
+    shared: BurstCache
     github: str | None = field(repr=False)
     azure_devops: str | None = field(repr=False)
 
 
-class Access:
-    """The known values, at most a minute old unless they cannot be read again."""
+class ConfigCache:
+    """The values of the last reading, at most a minute old unless they cannot be read again."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._shared = Shared()
+        self._shared = BurstCache()
         self._refreshing = Lock()
-        self._first: SingleFlight[Known] = SingleFlight()
-        self._known: Known | None = None
+        self._first: SingleFlight[WebhookConfig] = SingleFlight()
+        self._known: WebhookConfig | None = None
         self._runs: FlowRuns | None = None
         self._read_at = 0.0
 
-    def known(self) -> Known:
-        """It; where it never could be read, the error that says why."""
+    def get(self) -> WebhookConfig:
+        """The values; raises the reading's error where there are none from before."""
         known = self._known
         if known is None:
-            known, _ = self._first.ask("what is known", self._read)
+            known, _ = self._first.ask("settings and blocks", self._read)
         elif time.monotonic() - self._read_at > FRESH_FOR and self._refreshing.acquire(blocking=False):
             try:
                 known = self._refreshed(known)
@@ -78,7 +78,7 @@ class Access:
                 self._refreshing.release()
         return known
 
-    def _refreshed(self, known: Known) -> Known:
+    def _refreshed(self, known: WebhookConfig) -> WebhookConfig:
         try:
             return self._read()
         except SlipwayError as error:
@@ -86,7 +86,7 @@ class Access:
             self._read_at = time.monotonic()
             return known
 
-    def _read(self) -> Known:
+    def _read(self) -> WebhookConfig:
         self._runs = self._runs or FlowRuns()  # one for all deliveries, as long as this process
         self._known = known = _read(self._say, self._shared, self._runs)
         self._read_at = time.monotonic()
@@ -98,11 +98,11 @@ def outside_run(name: str, say: Say) -> RunContext:
     return RunContext(name, configuration.load(), configuration.state_folder(), say, no_progress)
 
 
-def _read(say: Say, shared: Shared, runs: FlowRuns) -> Known:
+def _read(say: Say, shared: BurstCache, runs: FlowRuns) -> WebhookConfig:
     run = outside_run("receiver", say)
     hooks = run.settings.hooks
     with translated_prefect_errors():
-        known = Known(
+        known = WebhookConfig(
             run,
             runs,
             rules_of(run),

@@ -25,7 +25,7 @@ from flows.core.trigger import trigger
 from flows.core.trigger.trigger import Foreign, Ignored, Invalid, TriggerDecision, Wanted
 from flows.services.prefect.api import translated_prefect_errors
 from flows.triggers.launcher import Started, start
-from flows.triggers.webhook_config import Access, Known
+from flows.triggers.webhook_config import ConfigCache, WebhookConfig
 
 MAX_BODY = 1_000_000
 """Bytes; the push of a thousand commits has fewer."""
@@ -40,7 +40,7 @@ def application() -> Flask:
     """The WSGI application."""
     app = Flask("slipway.hooks")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    access = Access(log.warning)
+    cache = ConfigCache(log.warning)
 
     @app.get("/healthz")
     def healthz() -> str:
@@ -49,21 +49,21 @@ def application() -> Flask:
     @app.post("/hooks/github")
     def github() -> Response:
         body = request.get_data()
-        known = access.known()
-        if not is_signed(body, request.headers.get("X-Hub-Signature-256", ""), known.github):
+        config = cache.get()
+        if not is_signed(body, request.headers.get("X-Hub-Signature-256", ""), config.github):
             return _refused(401, "X-Hub-Signature-256 is missing or wrong")
         payload = _form_field(body) if request.mimetype == "application/x-www-form-urlencoded" else body
         event = request.headers.get("X-GitHub-Event", "")
-        return _answer(known, [trigger.github(event, _parsed(payload), known.rules)])
+        return _answer(config, [trigger.github(event, _parsed(payload), config.rules)])
 
     @app.post("/hooks/azure-devops")
     def azure_devops() -> Response:
         body = request.get_data()
-        known = access.known()
+        config = cache.get()
         given = request.authorization
-        if given is None or not is_same(f"{given.username}:{given.password}", known.azure_devops):
+        if given is None or not is_same(f"{given.username}:{given.password}", config.azure_devops):
             return _refused(401, "user or password is missing or wrong")
-        return _answer(known, trigger.azure_devops(_parsed(body), known.rules))
+        return _answer(config, trigger.azure_devops(_parsed(body), config.rules))
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(_error: RequestEntityTooLarge) -> Response:
@@ -91,7 +91,7 @@ def is_same(given: str, secret: str | None) -> bool:
     return secret is not None and hmac.compare_digest(given.encode(), secret.encode())
 
 
-def _answer(known: Known, outcomes: Sequence[TriggerDecision]) -> Response:
+def _answer(config: WebhookConfig, outcomes: Sequence[TriggerDecision]) -> Response:
     """The worst outcome decides; else all that is wanted is started before anything is said."""
     for outcome in outcomes:
         if isinstance(outcome, Invalid):
@@ -103,7 +103,7 @@ def _answer(known: Known, outcomes: Sequence[TriggerDecision]) -> Response:
     if not wanted:
         return _told(200, ignored=ignored)
     try:
-        started = _started(known, wanted)
+        started = _started(config, wanted)
     except ModelNotFound as none:
         return _told(200, ignored=[*ignored, f"nothing can be built yet: {none.happened}"])
     if not started:
@@ -112,22 +112,22 @@ def _answer(known: Known, outcomes: Sequence[TriggerDecision]) -> Response:
     return _told(202, **runs[0], runs=runs, ignored=ignored)
 
 
-def _started(known: Known, wanted: Sequence[Wanted]) -> list[Started]:
+def _started(config: WebhookConfig, wanted: Sequence[Wanted]) -> list[Started]:
     """A run for each; none while the model may be written still."""
-    settings = known.run.settings
+    settings = config.run.settings
     with translated_prefect_errors():
-        models = known.run.models  # the first time, its credentials are read
-    model, _ = known.shared.looks.ask(settings.model.name, lambda: models.peek(settings.model.name))
-    if not known.shared.steady.is_stable(model, time.monotonic(), settings.watch.interval):
+        models = config.run.models  # the first time, its credentials are read
+    model, _ = config.shared.looks.ask(settings.model.name, lambda: models.peek(settings.model.name))
+    if not config.shared.steady.is_stable(model, time.monotonic(), settings.watch.interval):
         return []
-    return [_started_once(known, one, model) for one in wanted]
+    return [_started_once(config, one, model) for one in wanted]
 
 
-def _started_once(known: Known, wanted: Wanted, model: ModelVersionSeen) -> Started:
+def _started_once(config: WebhookConfig, wanted: Wanted, model: ModelVersionSeen) -> Started:
     """The run; only one delivery is answered that it is new."""
-    deployment = known.run.settings.watch.deployment
-    started, is_first = known.shared.starts.ask(
-        (wanted.branch, wanted.sha, model.token), lambda: start(known.runs, deployment, wanted, model)
+    deployment = config.run.settings.watch.deployment
+    started, is_first = config.shared.starts.ask(
+        (wanted.branch, wanted.sha, model.token), lambda: start(config.runs, deployment, wanted, model)
     )
     return started if is_first else replace(started, new=False)
 
