@@ -116,6 +116,12 @@ def _own_settings(instance: Instance) -> dict[str, str]:
 _NOT_INHERITED = ("PREFECT_", "PYTHONDONTWRITEBYTECODE", *environment.NAMES)
 """Other servers; what would have every flow run compile our modules again; and a person's own credentials."""
 
+_EVENTS_ARE_KEPT = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_MAX_FLUSH_RETRIES": "50000"}
+"""While the database is away, the server keeps events in memory, at most 50,000.
+
+It tries to write them every 5 s, and with each event above 20. By default it drops them after five attempts.
+"""
+
 _WITHOUT_TELEMETRY = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -131,7 +137,7 @@ def _programs(instance: Instance, database: DatabaseAccess) -> list[Program]:
         Program(
             SERVER,
             (*prefect, "server", "start", *address),
-            {"PREFECT_API_DATABASE_CONNECTION_URL": database.connection_url},
+            {"PREFECT_API_DATABASE_CONNECTION_URL": database.connection_url, **_EVENTS_ARE_KEPT},
         ),
         Program(
             WORKER,
