@@ -67,6 +67,14 @@ class Place:
             self.kubectl("get", "deployment", "classifier", "--output=jsonpath={.metadata.generation}")
         )
 
+    def is_rolling_out(self, run: str) -> bool:
+        """Whether the Deployment is as that flow run applied it, and has a new pod already."""
+        found = json.loads(self.kubectl("get", "deployment", "classifier", "--output=json"))
+        meta, status = found["metadata"], found["status"]
+        is_seen = status.get("observedGeneration") == meta["generation"]
+        is_its = meta["annotations"].get("slipway.dev/run") == run
+        return bool(is_its and is_seen and status.get("updatedReplicas"))
+
     def objects(self) -> set[tuple[str, str]]:
         """Kind and name of everything that releases put here."""
         listed = self.kubectl(
@@ -160,3 +168,9 @@ def behaving(how: str) -> dict[str, Any]:
     """The patch that has the team's app behave so."""
     variable = [{"name": "BEHAVIOUR", "value": how}]
     return {"op": "add", "path": "/spec/template/spec/containers/0/env", "value": variable}
+
+
+def container(**changes: Any) -> tuple[dict[str, Any], ...]:
+    """Patches that set fields of the app's container."""
+    path = "/spec/template/spec/containers/0"
+    return tuple({"op": "add", "path": f"{path}/{key}", "value": value} for key, value in changes.items())

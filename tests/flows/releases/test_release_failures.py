@@ -12,8 +12,10 @@ import pytest
 from deployments.local.docker.engine import connect
 from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
+from flows.services.kubernetes.rollout_watch import AWAY
+from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Line
-from tests.flows.environments import Place, behaving, manifests_with, without_api_server
+from tests.flows.environments import Place, behaving, container, manifests_with, without_api_server
 from tests.flows.lines import line_with_image
 from tests.support.platform_under_test import PlatformUnderTest
 
@@ -69,38 +71,22 @@ def assert_undone(staged: Staged, verdict: str) -> None:
     assert len(STAGING.pods()) == 3
 
 
-def container(**changes: Any) -> list[dict[str, Any]]:
-    """Patches that set fields of the app's container."""
-    path = "/spec/template/spec/containers/0"
-    return [{"op": "add", "path": f"{path}/{key}", "value": value} for key, value in changes.items()]
-
-
 IMAGE, ELSEWHERE = "failed", "rolled_back"
-CASES: dict[str, tuple[list[dict[str, Any]], str, str]] = {
-    "crash at start": ([behaving("dies")], "keeps crashing (exit code 1", IMAGE),
-    "ready, then crashes under the first request": ([behaving("dies when asked")], "", IMAGE),
-    "ready, but answers wrong": ([behaving("answers wrong")], "answers the model's examples wrong", IMAGE),
-    "answers right, but /version is another's": ([behaving("another version")], "ffffffffffff", IMAGE),
-    "never ready": ([behaving("never ready")], "was not done within 12 s", IMAGE),
-    "memory limit too low": (
+CASES: dict[str, tuple[tuple[dict[str, Any], ...], str, str]] = {
+    "by its image": ((behaving("dies"),), "keeps crashing (exit code 1", IMAGE),
+    "by its manifests": (
         container(resources={"requests": {"memory": "6Mi"}, "limits": {"memory": "8Mi"}}),
         "OOMKilled",
         ELSEWHERE,
     ),
-    "unschedulable": (container(resources={"requests": {"cpu": "1000"}}), "cpu", ELSEWHERE),
 }
+"""Every other fault is found by the same stages: tests/stages/test_faults.py."""
 
 
 @pytest.mark.parametrize(("changes", "told", "verdict"), CASES.values(), ids=CASES.keys())
 def test_a_release_that_fails_is_undone_whole(
-    staged: Staged,
-    vary: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    changes: list[dict[str, Any]],
-    told: str,
-    verdict: str,
+    staged: Staged, vary: Any, changes: tuple[dict[str, Any], ...], told: str, verdict: str
 ) -> None:
-    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "12")
     vary(*changes)
     run = forced(staged)
     assert not run.succeeded
@@ -112,28 +98,6 @@ def test_a_release_that_fails_is_undone_whole(
         mark = STAGING.notes().mark_of(staged.next.digest)
         assert mark is not None
         assert told in mark.reason
-
-
-def test_a_missing_image_is_noticed_before_the_time_is_up(staged: Staged, vary: Any) -> None:
-    missing = f"{staged.line.registry.name}:missing"
-    vary(
-        {
-            "op": "add",
-            "path": "/spec/template/spec/initContainers",
-            "value": [{"name": "before", "image": missing}],
-        }
-    )
-    run = forced(staged)
-    assert f"The rollout can't succeed: the registry has no image {missing}" in run.message
-    assert_undone(staged, IMAGE)
-
-
-def test_a_pull_that_is_denied_blames_no_image(staged: Staged, vary: Any) -> None:
-    unknown = staged.line.mint()  # to any node
-    vary({"op": "replace", "path": "/spec/template/spec/imagePullSecrets/0/name", "value": "nobody"})
-    run = forced(staged, unknown.digest)
-    assert "the registry refuses the cluster" in run.message
-    assert_undone(staged, ELSEWHERE)
 
 
 def test_one_replica_of_three_that_answers_wrong_is_found(staged: Staged, vary: Any) -> None:
@@ -221,9 +185,7 @@ def test_undoing_sets_back_what_a_person_has_set_during_the_release(
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "12")
     vary(behaving("never ready"))
     run = staged.line.start_release(staged.next.digest)
-    wait_until(
-        lambda: "new replicas ready" in staged.line.platform.log(run), PATIENCE, "the rollout has not begun"
-    )
+    wait_until(lambda: STAGING.is_rolling_out(run.id), PATIENCE, "the rollout has not begun")
     set_history_limit(before + 2)
     ended = staged.line.platform.wait(run)
     assert "is in force again" in ended.message
@@ -268,16 +230,30 @@ def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) ->
     wait_until(STAGING.answers, PATIENCE, "the edge does not answer again")
 
 
-@pytest.mark.slow
+def is_waited_for(staged: Staged, run: FlowRun) -> None:
+    """An outage that ends once the run has noticed it: a request has timed out, and the next one hangs."""
+    wait_until(lambda: AWAY in staged.line.platform.log(run), PATIENCE, "the run does not notice")
+
+
+def is_long(_staged: Staged, _run: FlowRun) -> None:
+    """An outage as long as a control plane takes to be replaced."""
+    time.sleep(OUTAGE)
+
+
 @pytest.mark.exclusive
-def test_an_api_server_that_is_away_for_two_minutes_delays_a_release(staged: Staged) -> None:
+@pytest.mark.parametrize(
+    "outage", [is_waited_for, pytest.param(is_long, marks=pytest.mark.slow)], ids=["short", "two minutes"]
+)
+def test_an_api_server_that_is_away_delays_a_release(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch, outage: Callable[[Staged, FlowRun], None]
+) -> None:
+    if outage is is_waited_for:
+        monkeypatch.setenv("SLIPWAY_RUNS__API_TIMEOUT", "3")
     run = staged.line.start_release(staged.next.digest)
-    wait_until(
-        lambda: "new replicas ready" in staged.line.platform.log(run), PATIENCE, "the rollout has not begun"
-    )
+    wait_until(lambda: STAGING.is_rolling_out(run.id), PATIENCE, "the rollout has not begun")
     with without_api_server(staged.line.platform):
-        time.sleep(OUTAGE)
-    assert "still waiting" in staged.line.platform.log(run)
+        outage(staged, run)
+    assert AWAY in staged.line.platform.log(run)
     ended = staged.line.platform.wait(run)
     assert ended.state == "COMPLETED", ended.message
     assert STAGING.version()["capsule"] == staged.next.content.capsule
