@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,22 +17,44 @@ from tests.support.prefect_client import talking_to
 pytestmark = pytest.mark.exclusive
 
 HOLD = f"""
-import time
-from flows.runtime.flow_context import one_at_a_time
-with one_at_a_time({LATEST!r}):
+import sys
+from flows.runtime.flow_context import global_lock
+with global_lock({LATEST!r}):
     print("held", flush=True)
-    time.sleep(600)
+    sys.stdin.read()
+    print("over", flush=True)
 """
 
 
-def test_whoever_waits_gets_the_slot_of_a_holder_that_was_killed(
-    instance: Instance, prefect_server: PrefectApi
-) -> None:
+@contextmanager
+def another_holder(instance: Instance) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the slot until its input ends."""
     command = [sys.executable, "-c", HOLD]
     environment = os.environ | flow_environment(instance)
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
+        yield holder
+
+
+def test_a_waiting_run_gets_the_slot_once_its_holder_is_done(
+    instance: Instance, prefect_server: PrefectApi
+) -> None:
+    with another_holder(instance) as holder, talking_to(prefect_server):
+        assert holder.stdin
+        assert holder.stdout
+        holder.stdin.close()
+        with global_lock(LATEST):
+            assert holder.stdout.readline() == "over\n"
+
+
+@pytest.mark.slow
+def test_a_waiting_run_gets_the_slot_of_a_holder_that_was_killed(
+    instance: Instance, prefect_server: PrefectApi
+) -> None:
+    with another_holder(instance) as holder:
         holder.kill()
     with talking_to(prefect_server), global_lock(LATEST):
         pass
