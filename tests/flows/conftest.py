@@ -108,6 +108,11 @@ class Ended:
             return set(client.get(f"/flow_runs/{self.id}").raise_for_status().json()["tags"])
 
     @property
+    def error(self) -> object:
+        """What the run failed by."""
+        return self.state.result(raise_on_failure=False)
+
+    @property
     def succeeded(self) -> bool:
         """Whether it completed."""
         return self.state.is_completed()

@@ -12,13 +12,20 @@ from tests.flows.environments import behaving, manifests_with
 from tests.flows.lines import line_with_image
 from tests.support.platform_under_test import PlatformUnderTest
 
+LEASE = 6
+"""Seconds until a killed run's lock may be taken over: renewals on busy cores are not later than that."""
+
 
 @pytest.fixture(scope="module")
 def in_staging(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line with one good release in staging; what each test leaves there is good, too."""
-    with line_with_image(platform, tmp_path_factory.mktemp("released"), STAGING) as line:
+    with (
+        line_with_image(platform, tmp_path_factory.mktemp("released"), STAGING) as line,
+        pytest.MonkeyPatch.context() as variables,
+    ):
+        variables.setenv("SLIPWAY_RUNS__LEASE", str(LEASE))
         first = line.release()
         assert first.succeeded, first.message
         yield line

@@ -16,8 +16,8 @@ def recovered(line: Line) -> Ended:
     return Ended(line.platform, recover(environment="staging", return_state=True))
 
 
-def wait_for_log(line: Line, run: FlowRun, words: str) -> None:
-    wait_until(lambda: words in line.platform.log(run), PATIENCE, f"{run.name} has not logged {words!r}")
+def wait_for_rollout(run: FlowRun) -> None:
+    wait_until(lambda: STAGING.is_rolling_out(run.id), PATIENCE, f"{run.name} rolls nothing out")
 
 
 def processes_of(run: FlowRun) -> list[psutil.Process]:

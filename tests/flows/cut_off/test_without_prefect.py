@@ -16,7 +16,7 @@ from tests.flows.cut_off.runs import (
     STAGING,
     digest_that_answers,
     processes_of,
-    wait_for_log,
+    wait_for_rollout,
 )
 
 pytestmark = pytest.mark.exclusive
@@ -26,7 +26,7 @@ def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = in_staging.start_release(coming.digest)
-    wait_for_log(in_staging, run, "new replicas ready")
+    wait_for_rollout(run)
     worker = next(p for p in supervision.states(in_staging.platform.instance) if p.name == WORKER)
     for process in [psutil.Process(worker.pid), *processes_of(run)]:
         process.kill()
@@ -42,7 +42,7 @@ def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None
 ) -> None:
     run = in_staging.start_release(coming.digest)
-    wait_for_log(in_staging, run, "new replicas ready")
+    wait_for_rollout(run)
     [process] = processes_of(run)
     server = next(p for p in supervision.states(in_staging.platform.instance) if p.name == SERVER)
     psutil.Process(server.pid).kill()
