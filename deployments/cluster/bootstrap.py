@@ -71,7 +71,7 @@ def prepare(settings: Settings, environment: str, say: Say) -> None:
 
 
 def create(cluster: Cluster, credentials: Credentials) -> None:
-    """Create or update the objects; the Lease is left alone once there is one: somebody may hold it."""
+    """Create or update the objects; an existing Lease is left alone: a run may hold it."""
     cluster.set_up(manifests.objects(cluster.namespace, credentials))
     try:
         cluster.api.create(cluster.path("apis/coordination.k8s.io/v1", "leases"), manifests.new_lease())

@@ -33,7 +33,7 @@ def objects(namespace: str, credentials: Credentials) -> list[dict[str, Any]]:
 
 
 def new_lease() -> dict[str, Any]:
-    """Held by nobody. One that replaces a deleted one has to count on from beyond where that got."""
+    """Without a holder. One that replaces a deleted one has to count on from beyond where that got."""
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -146,7 +146,7 @@ class BringUp:
         blocks.ensure(self.instance, api, blocks.wanted(self.settings, access, store), say)
 
     def _receive(self, _blocks: None, flows_changed: bool, _say: Say) -> None:
-        triggers.receive(self.instance, anew=flows_changed)
+        triggers.receive(self.instance, restart=flows_changed)
 
     def _automate(self, _blocks: None, _registered: bool, say: Say) -> None:
         automations.ensure(self.instance, say)

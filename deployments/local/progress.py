@@ -20,7 +20,7 @@ from rich.text import Text
 from deployments.local.processes import terminate
 
 Say = Callable[[str], None]
-"""Tells a person what is being done, in one line."""
+"""Shows a person what is being done, in one line."""
 
 Result = TypeVar("Result")
 

@@ -99,13 +99,13 @@ def states(instance: Instance) -> list[ProgramState]:
 
 
 def is_up(instance: Instance, name: str) -> bool:
-    """Whether the program runs, or is being started, also once more after it ended."""
+    """Whether the program runs, or is being started, also again after it ended."""
     up = {getProcessStateDescription(state) for state in RUNNING_STATES}
     return any(program.name == name and program.state in up for program in states(instance))
 
 
 def listens(instance: Instance, name: str, port: int) -> bool:
-    """Whether it is the program that listens on the port, and not somebody else."""
+    """Whether it is the program that listens on the port, and not another one."""
     pid = next((program.pid for program in states(instance) if program.name == name), 0)
     return bool(pid) and port in listening_ports(pid)
 
@@ -118,7 +118,7 @@ def stop(instance: Instance, name: str) -> None:
 
 
 def end(instance: Instance) -> None:
-    """End supervisord, its programs, and whatever else carries the instance's name, whoever started it."""
+    """End supervisord, its programs, and everything else that carries the instance's name."""
     for process in belonging_to(instance.name):
         if "supervisor.supervisord" in command_of(process):
             terminate([process])  # first, or it would start again what is ended
@@ -176,9 +176,9 @@ def _escaped(value: str) -> str:
 
 
 def _digest(instance: Instance, programs: Sequence[Program], variables: Mapping[str, str]) -> str:
-    told = sorted((k, v) for k, v in variables.items() if k.startswith(("SLIPWAY_", "PREFECT_")))
+    settings = sorted((k, v) for k, v in variables.items() if k.startswith(("SLIPWAY_", "PREFECT_")))
     packages = sorted(str(path) + path.read_text() for path in Path(sys.prefix).glob("installed-*"))
-    made_from = repr((str(instance.checkout), [astuple(program) for program in programs], told, packages))
+    made_from = repr((str(instance.checkout), [astuple(program) for program in programs], settings, packages))
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 

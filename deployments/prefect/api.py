@@ -16,7 +16,7 @@ POOL = "slipway"
 
 @dataclass(frozen=True)
 class LogLine:
-    """One entry of a run's log: `logger` tells which part of Prefect wrote it, on behalf of a task or not."""
+    """One entry of a run's log: `logger` says which part of Prefect wrote it, on behalf of a task or not."""
 
     message: str
     logger: str

@@ -1,4 +1,4 @@
-"""What Prefect does by itself about Slipway's runs: whom it tells of what, and what becomes of lost ones."""
+"""What Prefect does automatically about Slipway's runs: notifications, and what becomes of lost runs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ AS_EVENT_SAYS = Message(
 
 
 def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | None) -> list[AutomationCore]:
-    """The automations for these deployments (flow/name -> id); without a target none that only tells.
+    """The automations for these deployments (flow/name -> id); without a target no notifications.
 
     `lost_after` are the seconds without a heartbeat after which a run has crashed.
     """

@@ -4,7 +4,7 @@
 
 makes those of automation_rules.py on the server of PREFECT_API_URL, changes those that differ and
 deletes those that it made before and are not named any more. All others are left alone, and so is the switch
-with which somebody has paused one. Run it again whenever slipway.toml or the deployments have changed, after
+with which a person has paused one. Run it again whenever slipway.toml or the deployments have changed, after
 `prefect deploy --all`; `make run` does it.
 """
 

@@ -126,7 +126,7 @@ def _failure(container: DockerContainer, reason: str) -> PlatformFailed:
     return PlatformFailed(
         f"The node {_role(container)} of the embedded Kubernetes did not become ready: {reason} "
         f"The last that {component} said:\n{log.rstrip()}\n",
-        f"All logs: docker exec {container.name} ls /var/log/slipway. To begin anew: make clean, make run.",
+        f"All logs: docker exec {container.name} ls /var/log/slipway. To start again: make clean, make run.",
     )
 
 

@@ -26,7 +26,7 @@ NODES = (CONTROL_PLANE, WORKER)
 
 
 def container(instance: Instance, node: Node, image: str, binary: Path) -> Container:
-    """What the node's container is made from; with new certificates it is made anew."""
+    """What the node's container is made from; with new certificates it is made again."""
     if node == CONTROL_PLANE:
         identity = credentials.ensure_control_plane(instance)
         ports = {API_PORT: instance.ports.kubernetes_port}

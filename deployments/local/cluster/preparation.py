@@ -28,7 +28,7 @@ from flows.services.process.files import write_private
 from flows.services.registry.client import Credentials
 
 RENEWED_BEFORE = timedelta(days=30)
-"""How long before the account's token expires it is made anew."""
+"""How long before its end the account's token is renewed."""
 
 
 def ensure(

@@ -21,7 +21,7 @@ from flows.core.errors import PlatformFailed
 
 def run_everything(instance: Instance, written: WrittenSettings) -> None:
     """Bring up or repair, build, release, and tell; what is there already is left as it is."""
-    edge.served(written)  # an environment that isn't is told before anything starts
+    edge.served(written)  # refuse an environment without a listener before anything starts
     with _alone(instance), _watched(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", platform.prepare, instance, written).result()
@@ -60,7 +60,7 @@ def _watched(instance: Instance) -> Iterator[None]:
         yield
     except BaseException:  # an interrupt as well
         if supervision.is_up(instance, SERVER):
-            with suppress(PlatformFailed):  # what was in the way is told
+            with suppress(PlatformFailed):  # its reason was printed
                 triggers.watch(instance)
         raise
 

@@ -80,7 +80,7 @@ def _comes_up() -> bool:
 
 
 def _detach(command: list[str]) -> None:
-    """Start it as nobody's child, in a session of its own: it outlives this program and its terminal."""
+    """Start it detached, in a session of its own: it outlives this program and its terminal."""
     with LOG.open("ab") as log:
         subprocess.run(
             ["setsid", "--fork", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True

@@ -114,7 +114,7 @@ def ensure_container(client: docker.DockerClient, instance: Instance, spec: Cont
 
 
 def find_container(client: docker.DockerClient, instance: Instance, role: str) -> DockerContainer | None:
-    """The container of that role, running or not, whoever made it."""
+    """The container of that role, running or not."""
     try:
         return client.containers.get(instance.container(role))
     except NotFound:

@@ -1,6 +1,6 @@
 """The images that the platform's containers run, built on this machine.
 
-An image's tag is a hash of its recipe: what is built already is found, and what changed is built anew.
+An image's tag is a hash of its recipe: an unchanged image is reused, a changed one is built again.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ BASE_COMMAND = (
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     "bookworm",
 )
-"""Debian 12 from its packages, as images can't be had without a registry; without what nobody reads there."""
+"""Debian 12 from its packages, which needs no registry of images; without documentation and locales."""
 
 _base_lock = Lock()
 
@@ -117,6 +117,6 @@ def _is_there(client: docker.DockerClient, image: str) -> bool:
 
 
 def _say_step(line: str, say: Say) -> None:
-    """Of all that BuildKit tells, which instruction it is at."""
+    """The current instruction, from BuildKit's output."""
     if step := re.match(r"#\d+ \[(?!internal)[^]]+] (.+)", line):
         say(" ".join(word for word in step[1].split() if not word.startswith("--")))

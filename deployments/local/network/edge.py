@@ -104,7 +104,7 @@ def port(instance: Instance, environment: str) -> int:
 
 
 def public_url(instance: Instance, environment: str) -> str:
-    """The environment's address by name, for whoever asks the platform's DNS server."""
+    """The environment's address by name, which the platform's DNS server knows."""
     return f"http://{environment}.{dns_server.DOMAIN}:{port(instance, environment)}"
 
 

@@ -1,6 +1,6 @@
 """What lets people and programs in at the platform's Prefect server: one string, drawn the first time.
 
-Prefect's open-source server knows no users: whoever has the string, `user:password`, may do everything. Its
+Prefect's open-source server has no users: everyone with the string, `user:password`, may do everything. Its
 UI asks for the whole of it in one field.
 """
 

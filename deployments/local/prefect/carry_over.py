@@ -112,7 +112,7 @@ def finish(instance: Instance, old: OldPlatform, say: Say) -> None:
         _database(instance).with_name(f"{_database(instance).name}{part}").unlink(missing_ok=True)
     _database(instance).replace(aside)
     counts = ", ".join(f"{count} {what}" for what, count in old.left_behind.items())
-    say(f"Not carried over from SQLite: {counts}. They are in {aside}; delete it when nobody needs them.")
+    say(f"Not carried over from SQLite: {counts}. They are in {aside}; delete it when you need them no more.")
 
 
 def _put_block(http: httpx.Client, block: Mapping[str, Any], ids: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from flows.config.load import Settings
 
 
 def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) -> bool:
-    """Whether anything had to be registered. `PlatformFailed` tells what Prefect says against prefect.yaml.
+    """Whether anything had to be registered. `PlatformFailed` has what Prefect says against prefect.yaml.
 
     What was registered is remembered with the ids that the server gave: a new database, or a deployment
     deleted in the UI, makes it happen again.

@@ -59,7 +59,7 @@ def client(instance: Instance) -> PrefectApi:
 def give_up_orphans(api: PrefectApi, name: str | None = None) -> None:
     """Mark runs whose worker is gone as crashed: else they would hold their queue's places for ever.
 
-    They are started anew by the automation that does so after a crash, unless they get another `name`.
+    They are restarted by the automation for crashed runs, unless they get another `name`.
     """
     message = "The platform was stopped while this run was under way."
     for run in api.flow_runs("PENDING", "RUNNING", "PAUSED", "CANCELLING"):

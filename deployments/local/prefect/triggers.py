@@ -16,9 +16,9 @@ def hooks_url(instance: Instance) -> str:
     return f"http://127.0.0.1:{instance.ports.hooks_port}"
 
 
-def receive(instance: Instance, *, anew: bool) -> None:
-    """Have the receiver answer, `anew` if its code may have changed; `PlatformFailed` names its log."""
-    if anew:
+def receive(instance: Instance, *, restart: bool) -> None:
+    """Have the receiver answer, `restart` it if its code may have changed; `PlatformFailed` names its log."""
+    if restart:
         supervision.stop(instance, RECEIVER)
     supervision.start(instance, RECEIVER)
     wait_until(

@@ -64,7 +64,7 @@ def ensure_access(instance: Instance) -> RegistryAccess:
     address = f"localhost:{instance.ports.registry_port}"
     if not file.exists():
         password = secrets.token_urlsafe(24)
-        # The least cost that bcrypt knows: every request pays it, and nobody guesses 192 random bits.
+        # The least cost that bcrypt knows: every request pays it, and 192 random bits cannot be guessed.
         hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
         write_private(_folder(instance) / "htpasswd", f"slipway:{hashed}\n".encode())
         write_private(file, json.dumps({"username": "slipway", "password": password}).encode())
@@ -87,7 +87,7 @@ def push_base(client: docker.DockerClient, image: str, access: RegistryAccess, s
             raise PlatformFailed(f"The base image can't be pushed to {repository}: {event['error']}.")
         if digest := event.get("aux", {}).get("Digest"):
             return f"{repository}@{digest}"
-    raise PlatformFailed(f"The docker daemon pushed the base image to {repository} and told no digest.")
+    raise PlatformFailed(f"The docker daemon pushed the base image to {repository} and returned no digest.")
 
 
 def _holds(access: RegistryAccess, digest: str) -> bool:

@@ -1,4 +1,4 @@
-"""How a commit's run goes, told to the host of its repository, which shows it beside the commit.
+"""The state of a commit's run, sent to the host of its repository, which shows it beside the commit.
 
 GitHub: REST, "Create a commit status". Azure Repos: REST 7.1, "Statuses - Create".
 """
@@ -75,7 +75,7 @@ class AzureRepos:
 
 
 def host(repository: str, provider: str | None, api: str | None, token: str) -> CommitStatus | None:
-    """Who is told about commits of the repository at that URL; None where nobody is.
+    """The client for statuses of the repository at that URL; None if its host takes none.
 
     `provider` is github, azure-repos or none, `api` its interface's address; None: as the URL's host says.
     `SettingsError` where the URL does not tell what the provider needs to know.

@@ -75,7 +75,7 @@ class Repository:
             try:
                 self._fetch_into(self.mirror, say)
             except CommandFailed as failure:
-                say(f"The mirror of {self.url} is made anew, as it may be at fault: {failure.details}")
+                say(f"The mirror of {self.url} is made again, because it may be damaged: {failure.details}")
                 self._make_anew(say)
 
     def _fetch_into(self, mirror: Path, say: Say) -> None:
@@ -118,7 +118,7 @@ class Repository:
         if sha is None and announced and FULL_SHA.fullmatch(ref):
             raise CommitNotThere(
                 f"{self.url} has no commit {ref[:12]} yet, though it was announced.",
-                "A mirror that lags behind has it soon: the watch starts this anew then. "
+                "If the repository is a mirror, wait: the poller restarts this once the commit has arrived. "
                 "It never will have what was overwritten by a force-push.",
             )
         if sha is None:

@@ -27,7 +27,7 @@ from flows.services.process.command import LAST_LINES, Command, Say, run
 from flows.services.registry.client import Credentials
 
 RUN_LABEL = "dev.slipway.run"
-"""On every container that a run starts, so that whoever cleans up after it finds them."""
+"""On every container that a run starts, so that a clean-up finds them."""
 
 BUILD_TIMEOUT = 1800
 PUSH_TIMEOUT = 1800.0
@@ -73,7 +73,7 @@ class ContainerEngine:
 
     @property
     def client(self) -> docker.DockerClient:
-        """A connection; `EngineUnavailable` where nobody answers."""
+        """A connection; `EngineUnavailable` without an answer."""
         try:
             if self.base_url:
                 return docker.DockerClient(base_url=self.base_url, timeout=CALL_TIMEOUT)
@@ -124,14 +124,14 @@ class ContainerEngine:
 
     @translated_engine_errors()
     def remove_containers(self) -> None:
-        """Remove every container that this run started and nobody removed, as after a cancel."""
+        """Remove every container of this run that is left, for example after a cancel."""
         for container in self.client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.run}"}):
             with suppress(NotFound):
                 container.remove(force=True, v=True)
 
     @contextmanager
     def _configuration(self) -> Iterator[Path]:
-        """A docker configuration with the registry's credentials: nobody else reads it, gone afterwards."""
+        """A private docker configuration with the registry's credentials, deleted afterwards."""
         with TemporaryDirectory(prefix="slipway-docker-") as name:
             folder = Path(name)
             auths = {}

@@ -72,7 +72,7 @@ def _explained(
 
 
 def engine_unavailable(error: object) -> EngineUnavailable:
-    """The same words whoever found out: the SDK or the command."""
+    """The same words for an error of the SDK and of the command."""
     return EngineUnavailable(
         f"The container engine does not answer: {error}.", "Start it, or correct the DockerHost block."
     )

@@ -1,4 +1,4 @@
-"""Trying an image out before anybody gets it: it starts, says who it is, answers, and stops when told."""
+"""Try an image out before it is pushed: it starts, returns its identity, answers, and stops on SIGTERM."""
 
 import time
 from dataclasses import dataclass
@@ -118,13 +118,15 @@ def _stop(container: Container, limit: float) -> float:
         container.kill("SIGTERM")
         code = container.wait(timeout=limit)["StatusCode"]
     except APIError as answer:
-        raise _failed(f"The container could not be told to stop: {answer.explanation}.", container) from None
+        raise _failed(
+            f"The container did not take the stop signal: {answer.explanation}.", container
+        ) from None
     except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
         if time.monotonic() - started < limit:  # the same error, but it is the connection that broke
             raise
         raise _failed(f"The container did not stop within {limit:.0f} s of SIGTERM.", container) from None
     if code != 0:
-        raise _failed(f"Told to stop, the container ended with exit code {code} instead of 0.", container)
+        raise _failed(f"After SIGTERM, the container ended with exit code {code} instead of 0.", container)
     return time.monotonic() - started
 
 

@@ -26,7 +26,7 @@ from flows.core.rollout.snapshot import Object, Snapshot
 from flows.services.kubernetes import fence as fences
 from flows.services.kubernetes.api import FIELD_MANAGER, TIMEOUT, KubernetesApi, not_prepared
 from flows.services.kubernetes.discovery import Discovery
-from flows.services.kubernetes.fence import FENCE, HEARS_WITHIN, NOBODY, PAUSE, fenced
+from flows.services.kubernetes.fence import FENCE, HEARS_WITHIN, NO_HOLDER, PAUSE, fenced
 from flows.services.process.command import Say
 from flows.services.process.poll import Waiting, poll
 
@@ -93,7 +93,7 @@ class Cluster:
     def require_fence(self) -> None:
         """`ClusterNotPrepared` where the server would let in what a run without the Lease writes."""
         try:
-            fences.try_write(self.api, self.namespace, NOBODY)
+            fences.try_write(self.api, self.namespace, NO_HOLDER)
         except FenceLost:
             return
         raise not_prepared(

@@ -20,7 +20,7 @@ LEASE = "slipway-release"
 
 LEASES = "apis/coordination.k8s.io/v1"
 FENCE = "slipway.dev/fence"
-NOBODY = "nobody/0"
+NO_HOLDER = "nobody/0"
 """A fence that no run ever holds."""
 
 POLICY = "slipway-fence-"

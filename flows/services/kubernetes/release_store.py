@@ -36,7 +36,7 @@ class Records:
     def write(self, record: Record, fence: str) -> Record:
         """Create the record, or change the one that there is of this release.
 
-        `RecordTaken` where the number belongs to another release, `ChangedMeanwhile` where somebody else
+        `RecordTaken` where the number belongs to another release, `ChangedMeanwhile` where another writer
         was quicker.
         """
         return self.cluster.let_in(fence, lambda: self._write(record, fence))

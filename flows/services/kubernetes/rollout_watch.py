@@ -114,7 +114,7 @@ def replicas(cluster: Cluster) -> dict[str, bool]:
 
 
 def restarts(cluster: Cluster) -> dict[str, int]:
-    """How often containers of each of the newest revision's pods were started anew."""
+    """How often containers of each pod of the newest revision were restarted."""
     return {
         pod["metadata"]["name"]: sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
         for pod in new_pods(take(cluster))

@@ -33,7 +33,7 @@ class ModelCache:
     def find(self, model: Model) -> Path | None:
         """The model's folder; None when it is not here. A damaged entry is deleted.
 
-        Its digests are computed anew each time: 0.9 s for 500 MB, against an image with a broken model.
+        Its digests are computed each time: 0.9 s for 500 MB, against an image with a broken model.
         """
         entry = self._entry(model)
         if not entry.is_dir():
@@ -69,7 +69,7 @@ class ModelCache:
             return self.keep(received, model)  # another process put it there since
 
     def unused_since(self, time: datetime) -> list[Path]:
-        """The models that nobody has asked for since then."""
+        """The models that no run has used since then."""
         entries = [path for path in self.folder.glob("*-*") if path.is_dir() and path.name[0] != "."]
         return older_than(entries, time)
 

@@ -5,9 +5,9 @@ version exists for readers from the moment its manifest is there, which is writt
 `<name>/pin.json`, while it is there, says that another version than the newest is wanted.
 
 What decides between two who publish the same version is `claim.json`, created before either uploads
-anything: it holds the manifest that the version will have, only its content is ever uploaded, and whoever
-offers other content is refused. So a version is never a mix, and a publisher that broke off is finished by
-publishing the same content again. Claims stay, since a version is bound to its content for good.
+anything: it holds the manifest that the version will have, only its content is ever uploaded, and a
+publisher with other content is refused. So a version is never a mix. To finish an interrupted publication,
+publish the same content again. Claims stay, since a version is bound to its content for good.
 """
 
 from dataclasses import dataclass, replace
@@ -56,8 +56,8 @@ class ModelStore:
         """The model that `latest.json` names, or without one the newest plain file.
 
         A plain file's digest is computed by fetching it (into the cache, so `fetch` then finds it there),
-        which `progress` is told of. `ModelNotFound` when there is neither; `ModelRejected` when nothing
-        tells a plain file's labels.
+        which `progress` reports. `ModelNotFound` when there is neither; `ModelRejected` without
+        labels for a plain file.
         """
         if (pointer := self._pointer(name)) is not None:
             return pointer.model

@@ -1,7 +1,7 @@
 """Model files that lie in the store without having been published: how most teams begin.
 
 Any *.onnx below `<name>/`, or else in the container's root, the newest by modification time. Such a file
-has no version of its own; its modification time stands for it (20261122T084700Z), since that is what tells
+has no version of its own; its modification time stands for it (20261122T084700Z), since it distinguishes
 an overwritten file from its predecessor and can be looked up without a download. Labels and preprocessing
 come from a manifest beside it (`<stem>.json` or manifest.json), else from the settings.
 """

@@ -9,7 +9,7 @@ from flows.core.model.manifest import ModelManifest
 from flows.services.models.blob_store import Blob, BlobStore
 
 Progress = Callable[[int, int], None]
-"""Told (bytes done, bytes in all) after each part."""
+"""Called with (bytes done, bytes in all) after each part."""
 
 
 def silent(done: int, total: int) -> None:

@@ -59,7 +59,7 @@ class FlowRun:
 
     @property
     def is_retried(self) -> bool:
-        """Whether it had ended and somebody wanted it again: nothing but a person begins a run twice."""
+        """Whether a person retried it after its end: nothing else begins a run twice."""
         return self.begun > (0 if self.state in {"SCHEDULED", "PENDING"} else 1)
 
 

@@ -114,4 +114,4 @@ def _delete(client: SyncPrefectClient, run: FlowRun) -> None:
     try:
         client.delete_flow_run(run.id)
     except ObjectNotFound:
-        return  # somebody was quicker
+        return  # it was deleted meanwhile

@@ -275,7 +275,7 @@ class Registry:
 
 
 def credentials_refused(address: str) -> CredentialsRefused:
-    """The same words whoever was refused: our own request, or the engine's push."""
+    """The same words for our own request and for the engine's push."""
     return CredentialsRefused(
         f"The registry {address} refuses the credentials it was given.",
         "Set user name and password in the DockerRegistryCredentials block that [registry] names; a run by "

@@ -41,7 +41,7 @@ class Answer:
 
 
 def is_ready(edge: PublicEndpoint) -> bool:
-    """Whether /readyz says yes; False also where nobody answers."""
+    """Whether /readyz says yes; False also without an answer."""
     try:
         return _sent(edge, "GET", "/readyz").is_success
     except ProofFailed:
@@ -49,7 +49,7 @@ def is_ready(edge: PublicEndpoint) -> bool:
 
 
 def version(edge: PublicEndpoint) -> Version:
-    """What whoever answers at /version is."""
+    """The identity of the replica that answers at /version."""
     answer = _answered(edge, "GET", "/version")
     try:
         said = answer.json()

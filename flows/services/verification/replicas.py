@@ -1,4 +1,4 @@
-"""Asking through the edge, where nobody can choose who answers, until every replica has."""
+"""Ask through the public URL, where the replica cannot be chosen, until every replica has answered."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +13,7 @@ DEADLINE = 30.0
 """Seconds for every replica to have answered /version, and then for a further one to answer an example."""
 
 PAUSE = 0.2
-"""Seconds until whoever did not answer is asked again."""
+"""Seconds until a request without an answer is repeated."""
 
 IN_A_ROW = 3
 """Right answers in a row, for each replica, after the last one from an old replica."""

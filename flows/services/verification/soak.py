@@ -17,7 +17,7 @@ ENOUGH = 20
 """Requests below which the share of errors means nothing."""
 
 ALLOWED = 0.01
-"""The share of 5xx above which a release failed. A single one never fails it: it is told."""
+"""The share of 5xx above which a release failed. A single one never fails it, and is reported."""
 
 COUNTER = "http_requests_total"
 OURS = {"/healthz", "/readyz", "/metrics", "/version"}
@@ -39,7 +39,7 @@ class Soak:
     unread: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The answer: "good", or "too few to tell" where too little was asked for one."""
         return "good" if self.requests >= ENOUGH else "too few to tell"
 
@@ -47,7 +47,7 @@ class Soak:
         before = f", {self.errors_before} before that" if self.errors_before else ""
         unread = f"; no metrics of {', '.join(self.unread)}" if self.unread else ""
         return (
-            f"{self.told}: in {self.seconds:.0f} s {self.errors} of {self.requests} requests answered "
+            f"{self.as_text}: in {self.seconds:.0f} s {self.errors} of {self.requests} requests answered "
             f"with 5xx{before}, {self.restarts} restarts{unread}"
         )
 
@@ -70,8 +70,9 @@ def soak(
 ) -> Soak:
     """Watch `pods` for so many seconds; `ProofFailed` at the first restart, or with too many 5xx.
 
-    `read` gives a pod's metrics as Prometheus' text: "" and errors are told and don't fail the release. That
-    `restarts` can't reach the cluster is waited out for `patience` seconds. `alive` is called at each look.
+    `read` gives a pod's metrics as Prometheus' text: "" and errors are reported and do not fail the release.
+    If `restarts` can't reach the cluster, it is called again for `patience` seconds. Each round calls
+    `alive`.
     """
     watch: _Watch | None = None
     started = last = time.monotonic()
@@ -118,7 +119,7 @@ class _Watch:
                 self.latest[pod] = read
             elif pod not in self.unread:
                 self.unread.add(pod)
-                self.say(f"{pod} tells no metrics, so its answers are not counted: {read}")
+                self.say(f"{pod} has no readable metrics, so its answers are not counted: {read}")
         restarted = {
             pod: more
             for pod, count in restarts.items()

@@ -11,8 +11,8 @@ from pathlib import Path
 from cryptography import x509
 
 EXPIRES_SOON = timedelta(days=7)
-"""A certificate that ends within it fails the check: whoever renews it (cert-manager: 30 days before, certbot
-as well) should have long ago, and a release is not the time at which users should find out."""
+"""A certificate that ends within it fails the check. cert-manager and certbot renew 30 days before the end;
+a release is not the time at which users should find out."""
 
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _DEBIANS_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"

@@ -13,10 +13,10 @@ from flows.services.verification.public_endpoint import PublicEndpoint
 from flows.services.verification.replicas import Asking, every_answer, every_version, restarted_since
 
 NOTICEABLE = 250.0
-"""Milliseconds that a slower median must at least add: less is the machines' noise, or nobody's trouble."""
+"""Milliseconds that a slower median must at least add: less is noise of the machines."""
 
 AGAIN = 2
-"""How often a proof begins anew because replicas have gone: a node that is drained takes its all at once."""
+"""How often a verification starts again because replicas have gone: a drained node takes all of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Proof:
 
 
 def measure(edge: PublicEndpoint, manifest: ModelManifest, rounds: int) -> Latency:
-    """How quickly whoever is live answers the model's examples, each asked `rounds` times.
+    """How quickly the live release answers the model's examples, each asked `rounds` times.
 
     Whether the answers are right is not looked at, as they are another model's. What is not answered does not
     count: a release may be what repairs it.
@@ -83,14 +83,14 @@ def verify_replicas(
     restarts: Callable[[], Mapping[str, int]] = dict,
     patience: float = API_PATIENCE,
 ) -> Proof:
-    """Every replica answers with this capsule, nobody with another, and each example right and in time.
+    """Every replica answers with this capsule, none with another, and each example right and in time.
 
     `ProofFailed` names who answered wrong, or was never reached, and whose fault it is. `replicas` says which
     pods there are now, and of each whether it gets requests: where one that was asked has gone, as with its
     node, those that are there now are asked. Any other is an old replica that is on its way out, which may
     take until the deadline. The median may be `slower_than` times the outgoing release's. `alive` is called
     before each request, and may raise. `restarts` counts each pod's: one that restarts under the requests is
-    the image's fault, also where the load balancer says no more than that nobody is there. A request to the
+    the image's fault, also if the load balancer only says that no replica is there. A request to the
     API server that is lost is repeated, for `patience` seconds in all, and the proof goes on.
     """
     waiting = Patience(say, alive, patience)

@@ -71,7 +71,7 @@ def test_enough_requests_without_errors_are_good(
     servers: Mapping[str, Server], read: Callable[[str], str]
 ) -> None:
     watched = soak(read, Users(*asks(servers[GOOD], "/", ENOUGH)), lambda: {GOOD: 2, FAILING: 0})
-    assert (watched.told, watched.requests, watched.errors, watched.restarts) == ("good", ENOUGH, 0, 0)
+    assert (watched.as_text, watched.requests, watched.errors, watched.restarts) == ("good", ENOUGH, 0, 0)
     assert watched.seconds >= SECONDS
 
 
@@ -80,7 +80,7 @@ def test_few_requests_are_too_few_to_tell_and_what_the_platform_asks_counts_as_n
 ) -> None:
     few = [*asks(servers[GOOD], "/", 3), *asks(servers[FAILING], "/score", 2)]
     watched = soak(read, Users(*few, *asks(servers[GOOD], "/readyz", ENOUGH)))
-    assert watched.told == "too few to tell"
+    assert watched.as_text == "too few to tell"
     assert (watched.requests, watched.errors) == (5, 2)
     assert "too few to tell: in 1 s 2 of 5 requests answered with 5xx" in str(watched)
 
@@ -100,7 +100,7 @@ def test_a_single_5xx_and_those_before_are_told_and_do_not_fail_it(
 ) -> None:
     servers[FAILING].ask("POST", "/score")
     watched = soak(read, Users(*asks(servers[GOOD], "/", ENOUGH), *asks(servers[FAILING], "/score", 1)))
-    assert (watched.told, watched.errors) == ("good", 1)
+    assert (watched.as_text, watched.errors) == ("good", 1)
     assert watched.errors_before > 0
     assert f", {watched.errors_before} before that" in str(watched)
 
@@ -130,7 +130,7 @@ def test_a_pod_without_metrics_is_told_once_and_does_not_fail(read: Callable[[st
     watched = soak(partly, Users(), say=said.append)
     assert watched.unread == (FAILING,)
     assert f"no metrics of {FAILING}" in str(watched)
-    assert len([line for line in said if f"{FAILING} tells no metrics" in line]) == 1
+    assert len([line for line in said if f"{FAILING} has no readable metrics" in line]) == 1
 
 
 def test_a_pod_that_can_not_be_read_at_times_counts_with_what_it_said_last(
@@ -157,7 +157,7 @@ def test_a_cluster_that_is_away_for_a_while_is_waited_for_and_told_once(read: Ca
 
     assert soak(read, users, away_at_times, said.append).seconds >= SECONDS
     assert [line for line in said if "away" in line] == [
-        "Watching waits for the cluster. The API server is away."
+        f"Watching waits for the cluster. {ClusterUnavailable('The API server is away.')}"
     ] * 2
 
 
@@ -172,4 +172,4 @@ def test_a_cluster_that_stays_away_ends_it(read: Callable[[str], str]) -> None:
 def test_no_time_to_watch_is_a_single_look(read: Callable[[str], str], tmp_path: Path) -> None:
     users = Users()
     watched = soaking.soak(read, dict, (GOOD,), 0, say=print, alive=users)
-    assert (users.looks, watched.told) == (1, "too few to tell")
+    assert (users.looks, watched.as_text) == (1, "too few to tell")

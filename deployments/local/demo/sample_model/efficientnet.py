@@ -88,7 +88,7 @@ class _Graph:
     def convolution(
         self, features: str, name: str, norm: str, *, stride: int = 1, groups: int = 1, activated: bool = True
     ) -> str:
-        """A convolution with its batch norm folded in, then ReLU6 unless told otherwise."""
+        """A convolution with its batch norm folded in, then ReLU6 if `activated`."""
         kernel = self._weights[f"{name}.weight"]
         scale = self._weights[f"{norm}.weight"] / np.sqrt(
             self._weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON

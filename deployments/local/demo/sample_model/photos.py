@@ -22,7 +22,7 @@ PREPROCESSING = {
 EXAMPLES = ("chelsea.png", "coffee.png", "motorcycle_left.png")
 CALIBRATION = (*EXAMPLES, "motorcycle_right.png", "astronaut.png", "rocket.jpg", "hubble_deep_field.jpg")
 
-# 3:2, and 480 x 320 scales to 384 x 256 without a remainder: nobody's rounding enters the expected answer.
+# 3:2, and 480 x 320 scales to 384 x 256 without a remainder: no rounding enters the expected answer.
 EXAMPLE_SIZE = (480, 320)
 
 
