@@ -5,6 +5,7 @@ itself, each part is brought up when the first test asks for it, and all are rem
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from deployments.local import platform as bringing_up
 from deployments.local.cluster import preparation
@@ -29,7 +32,7 @@ from deployments.prefect.api import PrefectApi
 from flows.config.load import load_as
 from tests.stand_ins.private_git import private_git
 from tests.support import worker
-from tests.support.instance_apart import SHARED, instance_apart, shared_instance
+from tests.support.instance_apart import NONE, SHARED, instance_apart, shared_instance
 from tests.support.own_runs import OwnRuns, own_runs
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.preparing import SOURCE_VARIABLE, Begun, BringUpParts, complete, make_source
@@ -39,6 +42,8 @@ from tests.support.released import Released, release_the_app
 @pytest.fixture(scope="session")
 def instance() -> Iterator[Instance]:
     """The platform's; nothing of it runs yet where this process has it for itself."""
+    if NONE in os.environ:
+        pytest.fail("This test needs the platform: mark it with `platform`.")
     shared = shared_instance()
     if shared is not None:
         yield shared
@@ -152,7 +157,30 @@ def private_url() -> Iterator[str]:
         yield url
 
 
-PLATFORM = {"instance", "engine", "base_image", "cluster"}
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TOGETHER = (
+    *("tests/cli/", "tests/local/test_carry_over.py", "tests/local/test_engine.py"),
+    "tests/flows/releases/test_unnoticed.py",
+)
+"""Each runs in one worker: its tests share what takes long to make. The others run where a worker is free."""
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
+    """Tests by whether they belong together; xdist 3.8's own loadgroup does not work with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((prefix for prefix in TOGETHER if nodeid.startswith(prefix)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give the tests out so."""
+    return Scheduling(config, log)
+
+
+PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs"}
 """Fixtures of which a test that uses one, or what stands on it, needs docker or a server."""
 
 

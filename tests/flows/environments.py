@@ -135,6 +135,13 @@ QUICK_END = {
 
 
 def manifests_with(folder: Path, *operations: dict[str, Any], also: dict[str, Any] | None = None) -> Path:
+    """The same as below, with a quick end of old replicas."""
+    return manifests_as_they_are(folder, QUICK_END, *operations, also=also)
+
+
+def manifests_as_they_are(
+    folder: Path, *operations: dict[str, Any], also: dict[str, Any] | None = None
+) -> Path:
     """A copy of the project's manifests, the Deployment of every overlay changed by JSON patch operations.
 
     `also` is one more object.
@@ -145,11 +152,12 @@ def manifests_with(folder: Path, *operations: dict[str, Any], also: dict[str, An
     for file in (copy / "overlays").glob("*/kustomization.yaml"):
         content = yaml.safe_load(file.read_text())
         content["patches"] = [*content.get("patches", []), *_own_node_ports(file.parent.name)]
-        patch = {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump([QUICK_END, *operations])}
+        patch = {"target": {"kind": "Deployment"}, "patch": yaml.safe_dump(list(operations))}
         if also is not None:
             (file.parent / "also.yaml").write_text(yaml.safe_dump(also))
             content["resources"] = [*content["resources"], "also.yaml"]
-        content["patches"] = [*content.get("patches", []), patch]
+        if operations:
+            content["patches"] = [*content["patches"], patch]
         file.write_text(yaml.safe_dump(content))
     return copy
 

@@ -34,7 +34,10 @@ BALLAST = 2 << 20
 
 def start(line: Line, deployment: str, **parameters: Any) -> FlowRun:
     """A run through the worker, with this line's own settings."""
-    return line.start(deployment, **parameters)
+    with pytest.MonkeyPatch.context() as variables:
+        for key, value in line.environment.items():
+            variables.setenv(key, value)
+        return line.start(deployment, **parameters)
 
 
 def cancel(line: Line, run: FlowRun) -> FlowRun:

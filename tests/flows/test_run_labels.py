@@ -91,7 +91,7 @@ def test_a_run_that_fails_says_what_the_error_says_in_one_line(api: httpx.Client
     state = tiny("production", fails=True, return_state=True)
     run = ended(api, state)
     assert (run["state_type"], run["name"]) == ("FAILED", "production ← ? — A disk is full")
-    assert run["state"]["message"] == "A disk is full. Empty it."
+    assert run["state"]["message"] == "A disk is full. Empty it. See docs/operations.md#permanent-error"
     with pytest.raises(PermanentError, match="A disk"):
         tiny("production", fails=True)
 

@@ -12,6 +12,7 @@ from deployments.local.instance import Instance
 from deployments.local.prefect.server import SERVER, WORKER
 from deployments.local.wait import wait_until
 from deployments.prefect.api import POOL, PrefectApi
+from flows.core.errors import ReleaseUndone
 from flows.nightly_check import nightly_check
 from flows.services.prefect.api import FlowRuns
 from flows.services.prefect.client import TERMINAL
@@ -20,6 +21,8 @@ from tests.stand_ins.quick_night import quick_night
 from tests.support.nights import Night, a_night, ended
 
 pytestmark = pytest.mark.exclusive
+
+UNDONE = f"Release 7 was undone. {ReleaseUndone.advice}"
 
 
 @pytest.fixture
@@ -75,11 +78,11 @@ def test_a_failed_night_has_its_row_and_somebody_is_told(night: Night) -> None:
     assert night.row() | {"run": ""} == {
         "night": f"{night.due:%Y-%m-%d}",
         "outcome": "failed",
-        "why": "Release 7 was undone.",
+        "why": UNDONE,
         "run": "",
     }
     assert "has no outcome by" in (night.check().message or "")
-    assert night.told()["why"] == "Release 7 was undone."
+    assert night.told()["why"] == UNDONE
 
 
 def test_a_night_that_nobody_ran_is_told_by_morning_with_what_why_whose_move_and_a_link(night: Night) -> None:

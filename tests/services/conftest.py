@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
-from moto.server import ThreadedMotoServer
 
 from deployments.local.docker import images as platform_images
 from deployments.local.docker.engine import connect
@@ -22,6 +21,7 @@ from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.client import Credentials
 from tests.services.a_namespace import Namespace, prepared_namespace
+from tests.stand_ins.s3_server import s3_server
 
 TESTS = Path(__file__).parent.parent
 TEAM_APP = TESTS / "flows" / "team_app"
@@ -56,11 +56,8 @@ def azure(azurite: str, azure_container: str) -> BlobStore:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """An S3 server's address."""
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 python -m tests.support.fast
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flows.config.load import CHECKOUT
+from tests.support.instance_apart import NONE
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -22,6 +24,8 @@ CHECKS = {
     "lint": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
     "contracts": ("lint-imports",),
+    "words": (".ci/words",),
+    "remedies": (".ci/remedies",),
 }
 
 
@@ -33,8 +37,9 @@ def main() -> int:
 
 def _passes(name: str, command: tuple[str, ...]) -> int:
     began = time.monotonic()
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
-        [str(PROGRAMS / command[0]), *command[1:]],
+        ["env", f"PATH={path}", f"{NONE}=yes", *command],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

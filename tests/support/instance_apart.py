@@ -26,6 +26,9 @@ KEEP = "KEEP"
 SHARED = "TEST_PLATFORM"
 """The state folder of a platform that another process, `tests.support.session`, has brought up."""
 
+NONE = "TEST_WITHOUT_PLATFORM"
+"""Set: a test that asks for a platform fails, as its session brings one up meanwhile."""
+
 LANES = ("", "bench")
 """What may go on side by side in one checkout."""
 

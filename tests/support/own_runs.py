@@ -7,17 +7,18 @@ from what is in force in the process, so that runs see what a test has changed.
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import tomli_w
 
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import flow_environment
-from deployments.local.processes import MARK
+from deployments.local.processes import MARK, terminate
 from deployments.prefect.api import POOL, PrefectApi
 from flows.config import load as configuration
 from flows.services.prefect.client import FlowRun
@@ -64,6 +65,7 @@ class OwnRuns:
     def write_settings(self) -> None:
         """Let the pool's runs have the settings that are in force here now."""
         settings = configuration.load().model_dump(mode="json", exclude_none=True)
+        settings["runs"]["recover"] = self.deployment(settings["runs"]["recover"])
         beside = self.folder / "slipway.new"
         beside.write_text(tomli_w.dumps(settings))
         beside.replace(self.folder / "slipway.toml")
@@ -102,7 +104,9 @@ def own_runs(instance: Instance, api: PrefectApi) -> Iterator[OwnRuns]:
         try:
             yield runs
         finally:
-            process.terminate()
+            with suppress(psutil.NoSuchProcess):
+                prefect_worker = psutil.Process(process.pid)
+                terminate([prefect_worker, *prefect_worker.children(recursive=True)])
             process.wait()
 
 

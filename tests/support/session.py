@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
         shared = {SHARED: str(instance.state), DURATIONS: str(durations)}
         kind = "slow" if slow else "not slow"
         pytest = (sys.executable, "-m", "pytest", *given)
-        workers = ("--numprocesses", str(WORKERS), "--dist", "loadgroup")
+        workers = ("--numprocesses", str(WORKERS))
         parts.run("parallel", *pytest, *workers, "-m", f"platform and not exclusive and {kind}", **shared)
         parts.run("exclusive", *pytest, "-m", f"platform and exclusive and {kind}", **shared)
         _report(parts, durations, time.monotonic() - began)

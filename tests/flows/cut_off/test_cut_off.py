@@ -38,6 +38,7 @@ from tests.flows.cut_off.runs import (
 from tests.flows.environments import behaving, manifests_with, without_api_server
 from tests.flows.killed_release import BACK
 from tests.stand_ins.slow_api_server import SlowApiServer, slow_api_server
+from tests.support import worker
 
 
 def kill(in_staging: Line, point: str, image: str) -> None:
@@ -200,8 +201,9 @@ def applying_slowly(monkeypatch: pytest.MonkeyPatch, *, by_force: bool = False) 
     assert credentials
     block = cast(Secret[str], Secret.load(credentials))
     with slow_api_server(block.get(), by_force=by_force) as found:
-        Secret(value=found.kubeconfig).save("slow-api-server", overwrite=True)
-        monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "slow-api-server")
+        name = f"slow-{worker.namespace('api-server')}"
+        Secret(value=found.kubeconfig).save(name, overwrite=True)
+        monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", name)
         yield found
 
 

@@ -97,7 +97,7 @@ def test_a_staging_that_fails_keeps_production_from_nothing_that_is_good(
     assert not run.succeeded
     assert "answers the model's examples wrong" in run.message
     assert f"# staging runs {good.content} as release {good.number}" in (page := run.artifacts())
-    assert "| bad, " in page
+    assert "| failed, " in page
     assert PRODUCTION.version()["capsule"] == good.content.capsule
 
 

@@ -7,13 +7,12 @@ import pytest
 
 from flows.rollback import rollback
 from tests.flows.conftest import Ended, Line
-from tests.flows.environments import QUICK_END, Place, behaving, manifests_with
+from tests.flows.environments import Place, behaving, manifests_as_they_are
 from tests.flows.lines import line_with_image
 from tests.support.load import load
 from tests.support.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
-PATIENT_END = {**QUICK_END, "value": 5}
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +20,12 @@ def line(
     platform: PlatformUnderTest, prefect_of_the_platform: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Line]:
     """A line with a release in staging, and another image to come."""
+    folder = tmp_path_factory.mktemp("unnoticed")
     with (
-        line_with_image(platform, tmp_path_factory.mktemp("unnoticed"), STAGING) as made,
+        line_with_image(platform, folder, STAGING) as made,
         pytest.MonkeyPatch.context() as variables,
     ):
-        variables.delenv("SLIPWAY_APP__MANIFESTS")  # the project's own, as they are
+        variables.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_as_they_are(folder)))
         assert made.release().succeeded
         made.mint()
         yield made
@@ -43,7 +43,7 @@ def test_no_request_fails_during_a_release(line: Line) -> None:
 def test_no_request_fails_during_a_bad_release_and_its_undoing(
     line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
 ) -> None:
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving(fault), PATIENT_END)))
+    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_as_they_are(tmp_path, behaving(fault))))
     with load(f"{STAGING.url}/version") as seen:
         run = line.release(force=True, reason="a test")
     assert "is in force again" in run.message
