@@ -70,6 +70,17 @@ def test_metrics_tell_routes_statuses_durations_and_the_model(server: Server) ->
     assert 'model_info{digest="sha256:a4713035' in metrics
 
 
+def test_the_counts_of_a_worker_that_is_just_starting_are_left_out(server: Server, three: bytes) -> None:
+    assert score(server, three) == 200
+    predictions = server.counted("predictions_total")
+    empty = server.counts / "counter_0.db"
+    empty.touch()
+    try:
+        assert server.counted("predictions_total") == predictions
+    finally:
+        empty.unlink()
+
+
 def test_a_body_in_chunks_is_read(server: Server, three: bytes) -> None:
     status, _ = server.ask("POST", "/score", iter([three[:50], three[50:]]), Content_Type="image/png")
     assert status == 200
