@@ -1,7 +1,7 @@
 """S3 on this machine, by moto, one request after the other.
 
-moto checks If-None-Match and writes in two steps. Side by side, two requests would both find nothing there. S3
-lets one of them win.
+moto checks If-None-Match and writes in two steps. Side by side, two requests would both find nothing there.
+S3 lets one of them win.
 """
 
 from collections.abc import Iterator
