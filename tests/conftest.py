@@ -161,8 +161,11 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what ru
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOGETHER = (
-    *("tests/cli/", "tests/local/test_carry_over.py", "tests/local/test_engine.py"),
-    "tests/flows/releases/test_unnoticed.py",
+    *("tests/flows/cut_off/test_killed.py", "tests/flows/cut_off/test_cancelled.py"),
+    *("tests/flows/cut_off/test_overlapping.py", "tests/flows/releases/test_promotion.py"),
+    *("tests/flows/releases/test_release_failures.py", "tests/flows/releases/test_release.py"),
+    *("tests/flows/releases/test_unnoticed.py", "tests/cli/"),
+    *("tests/local/test_carry_over.py", "tests/local/test_engine.py"),
 )
 """Each runs in one worker: its tests share what takes long to make. The others run where a worker is free."""
 

@@ -12,17 +12,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from prefect.client.schemas.objects import State
 
 from deployments.local.docker.engine import connect
 from deployments.local.wait import wait_until
 from flows.ci import ci
+from flows.config import load as configuration
 from flows.core.build.commit import Commit
 from flows.core.build.latest import LatestPointer
 from flows.credentials import prefect_blocks
 from flows.release import release
 from flows.services.images.container_engine import RUN_LABEL
 from flows.services.prefect.client import FlowRun
+from flows.services.registry.client import Registry
 from tests.flows.environments import manifests_with
 from tests.flows.minting import BaseImage, mint
 from tests.flows.team import TEAM_APP, Team
@@ -122,11 +125,6 @@ class Ended:
         found = self._of_this_run("task_runs", "flow_runs", "id")
         return {run["name"].rsplit("-", 1)[0]: (run["state_type"], run["run_count"]) for run in found}
 
-    def seconds(self, stage: str) -> float:
-        """How long a stage took."""
-        found = self._of_this_run("task_runs", "flow_runs", "id")
-        return float(next(run["total_run_time"] for run in found if run["name"].startswith(f"{stage}-")))
-
     def artifacts(self) -> str:
         """All that the run's page shows beside its log."""
         found = self._of_this_run("artifacts", "artifacts", "flow_run_id")
@@ -163,13 +161,28 @@ class Ended:
 
 @cache
 def base_image(platform: PlatformUnderTest) -> BaseImage:
-    """The one image that a run of ci really builds, for all that are minted on this platform."""
+    """The one image that a run of ci really builds, for all that are minted on this platform.
+
+    The first process that asks builds it; the others find its name in a file.
+    """
+    file = platform.instance.state / "base-image.json"
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            file.write_text(json.dumps(_built(platform)))
+    found = json.loads(file.read_text())
+    wanted = configuration.load().registry
+    login = prefect_blocks.registry_credentials(wanted)
+    registry = Registry(wanted.address, found["repository"], login, wanted.insecure)
+    return BaseImage(registry, found["capsule"])
+
+
+def _built(platform: PlatformUnderTest) -> dict[str, str]:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as variables:
         line = new_line(platform, Path(folder) / "team", variables)
         run = line.ci()
         assert run.succeeded, run.message
         assert line.latest
-        return BaseImage(line.registry, line.latest.content.capsule)
+        return {"repository": line.registry.repository, "capsule": line.latest.content.capsule}
 
 
 @pytest.fixture(scope="session")
