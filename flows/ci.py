@@ -16,8 +16,9 @@ from flows.core.errors import CommitNotThere, SlipwayError
 from flows.core.trigger.run_labels import branch_tag, ci_name, commit_tag, model_tag
 from flows.procedures.build import build, test
 from flows.runtime import artifacts, tasks
-from flows.runtime.flow_context import LATEST, global_lock, run_context
+from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
+from flows.runtime.global_lock import LATEST, global_lock
 from flows.runtime.run_labels import show
 from flows.services.git.commit_status import BuildStatus
 from flows.stages.ci import WANTED, Inputs, listed, passed_over, tell_status

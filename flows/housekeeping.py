@@ -8,11 +8,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.core.build.image_retention import Freed
-from flows.core.errors import SlipwayError, combined
+from flows.core.errors import SlipwayError, raise_all
 from flows.runtime import tasks
 from flows.runtime.artifacts import Rows
-from flows.runtime.flow_context import LATEST, REACQUIRE_PAUSE, global_lock, run_context
+from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import returns_failed_state
+from flows.runtime.global_lock import LATEST, REACQUIRE_PAUSE, global_lock
 from flows.stages.context import RunContext
 
 
@@ -38,8 +39,7 @@ def housekeeping(dry_run: bool = False) -> State[None]:
             else:
                 removed += freed
                 report |= {one.what: one for one in freed}
-        if failures:
-            raise combined(list({str(failure): failure for failure in failures}.values()))
+        raise_all(list({str(failure): failure for failure in failures}.values()))
         summary = "; ".join(f"{one.what}: {one}" for one in removed if one.count) or "nothing"
         return Completed(message=f"{'Would remove' if dry_run else 'Removed'} {summary}.")
 

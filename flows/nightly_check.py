@@ -89,10 +89,10 @@ def deployment_named(name: str) -> DeploymentResponse:
     try:
         with get_client(sync_client=True) as client:
             return client.read_deployment_by_name(name)
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         raise SettingsError(
             f"The server has no deployment {name}.", "Register it: make run, or prefect deploy --all"
-        ) from None
+        ) from error
 
 
 def is_paused(deployment: DeploymentResponse) -> bool:

@@ -9,7 +9,7 @@ from prefect.states import Completed
 
 from flows.config.load import EVERY
 from flows.core.build.content import SAME, what_changed
-from flows.core.errors import LockedByAnother, ReleaseRefused, SlipwayError, combined
+from flows.core.errors import LockedByAnother, ReleaseRefused, SlipwayError, raise_all
 from flows.core.release import record as records
 from flows.core.release.decision import (
     Candidate,
@@ -88,8 +88,7 @@ def release_every_environment(
         except SlipwayError as failure:
             run.say(f"{name} failed: {failure}")
             failures.append(failure)
-    if failures:
-        raise combined(failures)
+    raise_all(failures)
     return outcomes
 
 

@@ -10,7 +10,7 @@ from prefect.states import Completed
 from prefect.utilities.urls import url_for
 
 from flows.core.trigger.crash import Ended, Leave, Restart, decide
-from flows.core.trigger.run_labels import AGAIN, given_tags, key_of_again
+from flows.core.trigger.run_labels import RESTARTED, given_tags, restart_key
 from flows.core.trigger.trigger import attempt_of
 
 CRASHED = "slipway.run.crashed"
@@ -68,8 +68,8 @@ def start(client: SyncPrefectClient, crashed: FlowRun) -> FlowRun:
     return client.create_flow_run_from_deployment(
         crashed.deployment_id,
         parameters=crashed.parameters,
-        tags=[*given_tags(crashed.tags), AGAIN],
-        idempotency_key=key_of_again(str(crashed.id)),
+        tags=[*given_tags(crashed.tags), RESTARTED],
+        idempotency_key=restart_key(str(crashed.id)),
         work_queue_name=crashed.work_queue_name,
         job_variables=crashed.job_variables,
     )

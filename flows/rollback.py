@@ -13,9 +13,9 @@ from flows.core.release.record import Record
 from flows.core.trigger.run_labels import (
     commit_tag,
     environment_tag,
-    key_of_again,
     model_tag,
     release_name,
+    restart_key,
     to_tag,
 )
 from flows.procedures.deploy import deploy, environment_lock
@@ -84,7 +84,7 @@ def is_the_rollback(left: Record | None, history: tuple[Record, ...]) -> bool:
 def was_done(history: tuple[Record, ...]) -> bool:
     """Whether this run stands in for one that was taken for crashed after it had rolled back."""
     this, live = this_run(), records.live(history)
-    return bool(this and live and live.is_rollback and this.idempotency_key == key_of_again(live.run))
+    return bool(this and live and live.is_rollback and this.idempotency_key == restart_key(live.run))
 
 
 def name_run(run: RunContext, environment: str, target: Record) -> None:

@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.config.load import EVERY
-from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, combined
+from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, raise_all
 from flows.core.release import record as records
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import environment_tag, verify_name
@@ -41,8 +41,7 @@ def verify(environment: str = EVERY) -> State[None]:
             except SlipwayError as failure:  # one keeps none of the others from being looked at
                 report[name] = failure
                 failures.append(failure)
-        if failures:
-            raise combined(failures)
+        raise_all(failures)
         return Completed(message=" ".join(f"{name}: {one}." for name, one in found.items()))
 
 

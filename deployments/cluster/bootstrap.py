@@ -62,7 +62,7 @@ def prepare(settings: Settings, environment: str, say: Say) -> None:
             f"The cluster {cluster.context!r} could not be prepared for {environment}: {failure.happened}",
             "This needs an administrator's rights: name such a context in slipway.toml while you run it.",
             details=failure.details,
-        ) from None
+        ) from failure
     if block is None:
         say(f"{environment} names no `credentials`: releases to it need a block with {ACCOUNT}'s kubeconfig.")
         return

@@ -1,7 +1,6 @@
 """The Prefect server's REST interface, as far as deploying needs it."""
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -105,10 +104,8 @@ class PrefectApi:
         document = self._find("GET", path, params={"include_secrets": True})
         return None if document is None else dict(document["data"])
 
-    def start(
-        self, deployment: str, parameters: dict[str, Any], environment: Mapping[str, str] | None = None
-    ) -> FlowRun:
-        """A new run of flow/deployment, due now; `environment` is added to the worker's for this run."""
+    def start(self, deployment: str, parameters: dict[str, Any]) -> FlowRun:
+        """A new run of flow/deployment, due now."""
         found = self._find("GET", f"/deployments/name/{deployment}")
         if found is None:
             raise PlatformFailed(f"The server has no deployment {deployment}.", "Run: make run")
@@ -117,8 +114,6 @@ class PrefectApi:
             "state": {"type": "SCHEDULED"},
             "idempotency_key": str(uuid.uuid4()),
         }
-        if environment:
-            body["job_variables"] = {"env": dict(environment)}
         return flow_run(self._call("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
     def flow_run(self, identity: str) -> FlowRun:

@@ -105,11 +105,11 @@ def target_of(client: SyncPrefectClient, block: str | None) -> Target | None:
     kind, _, name = block.partition("/")
     try:
         return Target(kind, client.read_block_document_by_name(name, kind, include_secrets=False).id)
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         raise SettingsError(
             f"Prefect has no block {block}, which slipway.toml names at [notifications] block.",
             "Create it in the Prefect UI under Blocks, then run this again.",
-        ) from None
+        ) from error
 
 
 def _content(automation: AutomationCore | Automation) -> dict[str, Any]:

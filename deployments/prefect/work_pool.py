@@ -103,7 +103,7 @@ def main() -> int:
             try:
                 _ensure_all(api, configuration.load())
             except httpx.TransportError as error:
-                raise PrefectUnavailable(f"{api.ui_url} does not answer: {error}.") from None
+                raise PrefectUnavailable(f"{api.ui_url} does not answer: {error}.") from error
     except SlipwayError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1

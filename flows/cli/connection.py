@@ -34,11 +34,11 @@ def connection() -> Connection:
     file = configuration.sign_in_file()
     try:
         auth = file.read_text().strip()
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         raise SettingsError(
             "There is no Prefect server to talk to.",
             f"Run `slipway up`, or set {URL} and {AUTH} to a server elsewhere.",
-        ) from None
+        ) from error
     port = configuration.load().embedded.prefect_port
     return _connection(f"http://127.0.0.1:{port}/api", auth)
 

@@ -201,9 +201,9 @@ def load_as(kind: type[S]) -> S:
         return kind()
     except ValidationError as error:
         wrong = validation_message(error, _siblings, secret=SECRET)
-        raise SettingsError(f"{_origin()}: {wrong}.", CORRECT) from None
+        raise SettingsError(f"{_origin()}: {wrong}.", CORRECT) from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{_origin()} is not valid TOML: {error}.", CORRECT) from None
+        raise SettingsError(f"{_origin()} is not valid TOML: {error}.", CORRECT) from error
 
 
 def _origin() -> str:

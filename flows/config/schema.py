@@ -47,8 +47,8 @@ def _socket_address(address: str) -> str:
     try:
         ip_address(parts.hostname or "")
         _ = parts.port
-    except ValueError:
-        raise ValueError("must be an IP address (IPv6 in brackets), with :port if it is not 53") from None
+    except ValueError as error:
+        raise ValueError("must be an IP address (IPv6 in brackets), with :port if it is not 53") from error
     return address
 
 
@@ -242,8 +242,8 @@ class Notifications(Section):
 def _cron(expression: str) -> str:
     try:
         next(CronSim(expression, datetime(2026, 1, 1)))
-    except (CronSimError, StopIteration):
-        raise ValueError("must be a cron expression such as 0 2 * * *") from None
+    except (CronSimError, StopIteration) as error:
+        raise ValueError("must be a cron expression such as 0 2 * * *") from error
     return expression
 
 

@@ -330,10 +330,23 @@ class CommandFailed(PermanentError):
         self.timed_out = timed_out
 
 
-def combined(failures: Sequence[SlipwayError]) -> SlipwayError:
-    """One error with what several of them say; the first itself if there is only one."""
-    *earlier, last = failures
-    if not earlier:
-        return last
-    happened = " ".join([*(str(failure) for failure in earlier), last.happened])
-    return PermanentError(happened, last.remedy, details="\n\n".join(f.details for f in failures))
+class SeveralFailed(SlipwayError):
+    """Parts of one run failed, each for its own reason: `failures`, in order. `fault` is the first one's."""
+
+    advice = "Correct what each of the parts names, and start the run again."
+
+    def __init__(self, failures: Sequence[SlipwayError]) -> None:
+        *earlier, last = failures
+        happened = " ".join([*(str(failure) for failure in earlier), last.happened])
+        details = "\n\n".join(failure.details for failure in failures if failure.details)
+        super().__init__(happened, last.remedy, details=details)
+        self.failures = tuple(failures)
+        self.fault = failures[0].fault
+
+
+def raise_all(failures: Sequence[SlipwayError]) -> None:
+    """Raise the only one as it is, several as `SeveralFailed`; nothing where there is none."""
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise SeveralFailed(failures)

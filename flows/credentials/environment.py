@@ -11,7 +11,7 @@
 import os
 from dataclasses import replace
 
-from flows.config.schema import Engine, ModelSettings, Registry, Source
+from flows.config.schema import Engine, Environment, ModelSettings, Registry, Results, Source
 from flows.core.errors import SettingsError
 from flows.core.model.model import AWS
 from flows.services.images import docker_login
@@ -68,6 +68,14 @@ def blob_store(model: ModelSettings) -> BlobStore:
         model.container, connection_string=connection_string, account_url=account_url
     )
     return replace(found, how_to_sign_in=_MODEL_SIGN_IN)
+
+
+def results_storage(_results: Results) -> None:
+    """None: a run by hand caches passed tests on this machine."""
+
+
+def kubeconfig(_environment: str, _wanted: Environment) -> None:
+    """None: a person's own kubeconfig, which slipway.toml names."""
 
 
 def _bucket(model: ModelSettings) -> BlobStore:

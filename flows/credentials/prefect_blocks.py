@@ -11,7 +11,7 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from flows.config.schema import Engine, ModelSettings, Registry, Source
+from flows.config.schema import Engine, Environment, ModelSettings, Registry, Results, Source
 from flows.core.errors import SettingsError
 from flows.core.model.model import AZURE
 from flows.services.models import blob_providers
@@ -54,8 +54,21 @@ def blob_store(model: ModelSettings) -> BlobStore:
     return blob_providers.of_block(kind, model.container, _values(kind, name, "[model] credentials"))
 
 
-def results_storage(storage: str) -> tuple[BlobStore, str]:
-    """The container or folder of that storage block, `<type>/<name>`, and the folder to use in it."""
+def kubeconfig(environment: str, wanted: Environment) -> str | None:
+    """The content of the environment's Secret block; None if slipway.toml names none."""
+    if wanted.credentials is None:
+        return None
+    return secret(wanted.credentials, f"[environments.{environment}] credentials")
+
+
+def results_storage(results: Results) -> tuple[BlobStore, str] | None:
+    """The container or folder of the storage block, `<type>/<name>`, and the folder to use in it.
+
+    None if slipway.toml names no block.
+    """
+    storage = results.storage
+    if storage is None:
+        return None
     kind, _, name = storage.partition("/")
     values = _values(kind, name, "[results] storage")
     if kind == "local-file-system":
@@ -72,8 +85,8 @@ def _values(kind: str, name: str, key: str) -> dict[str, Any]:
     try:
         with get_client(sync_client=True) as client:
             return client.read_block_document_by_name(name, kind, include_secrets=True).data
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         raise SettingsError(
             f"Prefect has no block {kind}/{name}, which slipway.toml names at {key}.",
             "Create it in the Prefect UI under Blocks; `make run` creates those of the embedded platform.",
-        ) from None
+        ) from error

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from flows.config.schema import Engine, ModelSettings, Registry, Source
+from flows.config.schema import Engine, Environment, ModelSettings, Registry, Results, Source
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.client import Credentials
 
@@ -24,3 +24,9 @@ class CredentialSource(Protocol):
 
     def blob_store(self, model: ModelSettings) -> BlobStore:
         """The container of models."""
+
+    def results_storage(self, results: Results) -> tuple[BlobStore, str] | None:
+        """Where passed tests are cached, and the folder to use in it; None: on this machine."""
+
+    def kubeconfig(self, environment: str, wanted: Environment) -> str | None:
+        """The kubeconfig of the account that releases there; None: the one that slipway.toml names."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flows.core.explain.status import DeploymentStatus, Place
 from flows.core.release.record import Record
+from flows.credentials import prefect_blocks
 from flows.explain.collect import StatusCollector
 from flows.services.models.transfer import no_progress
 from flows.services.prefect.api import FlowRuns
@@ -52,5 +53,5 @@ def models() -> Models:
 
 @contextmanager
 def _collector() -> Iterator[StatusCollector]:
-    with FlowRuns() as runs, opened("ask", silent, no_progress) as run:
+    with FlowRuns() as runs, opened("ask", silent, no_progress, prefect_blocks) as run:
         yield StatusCollector(run, runs, datetime.now(run.settings.nights.zone))

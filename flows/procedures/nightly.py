@@ -18,7 +18,7 @@ from prefect.states import Completed
 from flows.core.errors import SlipwayError
 from flows.core.night.schedule import Go, NightlyRun, NightlyRuns, Nights
 from flows.core.night.table import NIGHTS_KEPT, Row, bounded, table
-from flows.core.trigger.run_labels import AGAIN
+from flows.core.trigger.run_labels import was_restarted
 from flows.runtime import artifacts
 from flows.runtime.flow_context import started_by_clock, this_run, was_scheduled
 from flows.stages.context import RunContext
@@ -93,7 +93,7 @@ def nightly_run(found: FlowRun) -> NightlyRun:
         state_name=found.state_name or "",
         message=(found.state.message if found.state else None) or "",
         by_clock=started_by_clock(found),
-        again=AGAIN in found.tags,
+        again=was_restarted(found.tags),
     )
 
 

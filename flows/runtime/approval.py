@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
+from prefect.logging.loggers import LoggingAdapter
 from pydantic import Field
 
-from flows.core.errors import SourceUnavailable
+from flows.core.errors import SlipwayError, SourceUnavailable
 from flows.core.release.approval_summary import describe
 from flows.core.release.record import Record
+from flows.services.prefect.api import translated_prefect_errors
 from flows.stages.context import RunContext
 from flows.stages.resolve_image import Plan
 
@@ -79,15 +81,16 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
     """
     announce(environment, change)
     form = Approval.with_initial_data(description=change)
-    clock = threading.Timer(timeout, _answer_for_nobody, (UUID(str(runtime.flow_run.id)),))
-    clock.daemon = True
+    answered, run = threading.Event(), UUID(str(runtime.flow_run.id))
+    clock = threading.Thread(target=_time_out, args=(run, timeout, answered, get_run_logger()), daemon=True)
     clock.start()
     try:
         given = pause_flow_run(
             wait_for_input=form, timeout=timeout + SPARE, poll_interval=POLL, key=f"approve-{environment}"
         )
     finally:
-        clock.cancel()
+        answered.set()
+        clock.join()  # else it could answer the next environment's form
     return Answer(given.approve, given.name, given.comment, timed_out=given.name == NO_ANSWER)
 
 
@@ -101,6 +104,13 @@ def announce(environment: str, change: str) -> None:
     )
 
 
-def _answer_for_nobody(run: UUID) -> None:
-    with get_client(sync_client=True) as client:
-        client.resume_flow_run(run, run_input={"approve": False, "name": NO_ANSWER})
+def _time_out(run: UUID, timeout: int, answered: threading.Event, log: LoggingAdapter) -> None:
+    """Answer the form as `NO_ANSWER` after `timeout` seconds, and try until the run has the answer."""
+    pause = timeout
+    while not answered.wait(pause):
+        pause = POLL
+        try:
+            with translated_prefect_errors(), get_client(sync_client=True) as client:
+                client.resume_flow_run(run, run_input={"approve": False, "name": NO_ANSWER})
+        except SlipwayError as error:
+            log.warning("The approval has timed out, and the run could not be resumed: %s", error)

@@ -25,7 +25,6 @@ from flows.core.release import record as records
 from flows.core.release.history_page import cell
 from flows.core.release.record import Record
 from flows.core.release.report import EnvironmentReport, ReleaseReport
-from flows.services.kubernetes.release_store import Records
 from flows.services.process.command import Say
 from flows.stages.context import RunContext, Stage
 
@@ -144,7 +143,7 @@ def update_history_page(run: RunContext, environment: str) -> None:
     While a release is under way that is its run's to do, which then knows more.
     """
     try:
-        history = Records(run.cluster(environment)).history()
+        history = run.releases(environment).history()
     except SlipwayError as error:
         run.say(f"The ledger of {environment} was not written, which nothing depends on: {error}")
         return

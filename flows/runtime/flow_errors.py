@@ -1,7 +1,8 @@
 """How a flow that ends with an error of ours reports it: in its own words, on one line, in log and state."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -21,6 +22,10 @@ lag for longer than a run should hold a place. Its type is that of a crash, afte
 commit again; as its name is another, no notification is sent."""
 
 
+LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.engine")
+"""What Prefect logs an error of a flow or a task with."""
+
+
 class OneLine(logging.Filter):
     """Leave the traceback out if the error itself says what happened and what to do."""
 
@@ -32,8 +37,18 @@ class OneLine(logging.Filter):
         return True
 
 
-for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.engine"):
-    logging.getLogger(_name).addFilter(OneLine())
+@contextmanager
+def errors_on_one_line() -> Iterator[None]:
+    """Log errors of ours in one line while the block runs."""
+    shortened = OneLine()
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    for logger in loggers:
+        logger.addFilter(shortened)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(shortened)
 
 
 def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:

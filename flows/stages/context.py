@@ -16,8 +16,6 @@ from flows.config.schema import ModelSettings
 from flows.core.build.image import Image
 from flows.core.errors import SettingsError
 from flows.core.model.manifest import ModelManifest, parse
-from flows.credentials import prefect_blocks
-from flows.credentials.prefect_blocks import secret
 from flows.credentials.source import CredentialSource
 from flows.services.git import commit_status
 from flows.services.git.commit_status import CommitStatus
@@ -27,6 +25,7 @@ from flows.services.images.test_cache import TestCache
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.kubeconfig import context_of
 from flows.services.kubernetes.manifests import Overlay
+from flows.services.kubernetes.release_store import Records
 from flows.services.models import blob_providers
 from flows.services.models.model_store import ModelStore
 from flows.services.models.plain_models import PlainDescription
@@ -61,7 +60,7 @@ class RunContext:
     workspace: Path
     say: Say
     progress: Callable[[str], Progress]
-    credentials: CredentialSource = prefect_blocks
+    credentials: CredentialSource
     journal: list[Stage] = field(default_factory=list)
     scope: CancellationScope = field(default_factory=CancellationScope, repr=False)
     _model_manifests: dict[str, ModelManifest] = field(default_factory=dict, repr=False)
@@ -104,10 +103,10 @@ class RunContext:
 
     @cached_property
     def passed_tests(self) -> TestCache:
-        """What is remembered of tests: in the storage block of the settings, else on this machine."""
-        storage = self.settings.results.storage
+        """What is remembered of tests: in the settings' storage, else on this machine."""
+        storage = self.credentials.results_storage(self.settings.results)
         if storage is not None:
-            return TestCache(*prefect_blocks.results_storage(storage))
+            return TestCache(*storage)
         folder = configuration.state_folder() / "results"
         folder.mkdir(parents=True, exist_ok=True)
         return TestCache(blob_providers.folder(folder))
@@ -130,6 +129,10 @@ class RunContext:
         if environment not in self._clusters:
             self._clusters[environment] = self._cluster(environment)
         return self._clusters[environment]
+
+    def releases(self, environment: str) -> Records:
+        """The records of the environment's releases."""
+        return Records(self.cluster(environment))
 
     def edge(self, environment: str) -> PublicEndpoint:
         """The way that the environment's users take."""
@@ -160,12 +163,12 @@ class RunContext:
     def _cluster(self, environment: str) -> Cluster:
         wanted = self.settings.environment(environment)
         cluster = cluster_of(self.settings, environment)
-        if wanted.credentials is None:
+        content = self.credentials.kubeconfig(environment, wanted)
+        if content is None:
             return cluster
-        content = secret(wanted.credentials, f"[environments.{environment}] credentials")
         kubeconfig = self.workspace / f"{environment}.kubeconfig"
         write_private(kubeconfig, content)
-        return replace(cluster, kubeconfig=kubeconfig, context=context_of(content, wanted.credentials))
+        return replace(cluster, kubeconfig=kubeconfig, context=context_of(content, str(wanted.credentials)))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -182,7 +185,7 @@ class RunContext:
 
 @contextmanager
 def opened(
-    run_id: str, say: Say, progress: Callable[[str], Progress], credentials: CredentialSource = prefect_blocks
+    run_id: str, say: Say, progress: Callable[[str], Progress], credentials: CredentialSource
 ) -> Iterator[RunContext]:
     """A run that leaves nothing behind, however it ends: no process, no container, no file."""
     wanted, workspace = configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-"))
@@ -220,5 +223,5 @@ def _plain(model: ModelSettings) -> PlainDescription | None:
         raise SettingsError(
             f"The labels of plain models can't be read from {file}: {error}.",
             "Correct [model.plain] labels, a path in the checkout, or put the file there.",
-        ) from None
+        ) from error
     return PlainDescription(labels, model.plain.preprocessing.model_dump(), model.plain.activation)

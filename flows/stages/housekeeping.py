@@ -196,7 +196,7 @@ def _of_each(run: RunContext, what: str, question: Callable[[Cluster], T]) -> li
             raise PermanentError(
                 f"No {what} was deleted: what {environment} needs can't be read. {error.happened}",
                 error.remedy,
-            ) from None
+            ) from error
     return answers
 
 

@@ -57,7 +57,7 @@ def observe(run: RunContext, environment: str) -> EnvironmentSnapshot:
     cluster.require_namespace()
     upstream = None
     if wanted.promotes_from is not None:
-        history = tuple(Records(run.cluster(wanted.promotes_from)).history())
+        history = tuple(run.releases(wanted.promotes_from).history())
         upstream = Upstream(wanted.promotes_from, history, wanted.bake)
     kept = Records(cluster)
     situation = EnvironmentSnapshot(cluster.live(), tuple(kept.history()), kept.notes(), upstream)
@@ -68,7 +68,7 @@ def observe(run: RunContext, environment: str) -> EnvironmentSnapshot:
 
 def find_pending(run: RunContext, environment: str) -> Record | None:
     """A release that is under way, or was cut off."""
-    return records.pending(Records(run.cluster(environment)).history())
+    return records.pending(run.releases(environment).history())
 
 
 def check_endpoint(run: RunContext, environment: str, valid_for: timedelta = EXPIRES_SOON) -> None:
@@ -128,7 +128,7 @@ def record_release(
 def write_record(run: RunContext, lock: EnvironmentLock, record: Record) -> Record:
     """Put the record into the cluster, with this Slipway as its writer."""
     record = replace(record, written_by=version.full())
-    Records(run.cluster(lock.environment)).write(record, lock.held.fence)
+    run.releases(lock.environment).write(record, lock.held.fence)
     run.say(f"Recorded {record} in {lock.environment}: {record.ending}.")
     return record
 
@@ -194,7 +194,7 @@ def verify_live(run: RunContext, lock: EnvironmentLock, record: Record) -> Proof
             "See the pods of the Deployment.",
             details=failed.details,
             fault=failed.fault,
-        ) from None
+        ) from failed
     return verify_replicas(run, lock, record)
 
 
@@ -222,7 +222,7 @@ def mark_deployed(run: RunContext, lock: EnvironmentLock, record: Record, reason
     lift_hold_for(run, lock, record)
     good = write_record(run, lock, record.closed("deployed", reason, datetime.now(UTC)))
     close_leftovers(run, lock)
-    kept = Records(run.cluster(lock.environment))
+    kept = run.releases(lock.environment)
     notes = kept.notes()
     if notes.mark_of(record.image.digest):
         kept.write_notes(notes.without_mark(record.image.digest), lock.held.fence)
@@ -248,7 +248,7 @@ def close_leftovers(run: RunContext, lock: EnvironmentLock) -> None:
 
 def hold(run: RunContext, lock: EnvironmentLock, by: str, reason: str) -> None:
     """Nothing is released here by itself any more."""
-    kept = Records(run.cluster(lock.environment))
+    kept = run.releases(lock.environment)
     notes = kept.notes()
     kept.write_notes(notes.with_hold(Hold(datetime.now(UTC), by, reason)), lock.held.fence)
     run.say(f"{lock.environment} is held: {reason}.")
@@ -256,7 +256,7 @@ def hold(run: RunContext, lock: EnvironmentLock, by: str, reason: str) -> None:
 
 def lift_hold(run: RunContext, lock: EnvironmentLock, why: str) -> bool:
     """Delete the hold, and return whether there was one."""
-    kept = Records(run.cluster(lock.environment))
+    kept = run.releases(lock.environment)
     notes = kept.notes()
     if notes.hold is None:
         return False
@@ -267,14 +267,14 @@ def lift_hold(run: RunContext, lock: EnvironmentLock, why: str) -> bool:
 
 def lift_hold_for(run: RunContext, lock: EnvironmentLock, record: Record) -> None:
     """A person's release of something newer ends the hold that it met, and no later one."""
-    hold = Records(run.cluster(lock.environment)).notes().hold
+    hold = run.releases(lock.environment).notes().hold
     if hold is not None and hold.since == record.lifts_hold:
         lift_hold(run, lock, f"{record.asked_by} released {record.content}")
 
 
 def mark_bad(run: RunContext, lock: EnvironmentLock, record: Record, reason: str) -> None:
     """Remember that this image failed here, so that no night brings it back."""
-    kept = Records(run.cluster(lock.environment))
+    kept = run.releases(lock.environment)
     mark = Quarantine(record.image.digest, reason, datetime.now(UTC), run.id)
     kept.write_notes(kept.notes().with_mark(mark), lock.held.fence)
     run.say(f"{record.content} is marked bad in {lock.environment}: {reason}")

@@ -12,7 +12,6 @@ from flows.core.release import record as records
 from flows.core.release.decision import Candidate, Request
 from flows.services.kubernetes import manifests
 from flows.services.kubernetes.manifests import KubernetesManifests
-from flows.services.kubernetes.release_store import Records
 from flows.stages.context import RunContext
 
 CAPSULE = re.compile("[0-9a-f]{64}")
@@ -82,7 +81,7 @@ def find_promotable(run: RunContext, environment: str) -> Candidate | None:
     wanted = run.settings.environment(environment)
     if wanted.promotes_from is None:
         return None
-    history = Records(run.cluster(wanted.promotes_from)).history()
+    history = run.releases(wanted.promotes_from).history()
     found = records.promotable(history, wanted.bake, datetime.now(UTC))
     if found is None:
         return None

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from flows.core.errors import RolloutFailed
 from flows.core.release import record as records
 from flows.core.release.record import Record, ReleaseStatus
-from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
 from flows.services.process.poll import Waiting, poll
 from flows.stages.context import RunContext
@@ -18,7 +17,7 @@ POLL = 0.3
 
 def find_deployed(run: RunContext, environment: str) -> Record | None:
     """What an environment goes back to: the release that is in force, as its records say."""
-    return records.live(Records(run.cluster(environment)).history())
+    return records.live(run.releases(environment).history())
 
 
 def restore(run: RunContext, lock: EnvironmentLock, record: Record, good: Record | None) -> None:
@@ -37,7 +36,7 @@ def restore(run: RunContext, lock: EnvironmentLock, record: Record, good: Record
 
 def restore_unverified(run: RunContext, lock: EnvironmentLock, record: Record, reason: str) -> None:
     """What there is time for in a run that ends; an undoing that has begun keeps its own reason."""
-    history = Records(run.cluster(lock.environment)).history()
+    history = run.releases(lock.environment).history()
     begun = next((r for r in history if r.number == record.number and r.undoing), None)
     begun = begun or write_record(run, lock, replace(record, undoing=reason))
     restore(run, lock, begun, records.live(history))
@@ -69,7 +68,7 @@ def mark_undone(run: RunContext, lock: EnvironmentLock, record: Record) -> Recor
         mark_bad(run, lock, record, record.undoing)
     verdict: ReleaseStatus = "failed" if record.fault == "image" else "rolled_back"
     closed = write_record(run, lock, record.closed(verdict, record.undoing, datetime.now(UTC)))
-    Records(run.cluster(lock.environment)).prune(lock.held.fence)
+    run.releases(lock.environment).prune(lock.held.fence)
     return closed
 
 

@@ -95,7 +95,9 @@ class ConfigCache:
 
 def outside_run(name: str, say: Say) -> RunContext:
     """A run that is no flow run: the settings as they are now, and the services they name."""
-    return RunContext(name, configuration.load(), configuration.state_folder(), say, no_progress)
+    return RunContext(
+        name, configuration.load(), configuration.state_folder(), say, no_progress, prefect_blocks
+    )
 
 
 def _read(say: Say, shared: BurstCache, runs: FlowRuns) -> WebhookConfig:

@@ -12,6 +12,7 @@ from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import WORKER
 from deployments.local.wait import wait_until
+from flows.core.trigger.run_labels import RESTARTED
 from flows.restart_crashed import restart_crashed
 from tests.automations.conftest import PATIENCE, Operations
 
@@ -42,7 +43,7 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     await_crash(operations, run, alive)
     wait_until(lambda: bool(others(operations, run)), PATIENCE, "It is not started anew")
     [second] = others(operations, run)
-    assert set(second.tags) == {"mine", "again"}
+    assert set(second.tags) == {"mine", RESTARTED}
     assert second.parameters == {"seconds": 600}
     restart_crashed(run.id)
     assert [found.id for found in others(operations, run)] == [second.id]

@@ -11,7 +11,7 @@ from prefect.server.utilities.user_templates import render_user_template_sync
 
 from deployments.local.wait import wait_until
 from deployments.prefect.automation_rules import Message, Target, as_json
-from flows.core.trigger.run_labels import AGAIN, TRIGGERED
+from flows.core.trigger.run_labels import RESTARTED, TRIGGERED
 from tests.automations.conftest import PATIENCE, Operations, Receiver
 
 pytestmark = pytest.mark.exclusive
@@ -64,7 +64,7 @@ def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Recei
     ("tags", "attempt", "move"),
     [
         ((), "", "None: it is restarted automatically."),
-        ((AGAIN,), "", "Operations: it was the second try already."),
+        ((RESTARTED,), "", "Operations: it was the second try already."),
         ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:1", "None: the poller restarts it"),
         ((TRIGGERED,), "r:main:4f2c9e1:sha256:1:3", "Operations: it was the last of 3 tries."),
     ],

@@ -8,7 +8,7 @@ import pytest
 from deployments.local.prefect import flow_runs
 from flows.config.load import CHECKOUT
 from flows.core.build import test_results
-from flows.core.errors import PermanentError, RegistryUnavailable, SlipwayError, combined
+from flows.core.errors import PermanentError, RegistryUnavailable, SeveralFailed, SlipwayError, raise_all
 
 OUTSIDE_OF_THE_TREES_MODULE = (test_results.TestsFailed, flow_runs.RunFailed)
 """Importing their modules makes them part of the tree."""
@@ -52,11 +52,20 @@ def test_an_error_ends_with_its_link() -> None:
 
 
 def test_of_several_errors_each_is_reported() -> None:
-    several = combined(
-        [RegistryUnavailable("One.", "First."), PermanentError("Two.", "Second.", details="why")]
-    )
-    assert str(several) == "One. First. Two. Second."
-    assert "why" in several.details
+    one, two = RegistryUnavailable("One.", "First."), PermanentError("Two.", "Second.", details="why")
+    with pytest.raises(SeveralFailed) as raised:
+        raise_all([one, two])
+    assert str(raised.value) == "One. First. Two. Second."
+    assert raised.value.details == "why"
+    assert raised.value.failures == (one, two)
+
+
+def test_the_only_error_is_raised_as_it_is() -> None:
+    only = RegistryUnavailable("One.", "First.")
+    with pytest.raises(RegistryUnavailable) as raised:
+        raise_all([only])
+    assert raised.value is only
+    raise_all([])
 
 
 def error_of(kind: type[SlipwayError]) -> SlipwayError:

@@ -9,6 +9,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.core.explain.live import explain
 from flows.core.release.decision import Candidate
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, to_tag
+from flows.credentials import prefect_blocks
 from flows.explain.ask import status
 from flows.explain.collect import StatusCollector
 from flows.services.models.transfer import no_progress
@@ -47,7 +48,7 @@ def test_a_run_through_all_environments_is_told_of_what_it_brings_to_each_and_wh
     for one in (older, newer):
         everything += [commit_tag(one.content.commit), model_tag(team.model, one.content.model.version)]
     everything += [to_tag("staging", str(newer)), to_tag("production", str(older))]
-    with FlowRuns() as runs, opened("why", silent, no_progress) as run:
+    with FlowRuns() as runs, opened("why", silent, no_progress, prefect_blocks) as run:
         asking = StatusCollector(run, runs, datetime.now(UTC))
         made_run, _ = runs.create(team.deployment, f"{team.model}-every", {}, everything, "every")
 

@@ -17,7 +17,7 @@ from prefect_azure import AzureBlobStorageCredentials
 from deployments.local.docker.engine import connect
 from deployments.local.wait import wait_until
 from flows.config import load as configuration
-from flows.runtime.flow_context import LATEST
+from flows.runtime.global_lock import LATEST
 from flows.runtime.tasks import decide_latest
 from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe

@@ -7,6 +7,7 @@ import pytest
 
 from flows.config.load import EMBEDDED
 from flows.core.errors import ClusterNotPrepared, SettingsError
+from flows.credentials import prefect_blocks
 from flows.services.kubernetes.api import KubernetesApi
 from flows.services.kubernetes.kubeconfig import context_of
 from flows.stages.context import opened
@@ -30,7 +31,7 @@ def who(api: KubernetesApi) -> str:
 
 
 def test_a_run_releases_with_the_account_of_the_environments_block() -> None:
-    with opened("run-1", print, lambda _: print) as run:
+    with opened("run-1", print, lambda _: print, prefect_blocks) as run:
         cluster = run.cluster("staging")
         assert who(cluster.api) == "system:serviceaccount:staging:slipway-release"
         assert who(run.cluster("production").api) == "system:serviceaccount:production:slipway-release"
@@ -50,7 +51,7 @@ def test_an_environment_without_a_block_is_reached_by_its_context_and_is_not_fen
     config = tmp_path / "slipway.toml"
     config.write_text("\n".join(line for line in text.splitlines() if "slipway-staging" not in line))
     monkeypatch.setenv("SLIPWAY_CONFIG", str(config))
-    with opened("run-2", print, lambda _: print) as run:
+    with opened("run-2", print, lambda _: print, prefect_blocks) as run:
         cluster = run.cluster("staging")
         assert (cluster.kubeconfig, cluster.context) == (platform.kubeconfig, EMBEDDED)
         with pytest.raises(ClusterNotPrepared, match="does not fence"):
@@ -62,7 +63,7 @@ def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml(
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nowhere")
     with (
-        opened("run-3", print, lambda _: print) as run,
+        opened("run-3", print, lambda _: print, prefect_blocks) as run,
         pytest.raises(SettingsError, match=r"no block secret/nowhere.*\[environments\.staging\] credentials"),
     ):
         run.cluster("staging")

@@ -11,14 +11,14 @@ import pytest
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import flow_environment
 from deployments.prefect.api import PrefectApi
-from flows.runtime.flow_context import LATEST, global_lock
+from flows.runtime.global_lock import LATEST, global_lock
 from tests.support.prefect_client import talking_to
 
 pytestmark = pytest.mark.exclusive
 
 HOLD = f"""
 import sys
-from flows.runtime.flow_context import global_lock
+from flows.runtime.global_lock import global_lock
 with global_lock({LATEST!r}):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,7 +7,7 @@ import pytest
 from deployments.local.docker.engine import connect
 from flows.core.build.latest import LatestPointer
 from flows.housekeeping import housekeeping
-from flows.runtime.flow_context import LATEST, global_lock
+from flows.runtime.global_lock import LATEST, global_lock
 from tests.flows.conftest import Ended, Line
 
 pytestmark = pytest.mark.exclusive

@@ -9,8 +9,10 @@ from prefect_azure.blob_storage import AzureBlobStorageContainer
 
 from deployments.local.stores.blob_store import RESULTS, BlobStoreAccess
 from deployments.prefect.api import PrefectApi
+from flows.config.schema import Results
 from flows.core.errors import SettingsError
 from flows.credentials.prefect_blocks import results_storage
+from flows.services.models.blob_store import BlobStore
 from tests.support.prefect_client import talking_to
 
 pytestmark = pytest.mark.exclusive
@@ -22,9 +24,15 @@ def this_server(prefect_server: PrefectApi) -> Iterator[None]:
         yield
 
 
+def storage(block: str) -> tuple[BlobStore, str]:
+    found = results_storage(Results(storage=block))
+    assert found is not None
+    return found
+
+
 def test_a_folder_is_made_when_it_is_first_used(tmp_path: Path) -> None:
     LocalFileSystem(basepath=str(tmp_path / "results")).save("kept-here", overwrite=True)
-    blobs, folder = results_storage("local-file-system/kept-here")
+    blobs, folder = storage("local-file-system/kept-here")
     blobs.replace("a", b"content")
     assert (tmp_path / "results" / "a").read_bytes() == b"content"
     assert folder == ""
@@ -38,7 +46,7 @@ def test_a_container_of_azure_is_reached_with_the_credentials_in_its_block(
         container_name=RESULTS, credentials=credentials, base_folder="our team"
     )
     container.save("kept-there", overwrite=True)
-    blobs, folder = results_storage("azure-blob-storage-container/kept-there")
+    blobs, folder = storage("azure-blob-storage-container/kept-there")
     assert folder == "our team"
     blobs.replace("a", b"content")
     assert blobs.read("a") == b"content"
@@ -46,4 +54,4 @@ def test_a_container_of_azure_is_reached_with_the_credentials_in_its_block(
 
 def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml() -> None:
     with pytest.raises(SettingsError, match=r"no block local-file-system/nowhere.*\[results\] storage"):
-        results_storage("local-file-system/nowhere")
+        storage("local-file-system/nowhere")

@@ -19,7 +19,7 @@ from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
 from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT, load
-from flows.runtime.flow_context import LATEST
+from flows.runtime.global_lock import LATEST
 from tests.support.prefect_client import asking
 
 pytestmark = pytest.mark.platform

@@ -10,6 +10,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.config import load as configuration
+from flows.credentials import environment
 from flows.procedures.undo import restore_on_interrupt
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.lease import HeldLease
@@ -39,7 +40,13 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     cluster = Cluster(kubeconfig, "away", "staging", "classifier")
     said: list[str] = []
     run = RunContext(
-        "run-1", configuration.load(), tmp_path, said.append, lambda _: print, _clusters={"staging": cluster}
+        "run-1",
+        configuration.load(),
+        tmp_path,
+        said.append,
+        lambda _: print,
+        environment,
+        _clusters={"staging": cluster},
     )
     lock = EnvironmentLock("staging", HeldLease(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
     with (

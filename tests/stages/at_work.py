@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flows.core.release.decision import Request
 from flows.core.release.record import Record
+from flows.credentials import prefect_blocks
 from flows.services.kubernetes import lease
 from flows.services.models.transfer import no_progress
 from flows.services.verification.verification import Proof
@@ -42,7 +43,7 @@ class AtWork:
 def at_work(environment: str) -> Iterator[AtWork]:
     """As the settings are now; the lock is free again at the end."""
     with (
-        opened("a-test", print, no_progress) as run,
+        opened("a-test", print, no_progress, prefect_blocks) as run,
         lease.acquire(run.cluster(environment), run.id, 0, print) as held,
     ):
         lock = EnvironmentLock(environment, held)

@@ -17,7 +17,7 @@ from prefect.flow_engine import run_flow
 
 from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
-from flows.core.trigger.run_labels import AGAIN
+from flows.core.trigger.run_labels import RESTARTED
 from flows.nightly_check import MISSING, nightly_check
 from tests.support.prefect_client import asking, talking_to
 
@@ -61,7 +61,7 @@ class Night:
     def again(self, run: str) -> str:
         """A run in place of that one, with its tags and parameters."""
         crashed = self.http.get(f"/flow_runs/{run}").json()
-        body = {"tags": [*crashed["tags"], AGAIN], "parameters": crashed["parameters"]}
+        body = {"tags": [*crashed["tags"], RESTARTED], "parameters": crashed["parameters"]}
         return str(self._posted(f"/deployments/{self.deployment}/create_flow_run", body)["id"])
 
     def row(self) -> dict[str, str]:

@@ -71,9 +71,9 @@ def _alone(instance: Instance) -> Iterator[None]:
     platform_file.mark_state_folder(instance.state)
     try:
         held = FileLock(instance.state / "run.lock").acquire(blocking=False)
-    except Timeout:
+    except Timeout as error:
         raise PlatformFailed(
             f"Another `run` is bringing up {instance.name}.", "Wait for it, or end it."
-        ) from None
+        ) from error
     with held:
         yield

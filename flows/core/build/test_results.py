@@ -98,7 +98,7 @@ def parse(report: str) -> TestResults:
         raise TestsFailed(
             f"The tests left a JUnit report that can't be read: {error}.",
             "Look at the test stage's log: it may have been stopped in the middle.",
-        ) from None
+        ) from error
     found = list(_cases(suites))
     return TestResults(
         cases=tuple(_case(case) for case in found),

@@ -41,7 +41,7 @@ def _base64(text: str) -> str:
     try:
         base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise ValueError(f"must be base64: {error}") from None
+        raise ValueError(f"must be base64: {error}") from error
     return text
 
 
@@ -215,7 +215,7 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
     try:
         parsed = json.loads(content)
     except ValueError as error:
-        raise ModelRejected(f"{source} is not valid JSON: {error}.", "Correct the manifest.") from None
+        raise ModelRejected(f"{source} is not valid JSON: {error}.", "Correct the manifest.") from error
     if not isinstance(parsed, dict):
         raise ModelRejected(
             f"{source} must hold a JSON object.", "See an existing manifest.json for its keys."
@@ -228,7 +228,7 @@ def _checked(content: dict[str, Any], source: str) -> ModelManifest:
         return _manifests.validate_json(json.dumps(content))
     except ValidationError as error:
         wrong = validation_message(error, _allowed)
-        raise ModelRejected(f"{source}: {wrong}.", "Correct the manifest and publish again.") from None
+        raise ModelRejected(f"{source}: {wrong}.", "Correct the manifest and publish again.") from error
 
 
 def _allowed(location: Location) -> list[str]:

@@ -86,7 +86,7 @@ class Pin:
         except (ValueError, KeyError, TypeError) as error:
             raise ModelRejected(
                 f"{source} is no pin: {error!r}.", "Delete it, or pin a version: ci with model=<version>."
-            ) from None
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -111,4 +111,4 @@ class Latest:
             raise ModelRejected(
                 f"{source} is no pointer to a model: {error!r}.",
                 "Publish a version; that writes the pointer again.",
-            ) from None
+            ) from error

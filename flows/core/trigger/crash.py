@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flows.core.trigger.run_labels import AGAIN, TRIGGERED
+from flows.core.trigger.run_labels import TRIGGERED, was_restarted
 from flows.core.trigger.trigger import MAX_ATTEMPTS
 
 OPERATIONS = "Operations"
@@ -61,7 +61,7 @@ def decide(run: Ended) -> Restart | Leave:
         return Leave("it was being cancelled", "None: it was being cancelled.")
     if run.deployment is None:
         return Leave("it has no deployment", "The person who started it: it has no deployment.")
-    if AGAIN in run.tags:
+    if was_restarted(run.tags):
         return _give_up("it was the second try already")
     if TRIGGERED not in run.tags:
         return Restart("None: it is restarted automatically.")

@@ -1,14 +1,17 @@
 """What a flow run is called and found by, so that the list of runs shows what was done to what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from textwrap import shorten
 
 TRIGGERED = "triggered"
 """Tag of a run that a trigger started. Those that people started carry the same tags beside it, and are left
 alone by triggers."""
 
-AGAIN = "again"
+RESTARTED = "restarted"
 """Tag of a run that was started in place of one that crashed."""
+
+RESTARTED_IN_0_1 = "again"
+"""The same tag on runs of version 0.1, which stay on the server."""
 
 WHY = " — "
 """Between a run's name and why it ended as it did."""
@@ -25,8 +28,16 @@ def given_tags(tags: Iterable[str]) -> list[str]:
     return [tag for tag in tags if not tag.startswith(FOUND_OUT)]
 
 
-def key_of_again(crashed: str) -> str:
-    """The idempotency key of the run that is started in place of the one of that id."""
+def was_restarted(tags: Collection[str]) -> bool:
+    """Whether a run with these tags stands in for one that crashed."""
+    return RESTARTED in tags or RESTARTED_IN_0_1 in tags
+
+
+def restart_key(crashed: str) -> str:
+    """The idempotency key of the run that is started in place of the one of that id.
+
+    Servers have it on older runs: another form would restart those a second time.
+    """
     return f"again:{crashed}"
 
 

@@ -109,8 +109,8 @@ def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -
         raise SettingsError(
             f"The commit status could not be sent to {url!r}: {error}.",
             "Correct [source] repository or status_api.",
-        ) from None
-    except UnicodeEncodeError:  # httpx, of a header
+        ) from error
+    except UnicodeEncodeError:  # httpx, of a header that holds the token
         raise CredentialsRefused(
             f"The token for the commit's status at {where} holds a character that none has.",
             "Save its Secret block again: [source] status_credentials.",
@@ -119,7 +119,7 @@ def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -
         raise StatusNotTaken(
             f"The commit status could not be sent to {where}: {type(error).__name__}.",
             "Do nothing: no release depends on it.",
-        ) from None
+        ) from error
     if answer.status_code in {401, 403, 404}:  # 404: a private repository that the token may not see
         raise CredentialsRefused(
             f"The commit status could not be sent to {where}: it refused the token ({answer.status_code}).",

@@ -84,7 +84,7 @@ class Repository:
         try:
             self._git("fetch", *FETCH, self.url, *REFSPECS, folder=mirror, say=say)
         except CommandFailed as failure:
-            raise explained(self.url, failure) from None
+            raise explained(self.url, failure) from failure
 
     def _make_anew(self, say: Say) -> None:
         """Put a new mirror in the place of the old one, once it is whole: other runs may be reading there."""
@@ -102,7 +102,7 @@ class Repository:
         try:
             listed = self._git("ls-remote", "--heads", self.url, folder=self.cache)
         except CommandFailed as failure:
-            raise explained(self.url, failure) from None
+            raise explained(self.url, failure) from failure
         pairs = (line.split("\t") for line in listed.splitlines())
         return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
 

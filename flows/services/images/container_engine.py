@@ -79,7 +79,7 @@ class ContainerEngine:
                 return docker.DockerClient(base_url=self.base_url, timeout=CALL_TIMEOUT)
             return docker.from_env(timeout=CALL_TIMEOUT)
         except DockerException as error:
-            raise engine_unavailable(error) from None
+            raise engine_unavailable(error) from error
 
     def build(self, build: Build, say: Say) -> str:
         """Build an image; its id. `BuildFailed` carries the builder's last lines."""
@@ -89,7 +89,7 @@ class ContainerEngine:
             try:
                 run(Command(command, BUILD_TIMEOUT, self._environment(folder)), say)
             except CommandFailed as failure:
-                raise build_failure(failure, self.credentials) from None
+                raise build_failure(failure, self.credentials) from failure
             return id_file.read_text()
 
     @translated_engine_errors()
@@ -105,7 +105,7 @@ class ContainerEngine:
             try:
                 run(command, say)
             except CommandFailed as failure:
-                raise push_failure(failure, self.credentials) from None
+                raise push_failure(failure, self.credentials) from failure
 
     @translated_engine_errors()
     def start(self, image: str, role: str, **options: Any) -> Container:
@@ -120,7 +120,7 @@ class ContainerEngine:
         except APIError as error:
             raise PermanentError(
                 f"The engine can't start a container of {image}: {error.explanation}"
-            ) from None
+            ) from error
 
     @translated_engine_errors()
     def remove_containers(self) -> None:

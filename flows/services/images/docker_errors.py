@@ -38,9 +38,9 @@ def translated_engine_errors() -> Iterator[None]:
     try:
         yield
     except APIError as answer:  # of requests' kind too, but the engine did answer
-        raise PermanentError(f"The container engine refused: {answer.explanation}.") from None
+        raise PermanentError(f"The container engine refused: {answer.explanation}.") from answer
     except BROKEN_OFF as error:
-        raise engine_unavailable(error) from None
+        raise engine_unavailable(error) from error
 
 
 def build_failure(failure: CommandFailed, credentials: Credentials | None) -> SlipwayError:

@@ -19,7 +19,7 @@ def credentials(address: str) -> Credentials | None:
         raise SettingsError(
             f"Docker on this machine can't tell what it is signed in with: {error}.",
             f"Run: docker login {address}",
-        ) from None
+        ) from error
     if not saved:
         return None
     login = {key.lower(): value for key, value in saved.items()}  # a file has them small, a helper does not

@@ -73,7 +73,7 @@ def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: 
             examples = probe.check_examples(edge, expected.manifest)
             say(f"Answered the model's {examples} examples within their tolerance.")
         except ProofFailed as failure:
-            raise _failed(failure.happened, container) from None
+            raise _failed(failure.happened, container) from failure
         stopped_after = _stop(container, limits.stop)
         say(f"Stopped {stopped_after:.1f} s after SIGTERM.")
     return Trial(ready_after, examples, stopped_after)
@@ -120,11 +120,11 @@ def _stop(container: Container, limit: float) -> float:
     except APIError as answer:
         raise _failed(
             f"The container did not take the stop signal: {answer.explanation}.", container
-        ) from None
-    except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
+        ) from answer
+    except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError) as error:
         if time.monotonic() - started < limit:  # the same error, but it is the connection that broke
             raise
-        raise _failed(f"The container did not stop within {limit:.0f} s of SIGTERM.", container) from None
+        raise _failed(f"The container did not stop within {limit:.0f} s of SIGTERM.", container) from error
     if code != 0:
         raise _failed(f"After SIGTERM, the container ended with exit code {code} instead of 0.", container)
     return time.monotonic() - started

@@ -71,7 +71,7 @@ class KubernetesApi:
             raise SettingsError(
                 f"The kubeconfig {file or 'of this user'} has no usable context {self.context!r}: {error}.",
                 "Correct `context` or `kubeconfig` of the environment; `make run` makes the embedded one.",
-            ) from None
+            ) from error
         return client.ApiClient(connection)
 
     def get(self, path: str) -> dict[str, Any] | None:
@@ -178,9 +178,9 @@ class KubernetesApi:
             answer = self._client.call_api(*request, _request_timeout=(min(CONNECT, seconds), seconds))
             return answer.status, bytes(answer.read())  # type: ignore[no-untyped-call]  # as above
         except urllib3.exceptions.HTTPError as error:
-            raise self.away(error) from None
+            raise self.away(error) from error
         except client.ApiException as error:  # a TLS connection that breaks; refusals come as answers
-            raise self.away(error.reason) from None
+            raise self.away(error.reason) from error
 
     def _refusal(self, status: int, body: bytes, path: str) -> SlipwayError:
         message = _message(body) or HTTPStatus(status).phrase

@@ -86,7 +86,7 @@ class Cluster:
         except CredentialsRefused as refused:
             raise not_prepared(
                 f"This account may not see the namespace {self.namespace!r}: {refused.happened}"
-            ) from None
+            ) from refused
         if namespace is None:
             raise not_prepared(f"The cluster {self.context!r} has no namespace {self.namespace!r}.")
 

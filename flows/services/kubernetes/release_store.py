@@ -113,7 +113,7 @@ def _unpacked(secret: dict[str, Any]) -> Record:
         raise RecordUnreadable(
             f"The Secret {secret['metadata']['name']} is not a readable release record: {error!r}.",
             "Save a copy of the Secret, then delete it as an administrator.",
-        ) from None
+        ) from error
 
 
 def _name(number: int) -> str:

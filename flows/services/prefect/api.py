@@ -156,15 +156,15 @@ def translated_prefect_errors() -> Iterator[None]:
         raise PrefectUnavailable(
             f"Prefect's server does not answer ({type(error).__name__}).",
             "Check that the server is running and that PREFECT_API_URL points to it.",
-        ) from None
+        ) from error
     except httpx.HTTPStatusError as error:
         if error.response.status_code >= 500:
-            raise PrefectUnavailable(f"Prefect's server answers {error.response.status_code}.") from None
-        raise _refusal(error.response, error.request.url.path) from None
+            raise PrefectUnavailable(f"Prefect's server answers {error.response.status_code}.") from error
+        raise _refusal(error.response, error.request.url.path) from error
     except RuntimeError as error:  # Prefect's client, whose first question was not answered
         if not isinstance(error.__cause__, httpx.TransportError):
             raise
-        raise PrefectUnavailable("Prefect's server does not answer.") from None
+        raise PrefectUnavailable("Prefect's server does not answer.") from error
 
 
 def _of(deployment: str) -> dict[str, Any]:

@@ -69,16 +69,16 @@ def forget(
                     _delete(client, run)
                 if count == most:
                     break
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         raise SettingsError(
             f"Prefect has no deployment {deployment}, which [watch] names.",
             "Register it: prefect deploy --all",
-        ) from None
+        ) from error
     except (PrefectException, httpx.HTTPError) as error:
         raise PrefectUnavailable(
             f"Prefect's server does not answer, after {count} runs: {error or type(error).__name__}.",
             "What is left goes the next time.",
-        ) from None
+        ) from error
     return count
 
 

@@ -105,7 +105,7 @@ def _started(command: Command) -> subprocess.Popen[str]:
             f"The program {missing.filename!r} is not on this machine.",
             "Install it, or set its path.",
             status=NOT_INSTALLED,
-        ) from None
+        ) from missing
     return process
 
 

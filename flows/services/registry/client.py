@@ -246,7 +246,7 @@ class Registry:
             raise RegistryUnavailable(
                 f"The registry {self.address} could not be reached: {error}.",
                 "Check that the registry is running and that [registry] address points to it.",
-            ) from None
+            ) from error
         if answer.is_success:
             return answer
         raise self._refusal(answer, path)

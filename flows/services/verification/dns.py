@@ -50,14 +50,14 @@ def _asked_of(resolver: str, host: str) -> Iterable[str]:
     asked.timeout = ONE_TRY
     try:
         return list(asked.resolve_name(f"{host.rstrip('.')}.", lifetime=LOOK_UP, search=False).addresses())
-    except NXDOMAIN:
-        raise EdgeNotInOrder(f"{resolver} has no record for {host}.", _CORRECT) from None
-    except NoAnswer:
-        raise EdgeNotInOrder(f"{resolver} has no address record for {host}.", _CORRECT) from None
-    except Timeout:
-        raise _unavailable(resolver, host, f"does not answer within {LOOK_UP:g} s") from None
+    except NXDOMAIN as error:
+        raise EdgeNotInOrder(f"{resolver} has no record for {host}.", _CORRECT) from error
+    except NoAnswer as error:
+        raise EdgeNotInOrder(f"{resolver} has no address record for {host}.", _CORRECT) from error
+    except Timeout as error:
+        raise _unavailable(resolver, host, f"does not answer within {LOOK_UP:g} s") from error
     except NoNameservers as error:
-        raise _unavailable(resolver, host, f"can't tell: {error}") from None
+        raise _unavailable(resolver, host, f"can't tell: {error}") from error
 
 
 def _asked_of_this_machine(host: str) -> Iterable[str]:
@@ -65,10 +65,10 @@ def _asked_of_this_machine(host: str) -> Iterable[str]:
         return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise _unavailable("of this machine", host, f"can't tell: {error.strerror}") from None
+            raise _unavailable("of this machine", host, f"can't tell: {error.strerror}") from error
         raise EdgeNotInOrder(
             f"{host} does not resolve on this machine: {error.strerror}.", _CORRECT
-        ) from None
+        ) from error
 
 
 def _unavailable(resolver: str, host: str, why: str) -> ResolverUnavailable:

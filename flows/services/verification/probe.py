@@ -61,7 +61,7 @@ def version(edge: PublicEndpoint) -> Version:
             model_digest=said["model"]["digest"],
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise _malformed(answer, error) from None
+        raise _malformed(answer, error) from error
 
 
 def score(edge: PublicEndpoint, picture: str) -> Answer:
@@ -73,7 +73,7 @@ def score(edge: PublicEndpoint, picture: str) -> Answer:
         best = [(str(label), float(percent)) for label, percent in answer.json()["result"][0]]
         return Answer(answer.headers.get(SERVED_BY, ""), best, took)
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise _malformed(answer, error) from None
+        raise _malformed(answer, error) from error
 
 
 def check_examples(edge: PublicEndpoint, manifest: ModelManifest) -> int:
@@ -107,7 +107,7 @@ def _sent(edge: PublicEndpoint, method: str, path: str, json: Any = None) -> htt
     try:
         addresses = edge.resolve()
     except (EdgeNotInOrder, ResolverUnavailable) as error:
-        raise ProofFailed(error.happened, fault="infrastructure") from None
+        raise ProofFailed(error.happened, fault="infrastructure") from error
     refused = ""
     for address in random.sample(addresses, len(addresses)):
         try:
@@ -116,7 +116,7 @@ def _sent(edge: PublicEndpoint, method: str, path: str, json: Any = None) -> htt
             refused = str(error) or f"no connection within {CONNECT:g} s"
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            raise ProofFailed(f"{edge.url}{path} broke off: {reason}.", fault="image") from None
+            raise ProofFailed(f"{edge.url}{path} broke off: {reason}.", fault="image") from error
     raise ProofFailed(f"{edge.url} can't be reached: {refused}.", fault="infrastructure")
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from flows.core.trigger.crash import Ended, Leave, Restart, decide, is_lost
-from flows.core.trigger.run_labels import AGAIN, TRIGGERED
+from flows.core.trigger.run_labels import RESTARTED, TRIGGERED
 from flows.core.trigger.trigger import MAX_ATTEMPTS
 
 LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
@@ -23,7 +23,7 @@ def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("run", "why", "move"),
     [
-        (ended(AGAIN), "second try", "Operations"),
+        (ended(RESTARTED), "second try", "Operations"),
         (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS - 1), "the poller", "None: "),
         (ended("ci", TRIGGERED, attempt=MAX_ATTEMPTS), "the last of 3 tries", "Operations"),
         (ended(states=(*LOST, "SCHEDULED")), "handled already", "None: "),
