@@ -16,6 +16,7 @@ from tests.automations.conftest import PATIENCE, Operations, Receiver
 
 pytestmark = pytest.mark.exclusive
 
+EVENTS = 200
 WHY = 'TestsFailed: 2 of 12 tests failed: "it" & <that>.\nMend them, and push.'
 
 
@@ -58,6 +59,21 @@ def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Recei
     emit_event("slipway.nightly.missing", {"prefect.resource.id": "slipway.nightly"}, payload=wanted)
     told = receiver.about("No nightly release")
     assert {key: told[key] for key in wanted} == wanted
+
+
+def test_of_two_hundred_events_at_once_each_is_notified(
+    operations: Operations, receiver: Receiver, webhook: Target
+) -> None:
+    mark = uuid.uuid4().hex
+    expected = {f"{mark} {number}" for number in range(EVENTS)}
+    for what in expected:
+        payload = {"what": what, "why": "a test", "move": "None", "link": "http://here"}
+        emit_event("slipway.nightly.missing", {"prefect.resource.id": "slipway.nightly"}, payload=payload)
+
+    def notified() -> set[str]:
+        return {json.loads(body)["what"] for body in receiver.bodies if mark in body}
+
+    wait_until(lambda: notified() == expected, PATIENCE, "A notification is missing")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """What ops see and do in Prefect's UI: its second version behind the front door, its first behind links."""
 
-import io
 import re
 from typing import Any
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Locator, Page, Response, expect
 
 from deployments.local.wait import wait_until
@@ -19,8 +17,6 @@ APPROVAL = {
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL": "true",
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",
 }
-DRAWN, FOOT = 200, 30
-"""Pixels of one colour, less than the smallest stage in a graph has; and what is below them."""
 
 
 def test_the_runs_page_shows_what_each_run_is_called(prefect: Page, released: Released, shot: Shot) -> None:
@@ -39,7 +35,8 @@ def test_the_page_of_a_run_draws_its_stages_and_shows_its_artifacts(
         prefect.goto(released.platform.api.run_url(released.build))
     nodes = graph.value.json()["nodes"]
     assert {node["label"].rpartition("-")[0] for _, node in nodes} >= STAGES
-    wait_until(lambda: is_drawn(prefect.locator("canvas")), 20, "The graph is not drawn")
+    expect(prefect.locator("canvas")).to_be_visible()
+    prefect.wait_for_load_state("networkidle")
     shot("run", prefect)
     with prefect.expect_response(re.compile("/artifacts/filter")) as listed:
         prefect.get_by_text("Artifacts", exact=True).click()
@@ -120,16 +117,3 @@ def field(within: Page | Locator, title: str) -> Locator:
 def card(page: Page, artifact: dict[str, Any]) -> Locator:
     """What leads to the artifact, among those of its run."""
     return page.locator(f"a[href$='/{artifact['id']}']")
-
-
-def is_drawn(canvas: Locator) -> bool:
-    """Whether stages are on it, above the line at its foot, which has the run's colour."""
-    seen = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
-    colours = seen.crop((0, 0, seen.width, seen.height - FOOT)).getcolors(1 << 20) or []
-    return any(count > DRAWN and is_green(colour) for count, colour in colours)
-
-
-def is_green(colour: Any) -> bool:
-    """As what is completed is drawn."""
-    red, green, blue = colour
-    return bool(green > 2 * red and green > 1.5 * blue and green > 100)
