@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from deployments.local import platform as bringing_up
 from deployments.local.cluster import preparation
@@ -36,7 +34,7 @@ from tests.support.instance_apart import NONE, SHARED, instance_apart, shared_in
 from tests.support.own_runs import OwnRuns, own_runs
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.preparing import SOURCE_VARIABLE, Begun, BringUpParts, complete, make_source
-from tests.support.released import Released, release_the_app
+from tests.support.released import Released, release_the_app, saved
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +145,7 @@ def platform(
 @pytest.fixture(scope="session")
 def released(platform: PlatformUnderTest) -> Released:
     """The application and the sample model, live on the platform."""
-    return release_the_app(platform)
+    return saved(platform) or release_the_app(platform)
 
 
 @pytest.fixture
@@ -160,27 +158,13 @@ def private_url() -> Iterator[str]:
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TOGETHER = (
-    *("tests/flows/cut_off/test_killed.py", "tests/flows/cut_off/test_cancelled.py"),
-    *("tests/flows/cut_off/test_overlapping.py", "tests/flows/releases/test_promotion.py"),
-    *("tests/flows/releases/test_release_failures.py", "tests/flows/releases/test_release.py"),
-    *("tests/flows/releases/test_unnoticed.py", "tests/cli/"),
-    *("tests/local/test_carry_over.py", "tests/local/test_engine.py"),
+LONGEST = (
+    *("tests/flows/releases/test_promotion.py", "tests/flows/cut_off/test_killed.py"),
+    *("tests/flows/releases/test_release_failures.py", "tests/flows/cut_off/test_cancelled.py"),
+    *("tests/flows/cut_off/test_overlapping.py", "tests/flows/test_cancel.py", "tests/flows/test_ci.py"),
+    *("tests/local/test_work_pool.py", "tests/triggers/test_poller.py", "tests/stages/test_faults.py"),
 )
-"""Each runs in one worker: its tests share what takes long to make. The others run where a worker is free."""
-
-
-class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
-    """Tests by whether they belong together; xdist 3.8's own loadgroup does not work with pytest 9.2."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return next((prefix for prefix in TOGETHER if nodeid.startswith(prefix)), nodeid)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Give the tests out so."""
-    return Scheduling(config, log)
+"""Files that take minutes. They begin first, so that none of them is left for one worker at the end."""
 
 
 PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs"}
@@ -189,10 +173,16 @@ PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the platform."""
-    for item in items:
-        if PLATFORM & set(getattr(item, "fixturenames", ())):
+    """Mark what needs the platform, and put first what looks at the released app, then the longest files."""
+    order = {file: number for number, file in enumerate(LONGEST)}
+
+    def turn(item: pytest.Item) -> int:
+        used = set(getattr(item, "fixturenames", ()))
+        if PLATFORM & used:
             item.add_marker("platform")
+        return -1 if "released" in used else order.get(item.nodeid.partition("::")[0], len(LONGEST))
+
+    items.sort(key=turn)
 
 
 took: dict[str, float] = {}

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from prefect import task
 from prefect.client.schemas.objects import State
 
 from deployments.local.docker.engine import connect
@@ -122,6 +123,7 @@ class Ended:
 
     def tasks(self) -> dict[str, tuple[str, int]]:
         """Each stage's state and how often it was tried."""
+        await_task_runs(self.platform)
         found = self._of_this_run("task_runs", "flow_runs", "id")
         return {run["name"].rsplit("-", 1)[0]: (run["state_type"], run["run_count"]) for run in found}
 
@@ -157,6 +159,23 @@ class Ended:
         """Containers that it started and that are still there."""
         found = connect().containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.id}"})
         return [container.name or "" for container in found]
+
+
+@task
+def last_task() -> None:
+    """Does nothing."""
+
+
+def await_task_runs(platform: PlatformUnderTest) -> None:
+    """Wait until the server has recorded what tasks in this process reported: it does so later, in order."""
+    run = last_task(return_state=True).state_details.task_run_id
+
+    def is_recorded() -> bool:
+        answer = client.get(f"/task_runs/{run}")
+        return answer.is_success and answer.json()["state_type"] == "COMPLETED"
+
+    with asking(platform.api) as client:
+        wait_until(is_recorded, 60, "The server records no task runs")
 
 
 @cache

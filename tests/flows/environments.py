@@ -20,6 +20,7 @@ from flows.config.load import CHECKOUT
 from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.fence import LEASE
 from flows.services.kubernetes.release_store import Records
 from flows.stages.clusters import cluster_of
 from tests.support import worker
@@ -56,21 +57,25 @@ class Place:
         self.kubectl("delete", "configmap", "slipway-environment", "--ignore-not-found")
         wait_until(lambda: not self.pods(), 60, "pods are left")
 
-    def pods(self) -> list[str]:
-        """Names of all pods, those that are ending among them."""
-        listed = json.loads(self.kubectl("get", "pods", "--output=json"))
-        return [item["metadata"]["name"] for item in listed["items"]]
+    def pods(self, phase: str = "") -> list[str]:
+        """Names of all pods, or of those in that phase; those that are ending are among them."""
+        cluster = self.cluster
+        listed = cluster.api.get(cluster.path("api/v1", "pods"))
+        assert listed
+        found = (item for item in listed["items"] if not phase or item["status"]["phase"] == phase)
+        return [item["metadata"]["name"] for item in found]
 
     def generation(self) -> int:
         """How often what the Deployment asks for was changed."""
-        return int(
-            self.kubectl("get", "deployment", "classifier", "--output=jsonpath={.metadata.generation}")
-        )
+        deployment = self.cluster.find_deployment()
+        assert deployment
+        return int(deployment["metadata"]["generation"])
 
     def is_rolling_out(self, run: str) -> bool:
         """Whether the Deployment is as that flow run applied it, and has a new pod already."""
-        found = json.loads(self.kubectl("get", "deployment", "classifier", "--output=json"))
-        meta, status = found["metadata"], found["status"]
+        deployment = self.cluster.find_deployment()
+        assert deployment
+        meta, status = deployment["metadata"], deployment["status"]
         is_seen = status.get("observedGeneration") == meta["generation"]
         is_its = meta["annotations"].get("slipway.dev/run") == run
         return bool(is_its and is_seen and status.get("updatedReplicas"))
@@ -92,8 +97,10 @@ class Place:
 
     def holder(self) -> str:
         """The run that holds the lock, "" where none does."""
-        path = "--output=jsonpath={.spec.holderIdentity}"
-        return self.kubectl("get", "lease", "slipway-release", path)
+        cluster = self.cluster
+        found = cluster.api.get(cluster.path("apis/coordination.k8s.io/v1", "leases", LEASE))
+        assert found
+        return str(found["spec"].get("holderIdentity") or "")
 
     def notes(self) -> EnvironmentState:
         """Hold and marks."""

@@ -9,6 +9,8 @@ from deployments.local.prefect import triggers
 from deployments.local.prefect.server import WATCH
 from deployments.prefect.api import PrefectApi
 
+pytestmark = pytest.mark.exclusive
+
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
 def test_the_watch_looks_although_the_step_that_made_it_rest_was_cut_off(

@@ -97,7 +97,7 @@ def own_runs(instance: Instance, api: PrefectApi) -> Iterator[OwnRuns]:
         process = subprocess.Popen(
             [*command, "--pool", runs.pool, "--name", runs.pool],
             cwd=configuration.CHECKOUT,
-            env=inherited | runs.variables | {MARK: instance.name},
+            env=inherited | runs.variables | {MARK: instance.name, "PREFECT_WORKER_QUERY_SECONDS": "2"},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -26,6 +26,7 @@ from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.progress import Display, Steps
 from flows.config.load import CHECKOUT, load_as
+from tests.support import released
 from tests.support.instance_apart import SHARED, instance_apart
 from tests.support.preparing import Begun, complete, make_source
 from tests.support.worker import WORKERS
@@ -74,6 +75,7 @@ def main(arguments: list[str]) -> int:
     with instance_apart() as instance:
         durations = instance.state / "durations.tsv"
         durations.write_text("")
+        (instance.state / released.FILE).unlink(missing_ok=True)
         with ThreadPoolExecutor() as pool:
             up = pool.submit(_bring_up, instance, parts)
             if not slow:
@@ -82,8 +84,11 @@ def main(arguments: list[str]) -> int:
         shared = {SHARED: str(instance.state), DURATIONS: str(durations)}
         kind = "slow" if slow else "not slow"
         pytest = (sys.executable, "-m", "pytest", *given)
-        workers = ("--numprocesses", str(WORKERS))
+        releasing = None if slow or given else _release_the_app(instance, shared)
+        workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
         parts.run("parallel", *pytest, *workers, "-m", f"platform and not exclusive and {kind}", **shared)
+        if releasing:
+            releasing.wait()
         parts.run("exclusive", *pytest, "-m", f"platform and exclusive and {kind}", **shared)
         _report(parts, durations, time.monotonic() - began)
     return 1 if parts.failed else 0
@@ -100,6 +105,15 @@ def _bring_up(instance: Instance, parts: Parts) -> None:
 
     with parts.part("platform"):
         complete(bring_up, instance, settings, make_source(instance.state / "source"))
+
+
+def _release_the_app(instance: Instance, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    """What the exclusive tests look at; where it fails, the first of them does it again and says why."""
+    command = [sys.executable, "-m", released.__name__]
+    with (instance.state / "released.log").open("w") as log:
+        return subprocess.Popen(
+            command, cwd=CHECKOUT, env=os.environ | variables, stdout=log, stderr=subprocess.STDOUT
+        )
 
 
 def _report(parts: Parts, durations: Path, seconds: float) -> None:

@@ -106,12 +106,7 @@ def test_one_replica_of_three_that_answers_wrong_is_found(staged: Staged, vary: 
     new: list[str] = []
 
     def are_three() -> bool:
-        listed = json.loads(STAGING.kubectl("get", "pods", "--output=json"))["items"]
-        new[:] = [
-            pod["metadata"]["name"]
-            for pod in listed
-            if pod["metadata"]["name"] not in before and pod["status"]["phase"] == "Running"
-        ]
+        new[:] = [pod for pod in STAGING.pods("Running") if pod not in before]
         return len(new) == 3
 
     run = staged.line.start_release(staged.next.digest)
