@@ -112,7 +112,7 @@ def listens(instance: Instance, name: str, port: int) -> bool:
 
 def stop(instance: Instance, name: str) -> None:
     """End one program and what it started; it stays down."""
-    if any(program.name == name and program.pid for program in states(instance)):
+    if is_up(instance, name):
         with _connect(instance) as proxy:
             proxy.supervisor.stopProcess(name)
 

@@ -10,7 +10,7 @@ from flows.core.errors import SlipwayError
 from flows.services.prefect import log
 from flows.services.prefect.client import FlowRun
 
-POLL_INTERVAL = 0.2
+POLL_INTERVAL = 0.5
 PICK_UP_TIMEOUT = 90
 """Seconds within which a worker takes a run on; it looks every second, and starts within ten."""
 

@@ -89,6 +89,12 @@ def events_about(things: Iterable[Object], events: Iterable[Object]) -> tuple[Ob
     return tuple(event for event in events if event.get("involvedObject", {}).get("uid") in uids)
 
 
+def refusals(replica_sets: Iterable[Object]) -> tuple[Object, ...]:
+    """The conditions of ReplicaSets that may not create pods: `reason`, as FailedCreate, and `message`."""
+    conditions = (one for each in replica_sets for one in each.get("status", {}).get("conditions", []))
+    return tuple(one for one in conditions if one["type"] == "ReplicaFailure" and one["status"] == "True")
+
+
 def containers(pod: Object) -> tuple[Container, ...]:
     """The pod's containers in the order in which they start; none before its node has taken it up."""
     status = pod.get("status", {})

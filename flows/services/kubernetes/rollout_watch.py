@@ -7,7 +7,15 @@ from collections.abc import Callable
 from flows.core.errors import ClusterUnavailable, RolloutFailed
 from flows.core.rollout.faults import Failed
 from flows.core.rollout.judge import Done, Progressing, judge
-from flows.core.rollout.snapshot import Object, Snapshot, events_about, is_ready, new_pods, new_replica_sets
+from flows.core.rollout.snapshot import (
+    Object,
+    Snapshot,
+    events_about,
+    is_ready,
+    new_pods,
+    new_replica_sets,
+    refusals,
+)
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import LAST_LINES, Say
 
@@ -94,8 +102,9 @@ def take(cluster: Cluster) -> Snapshot:
 
 def explain(cluster: Cluster, snapshot: Snapshot) -> str:
     """What was refused, then state, events and last 50 log lines of each new pod."""
-    refused = events_about(new_replica_sets(snapshot), snapshot.events)
-    lines = [f"{event.get('reason')}: {event.get('message')}" for event in refused]
+    created = new_replica_sets(snapshot)
+    refused = [*refusals(created), *events_about(created, snapshot.events)]  # an event may come too late
+    lines = list(dict.fromkeys(f"{one.get('reason')}: {one.get('message')}" for one in refused))
     try:
         lines += [_story(cluster, pod, snapshot.events) for pod in new_pods(snapshot)]
     except ClusterUnavailable as away:
