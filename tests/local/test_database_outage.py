@@ -17,6 +17,8 @@ from flows.services.prefect.client import FlowRun
 from tests.automations.conftest import deployed
 from tests.support.prefect_client import asking
 
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
+
 PATIENCE = 120
 SECONDS = 10
 """How long the run sleeps, in the middle of which the database goes."""
@@ -46,7 +48,6 @@ def stop_for_a_while(container: Container) -> None:
     container.start()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("happens", [restart, kill, stop_for_a_while])
 def test_a_run_goes_on_and_the_server_comes_back_by_itself(
     prefect_server: PrefectApi,
@@ -64,7 +65,6 @@ def test_a_run_goes_on_and_the_server_comes_back_by_itself(
     assert (ended.state, ended.begun) == ("COMPLETED", 1)
 
 
-@pytest.mark.slow
 def test_no_event_is_lost_while_the_server_lives(prefect_server: PrefectApi, container: Container) -> None:
     container.stop()
     wait_until(lambda: _status(container) == "exited", 30, "The database did not stop")

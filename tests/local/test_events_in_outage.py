@@ -11,13 +11,14 @@ from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from tests.support.prefect_client import asking
 
+pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
+
 EVENTS = 60
 """Three times what Prefect writes at a time: each of the last forty is one more failed attempt."""
 
 NAME = "outage.many"
 
 
-@pytest.mark.slow
 def test_more_events_than_attempts_are_kept_until_the_database_is_back(
     prefect_server: PrefectApi, instance: Instance
 ) -> None:
