@@ -33,7 +33,7 @@ from tests.support import worker
 from tests.support.instance_apart import NONE, SHARED, instance_apart, shared_instance
 from tests.support.own_runs import OwnRuns, own_runs
 from tests.support.platform_under_test import PlatformUnderTest
-from tests.support.preparing import SOURCE_VARIABLE, Begun, BringUpParts, complete, make_source
+from tests.support.preparing import Begun, BringUpParts, complete, make_source, worker_variables
 from tests.support.released import Released, release_the_app, saved
 
 
@@ -109,7 +109,8 @@ def prefect_server(bring_up: BringUpParts, source: Path, instance: Instance) -> 
     if SHARED in os.environ:
         return server.client(instance)
     with pytest.MonkeyPatch.context() as variables:
-        variables.setenv(SOURCE_VARIABLE, str(source))
+        for key, value in worker_variables(source).items():
+            variables.setenv(key, value)
         return bring_up(BringUp.server).result()
 
 

@@ -18,7 +18,9 @@ from tests.support.prefect_client import asking
 
 Begun = TypeVar("Begun")
 
-SOURCE_VARIABLE = "SLIPWAY_SOURCE__REPOSITORY"
+
+SOAK = 5
+"""Seconds, of releases by the platform's own worker: half a minute shows no more where no requests come."""
 
 
 class BringUpParts(Protocol):
@@ -40,10 +42,17 @@ def make_source(folder: Path) -> Path:
     return folder
 
 
+def worker_variables(source: Path) -> dict[str, str]:
+    """What changes slipway.toml for the platform's own worker, if set while that is started."""
+    soaks = {f"SLIPWAY_ENVIRONMENTS__{name}__SOAK": str(SOAK) for name in ("STAGING", "PRODUCTION")}
+    return {"SLIPWAY_SOURCE__REPOSITORY": str(source), **soaks}
+
+
 def complete(bring_up: BringUpParts, instance: Instance, settings: WrittenSettings, source: Path) -> None:
     """Everything up, and the environments of slipway.toml prepared; no automation acts."""
     with pytest.MonkeyPatch.context() as variables:
-        variables.setenv(SOURCE_VARIABLE, str(source))
+        for key, value in worker_variables(source).items():
+            variables.setenv(key, value)
         parts = bring_up(BringUp.everything)
     kubeconfig = parts.kubeconfig.result()
     assert kubeconfig, "slipway.toml has an environment on the embedded cluster"
