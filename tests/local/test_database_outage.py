@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from docker.models.containers import Container
@@ -31,7 +32,7 @@ def container(prefect_server: PrefectApi, instance: Instance) -> Iterator[Contai
     assert found
     yield found
     found.start()
-    wait_until(lambda: _is_written_to(prefect_server), PATIENCE, "The server does not write")
+    wait_until(lambda: is_written_to(prefect_server), PATIENCE, "The server does not write")
 
 
 def restart(container: Container) -> None:
@@ -55,10 +56,10 @@ def test_a_run_goes_on_and_the_server_comes_back_by_itself(
     container: Container,
     happens: Callable[[Container], None],
 ) -> None:
-    run = _started(prefect_server)
+    run = started(prefect_server)
     wait_until(lambda: prefect_server.flow_run(run.id).state == "RUNNING", PATIENCE, "The run does not begin")
     happens(container)
-    wait_until(lambda: _is_written_to(prefect_server), PATIENCE, "The server does not write")
+    wait_until(lambda: is_written_to(prefect_server), PATIENCE, "The server does not write")
     assert supervision.is_up(instance, SERVER)
     wait_until(lambda: prefect_server.flow_run(run.id).is_over, PATIENCE, "The run does not end")
     ended = prefect_server.flow_run(run.id)
@@ -85,7 +86,7 @@ def test_no_event_is_lost_while_the_server_lives(prefect_server: PrefectApi, con
         )
 
 
-def _started(api: PrefectApi) -> FlowRun:
+def started(api: PrefectApi) -> FlowRun:
     with asking(api) as http:
         deployment = deployed(http, "ci/outage", "tests.automations.tiny_flows.sleeps")
         body = {"parameters": {"seconds": SECONDS}, "state": {"type": "SCHEDULED"}}
@@ -93,9 +94,9 @@ def _started(api: PrefectApi) -> FlowRun:
     return api.flow_run(found.json()["id"])
 
 
-def _is_written_to(api: PrefectApi) -> bool:
+def is_written_to(api: PrefectApi) -> bool:
     with asking(api) as http:
-        return http.post("/flows/", json={"name": "outage"}).is_success
+        return http.post("/flows/", json={"name": f"outage-{uuid4().hex[:8]}"}).is_success
 
 
 def _count(answer: Any) -> int:
