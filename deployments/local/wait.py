@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flows.core.errors import PlatformFailed
 from flows.services.process.poll import Waiting, poll
 
-INTERVAL = 0.1
+INTERVAL = 0.25
 """Seconds between two looks."""
 
 

@@ -37,6 +37,9 @@ SECRET_COMES_WITHIN = 35.0
 no secret yet. One that is not there by then is missing."""
 
 SCALE_UP = "TriggeredScaleUp"
+TROUBLE = ("type!=Normal", "reason=Killing", f"reason={SCALE_UP}")
+"""Field selectors of the events by which a rollout is judged: a failed startup probe is known by the kill."""
+
 STARTUP_PROBE_FAILED = re.compile(r"Container (\S+) failed startup probe")
 STARTUP_PROBE_SAID = re.compile(r"Startup probe failed: (.+)", re.DOTALL)
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")

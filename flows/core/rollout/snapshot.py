@@ -13,7 +13,10 @@ OVER = ("Succeeded", "Failed")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the API server said at one moment; `pods` are those of every revision, `events` anybody's."""
+    """What the API server said at one moment; `pods` are those of every revision.
+
+    `events` are of any object, as far as they are needed.
+    """
 
     deployment: Object
     replica_sets: tuple[Object, ...] = ()

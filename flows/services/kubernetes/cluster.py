@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from flows.core.build.image import Image
 from flows.core.errors import (
@@ -21,6 +22,7 @@ from flows.core.errors import (
     ManifestsRejected,
 )
 from flows.core.release.decision import Observed
+from flows.core.rollout.faults import TROUBLE
 from flows.core.rollout.judge import Done, ended_well, is_seen, judge
 from flows.core.rollout.snapshot import Object, Snapshot
 from flows.services.kubernetes import fence as fences
@@ -146,18 +148,29 @@ class Cluster:
         )
 
     def snapshot(self, deployment: Object) -> Snapshot:
-        """The Deployment with its ReplicaSets, Pods and Events as they are now."""
+        """The Deployment with its ReplicaSets and Pods as they are now, without events."""
         selector = ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"]["matchLabels"].items())
         return Snapshot(
             deployment,
-            self._list("apis/apps/v1", "replicasets", selector),
-            self._list("api/v1", "pods", selector),
-            self._list("api/v1", "events"),
+            self._list("apis/apps/v1", "replicasets", f"labelSelector={selector}"),
+            self._list("api/v1", "pods", f"labelSelector={selector}"),
+        )
+
+    def events(self) -> tuple[Object, ...]:
+        """All events of the namespace: the API server keeps them for an hour, and they may be thousands."""
+        return self._list("api/v1", "events")
+
+    def events_of_trouble(self) -> tuple[Object, ...]:
+        """Those of them that a rollout is judged by."""
+        return tuple(
+            event
+            for selector in TROUBLE
+            for event in self._list("api/v1", "events", f"fieldSelector={quote(selector)}")
         )
 
     def pods(self) -> tuple[Object, ...]:
         """All of the app's pods, those that are ending among them."""
-        return self._list("api/v1", "pods", f"app.kubernetes.io/name={self.deployment}")
+        return self._list("api/v1", "pods", f"labelSelector=app.kubernetes.io/name={self.deployment}")
 
     def log(self, pod: str, *, lines: int, previous: bool) -> str:
         """The last lines of a pod's container, or of the one before it; "" where there is none."""
@@ -281,8 +294,8 @@ class Cluster:
     def _path_of(self, item: Object) -> str:
         return self._discovery.path(item, self.namespace)
 
-    def _list(self, group: str, plural: str, selector: str = "") -> tuple[Object, ...]:
-        listed = self.api.get(self.path(group, plural) + (f"?labelSelector={selector}" if selector else ""))
+    def _list(self, group: str, plural: str, query: str = "") -> tuple[Object, ...]:
+        listed = self.api.get(self.path(group, plural) + (f"?{query}" if query else ""))
         return tuple(listed["items"]) if listed else ()
 
 

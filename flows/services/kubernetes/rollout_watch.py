@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from flows.core.errors import ClusterUnavailable, RolloutFailed
 from flows.core.rollout.faults import Failed
@@ -19,7 +20,9 @@ from flows.core.rollout.snapshot import (
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import LAST_LINES, Say
 
-POLL = 0.3
+POLL = 1.0
+"""Seconds between two looks; each is six requests."""
+
 PATIENCE = 120.0
 """Seconds for which an API server that is away is waited for: one that is replaced is back by then."""
 
@@ -59,7 +62,7 @@ def watch(
         alive()
         looked = time.monotonic()
         try:
-            snapshot = take(cluster)
+            snapshot = replace(take(cluster), events=cluster.events_of_trouble())
         except ClusterUnavailable:
             away_since = away_since or looked
             if looked - away_since > patience:
@@ -90,7 +93,7 @@ def watch(
 
 
 def take(cluster: Cluster) -> Snapshot:
-    """What the cluster says now; `RolloutFailed` if the Deployment was deleted meanwhile."""
+    """What the cluster says now, without events; `RolloutFailed` if the Deployment was deleted meanwhile."""
     deployment = cluster.find_deployment()
     if deployment is None:
         raise RolloutFailed(
@@ -103,10 +106,12 @@ def take(cluster: Cluster) -> Snapshot:
 def explain(cluster: Cluster, snapshot: Snapshot) -> str:
     """What was refused, then state, events and last 50 log lines of each new pod."""
     created = new_replica_sets(snapshot)
-    refused = [*refusals(created), *events_about(created, snapshot.events)]  # an event may come too late
-    lines = list(dict.fromkeys(f"{one.get('reason')}: {one.get('message')}" for one in refused))
+    lines = [_reason(condition) for condition in refusals(created)]
     try:
-        lines += [_story(cluster, pod, snapshot.events) for pod in new_pods(snapshot)]
+        events = cluster.events()
+        lines += [_reason(event) for event in events_about(created, events)]
+        lines = list(dict.fromkeys(lines))  # a condition comes before its event, which says the same
+        lines += [_story(cluster, pod, events) for pod in new_pods(snapshot)]
     except ClusterUnavailable as away:
         lines.append(f"Then the API server was gone: {away}")
     return "\n".join(lines)
@@ -161,6 +166,10 @@ def _last_words(cluster: Cluster, pod: str) -> str:
 
 def _log(cluster: Cluster, pod: str, *, previous: bool) -> str:
     return cluster.log(pod, lines=LAST_LINES, previous=previous)
+
+
+def _reason(said: Object) -> str:
+    return f"{said.get('reason')}: {said.get('message')}"
 
 
 def _story(cluster: Cluster, pod: Object, events: tuple[Object, ...]) -> str:
