@@ -36,7 +36,7 @@ test: ## all checks and tests but the slow ones, on one platform; KEEP=1 keeps t
 test-fast: ## lint, types, contracts, and the tests that need no platform
 	@$(READY_TO_TEST) python -m tests.support.fast
 
-test-slow: ## the tests whose point is a long wait
+test-slow: ## the tests that wait long, and the rest of the matrices of kills
 	@$(READY_TO_TEST) python -m tests.support.session --slow
 
 lint: ## ruff: rules and format; words of the documents

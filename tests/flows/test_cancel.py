@@ -127,11 +127,10 @@ def publish_large(line: Line, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("behaviour", "reached"),
     [
-        ({"tests": "hang"}, says("test_serves is waiting")),
-        ({"build": "slow"}, says("the build is slow")),
-        ({"app": "hangs"}, is_on_trial),
+        pytest.param({"tests": "hang"}, says("test_serves is waiting"), id="tests"),
+        pytest.param({"build": "slow"}, says("the build is slow"), id="build", marks=pytest.mark.slow),
+        pytest.param({"app": "hangs"}, is_on_trial, id="trial", marks=pytest.mark.slow),
     ],
-    ids=["tests", "build", "trial"],
 )
 def test_a_cancelled_ci_run_leaves_no_process_no_container_and_no_image(
     line: Line, behaviour: dict[str, str], reached: Callable[[Line, FlowRun], bool]
@@ -157,6 +156,7 @@ def test_cancelled_during_the_push_nothing_of_the_image_is_in_the_registry(line:
     assert line.latest is None
 
 
+@pytest.mark.slow
 def test_cancelled_while_the_model_is_fetched_nothing_is_built_and_the_fetch_can_be_repeated(
     line: Line, tmp_path: Path
 ) -> None:

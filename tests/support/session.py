@@ -4,7 +4,7 @@
 
 The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
 each with environments of its own. Last, one after the other, run those that stop or freeze what others use.
-With --slow only tests run whose point is a long wait. `durations.tsv` in the state folder has every test's
+With --slow only the slow tests run. `durations.tsv` in the state folder has every test's
 duration.
 """
 

@@ -40,9 +40,9 @@ def kill(in_staging: Line, point: str, image: str) -> None:
 @pytest.mark.parametrize(
     ("point", "verdict"),
     [
-        ("after the record", "rolled_back"),
+        pytest.param("after the record", "rolled_back", marks=pytest.mark.slow),
         ("in the middle of apply", "rolled_back"),
-        ("while undoing", "failed"),
+        pytest.param("while undoing", "failed", marks=pytest.mark.slow),
     ],
 )
 def test_the_run_after_one_that_was_killed_undoes_its_release(
@@ -81,6 +81,7 @@ def test_a_release_that_was_killed_after_its_rollout_is_finished_as_its_own_run_
     assert STAGING.notes().hold is None  # a person's release of something newer lifts it
 
 
+@pytest.mark.slow
 def test_a_rollback_that_was_killed_after_its_rollout_is_finished_and_the_environment_stays_held(
     in_staging: Line, live: str, coming: LatestPointer
 ) -> None:
