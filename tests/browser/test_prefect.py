@@ -21,9 +21,12 @@ APPROVAL = {
 
 def test_the_runs_page_shows_what_each_run_is_called(prefect: Page, released: Released, shot: Shot) -> None:
     prefect.get_by_role("link", name="Runs").click()
+    search = prefect.get_by_placeholder(re.compile("run name|runs by name", re.IGNORECASE)).first
     for run in (released.publication, released.build, released.release):
-        named = prefect.locator(f"a[href$='/{run.id}']", has_text=released.platform.api.flow_run(run.id).name)
-        expect(named.first).to_be_visible()
+        name = released.platform.api.flow_run(run.id).name
+        search.fill(name)
+        expect(prefect.locator(f"a[href$='/{run.id}']", has_text=name).first).to_be_visible()
+    search.fill("")
     prefect.mouse.wheel(0, 1000)
     shot("runs", prefect)
 

@@ -18,7 +18,7 @@ from flows.core.errors import PlatformFailed
 from tests.local.cluster_under_test import Cluster, free_instance
 
 pytestmark = [
-    pytest.mark.exclusive,
+    pytest.mark.own_cluster,
     pytest.mark.timeout(1800),
 ]  # whoever comes first on a machine compiles Kubernetes
 

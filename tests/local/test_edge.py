@@ -29,7 +29,7 @@ from tests.local.cluster_under_test import Cluster
 from tests.support.load import Seen, load
 
 pytestmark = [
-    pytest.mark.exclusive,
+    pytest.mark.own_cluster,
     pytest.mark.timeout(1800),
 ]  # whoever comes first on a machine compiles Kubernetes
 

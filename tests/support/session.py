@@ -3,7 +3,8 @@
     python -m tests.support.session [--slow] [pytest's arguments]
 
 The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
-each with environments of its own. Last, one after the other, run those that stop or freeze what others use.
+each with environments of its own. Last, one after the other, run those that stop or freeze what others use,
+and beside them those of a cluster's nodes, which have a cluster of their own.
 With --slow only the slow tests run. `durations.tsv` in the state folder has every test's
 duration.
 """
@@ -12,9 +13,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,10 +57,24 @@ class Parts:
         finally:
             self.seconds[name] = time.monotonic() - began
 
-    def run(self, name: str, *command: str, **variables: str) -> None:
-        """Run a program as a part; a part that fails ends none of the others."""
-        with self.part(name):
-            status = subprocess.run(command, cwd=CHECKOUT, env=os.environ | variables, check=False).returncode
+    def run(
+        self, name: str, command: Sequence[str], variables: Mapping[str, str], log: Path | None = None
+    ) -> None:
+        """Run a program as a part; a part that fails ends none of the others.
+
+        With `log` its output goes there, and is printed in one piece at its end.
+        """
+        with self.part(name), log.open("w") if log else nullcontext() as output:
+            status = subprocess.run(
+                command,
+                cwd=CHECKOUT,
+                env=os.environ | variables,
+                stdout=output,
+                stderr=subprocess.STDOUT if log else None,
+                check=False,
+            ).returncode
+        if log:
+            print(f"\n{name}:\n{log.read_text()}", flush=True)
         if status not in {0, NOTHING_RAN}:
             self.failed.append(name)
 
@@ -79,17 +94,22 @@ def main(arguments: list[str]) -> int:
         with ThreadPoolExecutor() as pool:
             up = pool.submit(_bring_up, instance, parts)
             if not slow:
-                parts.run("fast", "make", "--no-print-directory", "test-fast", **{DURATIONS: str(durations)})
+                parts.run("fast", ("make", "--no-print-directory", "test-fast"), {DURATIONS: str(durations)})
             up.result()
         shared = {SHARED: str(instance.state), DURATIONS: str(durations)}
         kind = "slow" if slow else "not slow"
         pytest = (sys.executable, "-m", "pytest", *given)
         releasing = None if slow or given else _release_the_app(instance, shared)
         workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
-        parts.run("parallel", *pytest, *workers, "-m", f"platform and not exclusive and {kind}", **shared)
+        for_all = f"platform and not exclusive and not own_cluster and {kind}"
+        parts.run("parallel", (*pytest, *workers, "-m", for_all), shared)
         if releasing:
             releasing.wait()
-        parts.run("exclusive", *pytest, "-m", f"platform and exclusive and {kind}", **shared)
+        with ThreadPoolExecutor() as pool:
+            nodes = (*pytest, "-m", f"own_cluster and {kind}")
+            beside = pool.submit(parts.run, "nodes", nodes, shared, instance.state / "nodes.log")
+            parts.run("exclusive", (*pytest, "-m", f"platform and exclusive and {kind}"), shared)
+            beside.result()
         _report(parts, durations, time.monotonic() - began)
     return 1 if parts.failed else 0
 
