@@ -34,7 +34,7 @@ from tests.support.instance_apart import NONE, SHARED, instance_apart, shared_in
 from tests.support.own_runs import OwnRuns, own_runs
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.preparing import Begun, BringUpParts, complete, make_source, worker_variables
-from tests.support.released import Released, release_the_app, saved
+from tests.support.released import Released, release_the_app
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +146,7 @@ def platform(
 @pytest.fixture(scope="session")
 def released(platform: PlatformUnderTest) -> Released:
     """The application and the sample model, live on the platform."""
-    return saved(platform) or release_the_app(platform)
+    return release_the_app(platform)
 
 
 @pytest.fixture
@@ -174,16 +174,15 @@ PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the platform, and put first what looks at the released app, then the longest files."""
-    order = {file: number for number, file in enumerate(LONGEST)}
-
-    def turn(item: pytest.Item) -> int:
+    """Mark what needs the platform, and what looks at the released app; put the longest files first."""
+    for item in items:
         used = set(getattr(item, "fixturenames", ()))
         if PLATFORM & used:
             item.add_marker("platform")
-        return -1 if "released" in used else order.get(item.nodeid.partition("::")[0], len(LONGEST))
-
-    items.sort(key=turn)
+        if "released" in used:
+            item.add_marker("released")
+    order = {file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(LONGEST)))
 
 
 took: dict[str, float] = {}

@@ -10,8 +10,6 @@ from deployments.local.platform_file import WrittenSettings
 from tests.browser.conftest import Shot
 from tests.support.released import Released
 
-pytestmark = pytest.mark.exclusive
-
 
 def test_the_page_classifies_a_photo(
     page: Page, released: Released, settings: WrittenSettings, shot: Shot

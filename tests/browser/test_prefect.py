@@ -10,8 +10,6 @@ from deployments.local.wait import wait_until
 from tests.browser.conftest import Shot
 from tests.support.released import Released
 
-pytestmark = pytest.mark.exclusive
-
 STAGES = {"run tests", "fetch model", "build image", "smoke test", "push image"}
 APPROVAL = {
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL": "true",

@@ -10,8 +10,6 @@ from tests.flows.environments import Place
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.released import Released
 
-pytestmark = pytest.mark.exclusive
-
 STAGING = Place("staging")
 RELEASE_KEYS = {
     "release",

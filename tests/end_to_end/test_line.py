@@ -16,8 +16,6 @@ from flows.config.load import CHECKOUT
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.released import Released
 
-pytestmark = pytest.mark.exclusive
-
 
 def test_the_app_that_users_reach_is_this_commit_with_this_model(
     platform: PlatformUnderTest, released: Released

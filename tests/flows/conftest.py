@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from prefect import task
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 
 from deployments.local.docker.engine import connect
 from deployments.local.wait import wait_until
@@ -168,7 +169,8 @@ def last_task() -> None:
 
 def await_task_runs(platform: PlatformUnderTest) -> None:
     """Wait until the server has recorded what tasks in this process reported: it does so later, in order."""
-    run = last_task(return_state=True).state_details.task_run_id
+    with temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}):
+        run = last_task(return_state=True).state_details.task_run_id
 
     def is_recorded() -> bool:
         answer = client.get(f"/task_runs/{run}")

@@ -82,7 +82,7 @@ def test_a_failed_night_has_its_row_and_somebody_is_told(night: Night) -> None:
         "run": "",
     }
     assert "has no outcome by" in (night.check().message or "")
-    assert night.told()["why"] == UNDONE
+    assert night.told()["why"] == f"{UNDONE} See docs/operations.md#release-undone"
 
 
 def test_a_night_that_nobody_ran_is_told_by_morning_with_what_why_whose_move_and_a_link(night: Night) -> None:

@@ -3,8 +3,9 @@
     python -m tests.support.session [--slow] [pytest's arguments]
 
 The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
-each with environments of its own. Last, one after the other, run those that stop or freeze what others use,
-and beside them those of a cluster's nodes, which have a cluster of their own.
+each with environments of its own; beside them, in the environments of slipway.toml, those that look at the
+released app. Last, one after the other, run those that stop or freeze what others use; beside them those of a
+cluster's nodes, which have a cluster of their own.
 With --slow only the slow tests run. `durations.tsv` in the state folder has every test's
 duration.
 """
@@ -27,7 +28,6 @@ from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.progress import Display, Steps
 from flows.config.load import CHECKOUT, load_as
-from tests.support import released
 from tests.support.instance_apart import SHARED, instance_apart
 from tests.support.preparing import Begun, complete, make_source
 from tests.support.worker import WORKERS
@@ -78,6 +78,16 @@ class Parts:
         if status not in {0, NOTHING_RAN}:
             self.failed.append(name)
 
+    @contextmanager
+    def beside(
+        self, name: str, command: Sequence[str], variables: Mapping[str, str], folder: Path
+    ) -> Iterator[None]:
+        """Run a program beside the block; its output is kept in the folder, and printed at its end."""
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(self.run, name, command, variables, folder / f"{name}.log")
+            yield
+            running.result()
+
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 when all parts passed."""
@@ -90,7 +100,6 @@ def main(arguments: list[str]) -> int:
     with instance_apart() as instance:
         durations = instance.state / "durations.tsv"
         durations.write_text("")
-        (instance.state / released.FILE).unlink(missing_ok=True)
         with ThreadPoolExecutor() as pool:
             up = pool.submit(_bring_up, instance, parts)
             if not slow:
@@ -99,17 +108,17 @@ def main(arguments: list[str]) -> int:
         shared = {SHARED: str(instance.state), DURATIONS: str(durations)}
         kind = "slow" if slow else "not slow"
         pytest = (sys.executable, "-m", "pytest", *given)
-        releasing = None if slow or given else _release_the_app(instance, shared)
+        kinds = {
+            "released": f"released and not exclusive and {kind}",
+            "nodes": f"own_cluster and {kind}",
+            "parallel": f"platform and not released and not exclusive and not own_cluster and {kind}",
+            "exclusive": f"platform and exclusive and {kind}",
+        }
         workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
-        for_all = f"platform and not exclusive and not own_cluster and {kind}"
-        parts.run("parallel", (*pytest, *workers, "-m", for_all), shared)
-        if releasing:
-            releasing.wait()
-        with ThreadPoolExecutor() as pool:
-            nodes = (*pytest, "-m", f"own_cluster and {kind}")
-            beside = pool.submit(parts.run, "nodes", nodes, shared, instance.state / "nodes.log")
-            parts.run("exclusive", (*pytest, "-m", f"platform and exclusive and {kind}"), shared)
-            beside.result()
+        with parts.beside("released", (*pytest, "-m", kinds["released"]), shared, instance.state):
+            parts.run("parallel", (*pytest, *workers, "-m", kinds["parallel"]), shared)
+        with parts.beside("nodes", (*pytest, "-m", kinds["nodes"]), shared, instance.state):
+            parts.run("exclusive", (*pytest, "-m", kinds["exclusive"]), shared)
         _report(parts, durations, time.monotonic() - began)
     return 1 if parts.failed else 0
 
@@ -125,15 +134,6 @@ def _bring_up(instance: Instance, parts: Parts) -> None:
 
     with parts.part("platform"):
         complete(bring_up, instance, settings, make_source(instance.state / "source"))
-
-
-def _release_the_app(instance: Instance, variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    """What the exclusive tests look at; where it fails, the first of them does it again and says why."""
-    command = [sys.executable, "-m", released.__name__]
-    with (instance.state / "released.log").open("w") as log:
-        return subprocess.Popen(
-            command, cwd=CHECKOUT, env=os.environ | variables, stdout=log, stderr=subprocess.STDOUT
-        )
 
 
 def _report(parts: Parts, durations: Path, seconds: float) -> None:
