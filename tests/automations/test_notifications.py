@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from functools import partial
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
@@ -61,9 +62,11 @@ def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Recei
     assert {key: told[key] for key in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_of_two_hundred_events_at_once_each_is_notified(
     operations: Operations, receiver: Receiver, webhook: Target
 ) -> None:
+    """Prefect's server sends about five notifications a second."""
     mark = uuid.uuid4().hex
     expected = {f"{mark} {number}" for number in range(EVENTS)}
     for what in expected:
@@ -73,7 +76,11 @@ def test_of_two_hundred_events_at_once_each_is_notified(
     def notified() -> set[str]:
         return {json.loads(body)["what"] for body in receiver.bodies if mark in body}
 
-    wait_until(lambda: notified() == expected, PATIENCE, "A notification is missing")
+    def is_more_than(seen: set[str]) -> bool:
+        return len(notified()) > len(seen)
+
+    while (seen := notified()) != expected:
+        wait_until(partial(is_more_than, seen), PATIENCE, f"Only {len(seen)} of {EVENTS} are notified")
 
 
 @pytest.mark.parametrize(
