@@ -22,6 +22,7 @@ from flows.core.release.record import Record
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.fence import LEASE
 from flows.services.kubernetes.release_store import Records
+from flows.services.process.tls import NO_TLS
 from flows.stages.clusters import cluster_of
 from tests.support import worker
 from tests.support.frozen import frozen
@@ -108,7 +109,7 @@ class Place:
 
     def version(self) -> dict[str, Any]:
         """What users are answered by /version, through the edge."""
-        answer = httpx.get(f"{self.url}/version", trust_env=False, timeout=10)
+        answer = httpx.get(f"{self.url}/version", trust_env=False, verify=NO_TLS, timeout=10)
         content: dict[str, Any] = answer.raise_for_status().json()
         return content
 

@@ -18,6 +18,7 @@ from flows.core.build.commit import Commit
 from flows.core.build.image import Image
 from flows.core.build.latest import LatestPointer
 from flows.core.model.model import Model
+from flows.services.process.tls import NO_TLS
 from flows.services.registry.client import Registry
 
 
@@ -88,4 +89,4 @@ def _client(registry: Registry) -> httpx.Client:
     """Signed in, for paths below /v2 of a registry on loopback."""
     assert registry.credentials
     login = (registry.credentials.username, registry.credentials.password)
-    return httpx.Client(base_url=f"http://{registry.address}/v2/", auth=login, trust_env=False)
+    return httpx.Client(base_url=f"http://{registry.address}/v2/", auth=login, trust_env=False, verify=NO_TLS)

@@ -15,6 +15,7 @@ from deployments.local.docker import engine
 from deployments.local.wait import wait_until
 from flows.config.load import EMBEDDED
 from flows.core.errors import PlatformFailed
+from flows.services.process.tls import NO_TLS
 from tests.local.cluster_under_test import Cluster, free_instance
 
 pytestmark = [
@@ -38,7 +39,7 @@ def answer(cluster: Cluster) -> str:
     """The name of the pod that answered; empty if none did."""
     try:
         app = f"http://{cluster.address('control-plane')}:{NODE_PORT}"
-        return httpx.get(app, timeout=1, trust_env=False).text.strip()
+        return httpx.get(app, timeout=1, trust_env=False, verify=NO_TLS).text.strip()
     except httpx.TransportError:
         return ""
 

@@ -12,6 +12,7 @@ import httpx
 
 from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT
+from flows.services.process.tls import NO_TLS
 from tests.triggers.conftest import Team, github_push, signed
 
 PATIENCE = 30
@@ -47,7 +48,7 @@ def kill(running: subprocess.Popen[bytes]) -> None:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", trust_env=False).is_success
+        return httpx.get(f"{url}/healthz", trust_env=False, verify=NO_TLS).is_success
     except httpx.TransportError:
         return False
 
@@ -55,7 +56,12 @@ def answers(url: str) -> bool:
 def deliver(url: str, sha: str, event: str = "push") -> httpx.Response:
     body = github_push(sha)
     return httpx.post(
-        f"{url}/hooks/github", content=body, headers=signed(body, event), timeout=PATIENCE, trust_env=False
+        f"{url}/hooks/github",
+        content=body,
+        headers=signed(body, event),
+        timeout=PATIENCE,
+        trust_env=False,
+        verify=NO_TLS,
     )
 
 

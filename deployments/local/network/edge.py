@@ -18,6 +18,7 @@ from deployments.local.wait import wait_until
 from flows.config.load import EMBEDDED, Settings
 from flows.config.schema import Embedded, Listener
 from flows.core.errors import SettingsError
+from flows.services.process.tls import NO_TLS
 
 ROLE = "edge"
 NODES = ("control-plane", "worker")
@@ -118,6 +119,8 @@ def browser_url(instance: Instance, settings: Settings, environment: str) -> str
 
 def _answers(outside: int) -> bool:
     try:
-        return bool(httpx.get(f"http://127.0.0.1:{outside}", timeout=5, trust_env=False).status_code)
+        return bool(
+            httpx.get(f"http://127.0.0.1:{outside}", timeout=5, trust_env=False, verify=NO_TLS).status_code
+        )
     except httpx.TransportError:
         return False

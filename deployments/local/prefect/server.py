@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
-from deployments.local.prefect import auth
+from deployments.local.prefect import auth, no_authorities
 from deployments.local.progress import Say
 from deployments.local.stores.database import DatabaseAccess
 from deployments.local.supervision import Program
@@ -99,6 +99,7 @@ def flow_environment(instance: Instance) -> dict[str, str]:
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            no_authorities.VARIABLE: str(no_authorities.ensure(instance.state / "prefect")),
             **_WITHOUT_TELEMETRY,
         }
     )

@@ -6,6 +6,7 @@ from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import RECEIVER, WATCH
 from deployments.local.wait import wait_until
+from flows.services.process.tls import NO_TLS
 
 START_TIMEOUT = 60
 """Seconds until the receiver answers, on a busy machine."""
@@ -43,6 +44,8 @@ def _answers(instance: Instance) -> bool:
     if not supervision.listens(instance, RECEIVER, instance.ports.hooks_port):
         return False
     try:
-        return httpx.get(f"{hooks_url(instance)}/healthz", timeout=2, trust_env=False).is_success
+        return httpx.get(
+            f"{hooks_url(instance)}/healthz", timeout=2, trust_env=False, verify=NO_TLS
+        ).is_success
     except httpx.TransportError:
         return False

@@ -13,6 +13,7 @@ from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
 from flows.services.process.files import write_private
+from flows.services.process.tls import NO_TLS
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -96,6 +97,6 @@ def _container(access: BlobStoreAccess, name: str) -> "ContainerClient":
 
 def _answers(access: BlobStoreAccess) -> bool:
     try:
-        return bool(httpx.get(access.endpoint, timeout=5, trust_env=False).status_code)
+        return bool(httpx.get(access.endpoint, timeout=5, trust_env=False, verify=NO_TLS).status_code)
     except httpx.TransportError:
         return False

@@ -16,6 +16,7 @@ from deployments.local.progress import Say
 from deployments.local.wait import wait_until
 from flows.core.errors import PlatformFailed
 from flows.services.process.files import write_private
+from flows.services.process.tls import NO_TLS
 
 ROLE = "registry"
 BASE_REPOSITORY = "slipway/base"
@@ -94,13 +95,15 @@ def _holds(access: RegistryAccess, digest: str) -> bool:
     url = f"http://{access.address}/v2/{BASE_REPOSITORY}/manifests/{digest}"
     login = (access.username, access.password)
     accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
-    return httpx.head(url, auth=login, headers=accept, trust_env=False).is_success
+    return httpx.head(url, auth=login, headers=accept, trust_env=False, verify=NO_TLS).is_success
 
 
 def _answers(access: RegistryAccess) -> bool:
     login = (access.username, access.password)
     try:
-        return httpx.get(f"http://{access.address}/v2/", auth=login, timeout=5, trust_env=False).is_success
+        return httpx.get(
+            f"http://{access.address}/v2/", auth=login, timeout=5, trust_env=False, verify=NO_TLS
+        ).is_success
     except httpx.TransportError:
         return False
 

@@ -13,6 +13,7 @@ import httpx
 
 from flows.core.errors import CredentialsRefused, SettingsError, StatusNotTaken
 from flows.core.trigger.trigger import identify
+from flows.services.process.tls import authorities
 
 BuildStatus = Literal["pending", "success", "failure"]
 
@@ -104,7 +105,7 @@ def _provider_of(host: str) -> str:
 def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -> None:
     where = urlsplit(url).hostname
     try:
-        answer = httpx.post(url, json=content, headers=headers, timeout=TIMEOUT)
+        answer = httpx.post(url, json=content, headers=headers, timeout=TIMEOUT, verify=authorities())
     except httpx.InvalidURL as error:
         raise SettingsError(
             f"The commit status could not be sent to {url!r}: {error}.",

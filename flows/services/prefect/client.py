@@ -14,6 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from httpx_retries import Retry, RetryTransport
 
+from flows.services.process.tls import context_for
+
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 TIMEOUT = httpx.Timeout(10, connect=2)
@@ -68,7 +70,11 @@ def http_client(api_url: str, sign_in: str | None, *, trust_env: bool = True) ->
 
     With `trust_env` proxies and certificates are those of the environment's variables.
     """
-    transport = httpx.HTTPTransport(trust_env=trust_env, proxy=_proxy(api_url) if trust_env else None)
+    transport = httpx.HTTPTransport(
+        verify=context_for(api_url, trust_env=trust_env),
+        trust_env=trust_env,
+        proxy=_proxy(api_url) if trust_env else None,
+    )
     return httpx.Client(
         base_url=api_url,
         auth=credentials(sign_in),

@@ -24,6 +24,7 @@ from flows.core.errors import (
     RegistryUnavailable,
     SlipwayError,
 )
+from flows.services.process.tls import authorities
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 MANIFESTS = (
@@ -226,7 +227,9 @@ class Registry:
 
     @cached_property
     def _client(self) -> httpx.Client:
-        return httpx.Client(auth=TokenAuth(self.credentials), timeout=TIMEOUT, follow_redirects=True)
+        return httpx.Client(
+            auth=TokenAuth(self.credentials), timeout=TIMEOUT, follow_redirects=True, verify=authorities()
+        )
 
     def _ask(
         self,
