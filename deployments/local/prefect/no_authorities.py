@@ -18,7 +18,7 @@ VARIABLE = "PREFECT_API_SSL_CERT_FILE"
 
 
 def ensure(folder: Path) -> Path:
-    """The file in that folder, which is made the first time; nobody can issue what it would trust."""
+    """The file in that folder, made the first time. Its key is not kept, so it vouches for no server."""
     file = folder / "no-authorities.pem"
     if not file.exists():
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)  # the key is not kept

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from flows.core.errors import ModelRejected
 from flows.core.local_time import rfc3339
 from flows.core.model import manifest
@@ -83,7 +81,7 @@ def sole_tensors(file: Path) -> Tensors:
 
 
 def _load(file: Path) -> "InferenceSession":
-    # half a second to import; every flow imports this module, and only publishing loads a model
+    # half a second to import, numpy a tenth: every flow imports this module, only publishing loads a model
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read while it is imported
     import onnxruntime  # noqa: PLC0415
 
@@ -125,6 +123,8 @@ def _batches(session: "InferenceSession", described: ModelManifest) -> tuple[int
 
 
 def _predict_zeros(session: "InferenceSession", described: ModelManifest, batch: int) -> Any:
+    import numpy as np  # noqa: PLC0415
+
     zeros = np.zeros((batch, *described.preprocessing.input_shape()), np.float32)
     with _told(f"The model does not predict on {batch} x zeros"):
         return session.run([described.output], {described.input: zeros})[0]
@@ -132,6 +132,8 @@ def _predict_zeros(session: "InferenceSession", described: ModelManifest, batch:
 
 def _complaint(answer: Any, batch: int, described: ModelManifest) -> str | None:
     """What is wrong with the scores of `batch` pictures."""
+    import numpy as np  # noqa: PLC0415
+
     if not isinstance(answer, np.ndarray):
         return "is no tensor (converted by skl2onnx: pass options={'zipmap': False})"
     if answer.shape != (batch, len(described.labels)):
