@@ -85,7 +85,8 @@ class Night:
             since = str(datetime.now(UTC) - timedelta(minutes=5))
             wanted = {"event": {"name": [MISSING]}, "occurred": {"since": since}}
             answer = self._posted("/events/filter", {"filter": wanted})
-            found[:] = [e for e in answer["events"] if e["resource"]["prefect.resource.name"] == self.name]
+            events = answer["events"]
+            found[:] = [e for e in events if e["resource"].get("prefect.resource.name") == self.name]
             return bool(found)
 
         wait_until(is_there, 20, "No event came")
