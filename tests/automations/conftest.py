@@ -57,6 +57,9 @@ class Receiver:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # five by default: a burst of notifications would find no place
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # http.server's name
             taken.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -67,7 +70,7 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         taken = Receiver(f"http://127.0.0.1:{server.server_address[1]}/")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

@@ -85,7 +85,6 @@ def test_a_run_goes_on_and_nothing_that_was_written_is_lost(
     crowded: tuple[Instance, PrefectApi], disk: Disk
 ) -> None:
     instance, api = crowded
-    api.ensure_work_pool(api.process_template(), {"release": 1})
     api.ensure_variable("written_before", "yes")
     run = started(api)
     wait_until(lambda: api.flow_run(run.id).state == "RUNNING", PATIENCE, "The run does not begin")

@@ -109,6 +109,8 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     assert not run.succeeded
     assert isinstance(run.error, UndoFailed)
     assert STAGING.verdicts()[0] == "pending"
+    # the scheduler comes back later than the API server
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", str(PATIENCE))
     assert "is undone now" in recovered(in_staging).message
     assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live
