@@ -26,10 +26,18 @@ class PendingReaper:
     _since: dict[str, float] = field(default_factory=dict)
 
     def give_up(self, runs: FlowRuns, deployment: str, patience: float) -> None:
-        """Mark as crashed which of the runs in the deployment's pool were taken that many seconds ago."""
+        """End the runs in the deployment's pool that were taken that many seconds ago and have not begun.
+
+        One that was being cancelled is cancelled, any other has crashed.
+        """
         now, taken = self.clock(), runs.taken(deployment)
         self._since = {run.id: self._since.get(run.id, now) for run in taken}
         for run in taken:
-            if now - self._since[run.id] > patience:
+            if now - self._since[run.id] <= patience:
+                continue
+            if run.state == "CANCELLING":
+                runs.end_cancelled(run)
+                self.say(f"Cancelled before a process began it: {runs.link(run.id)}")
+            else:
                 runs.crash(run, f"A worker took it, and no process has begun it in {patience:.0f} s.")
                 self.say(f"Given up, as no process has begun it: {runs.link(run.id)}")

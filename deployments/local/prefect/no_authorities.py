@@ -22,7 +22,7 @@ def ensure(folder: Path) -> Path:
     file = folder / "no-authorities.pem"
     if not file.exists():
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)  # the key is not kept
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "no authority")])
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name)

@@ -90,20 +90,28 @@ class FlowRuns:
         return next((flow_run(run) for run in found if run["auto_scheduled"]), None)
 
     def taken(self, deployment: str) -> list[FlowRun]:
-        """The runs of that deployment's work pool that a worker has taken, and nothing has begun."""
+        """The runs of that deployment's work pool that a worker has taken, and no process has begun.
+
+        Some of them were cancelled since: a process that starts meanwhile ends, and leaves them CANCELLING.
+        """
         pool = self._deployment(deployment)["work_pool_name"]
         if pool is None:
             return []
         query = {
             "work_pools": {"name": {"any_": [pool]}},
-            "flow_runs": {"state": {"type": {"any_": ["PENDING"]}}},
+            "flow_runs": {"state": {"type": {"any_": ["PENDING", "CANCELLING"]}}},
         }
-        return [flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+        found = [flow_run(run) for run in self._ask("POST", "/flow_runs/filter", query).json()]
+        return [run for run in found if run.state == "PENDING" or not run.begun]
 
     def crash(self, run: FlowRun, reason: str) -> None:
         """Mark a run as crashed, which says why."""
         state = {"type": "CRASHED", "name": "Crashed", "message": reason}
         self._ask("POST", f"/flow_runs/{run.id}/set_state", {"state": state})
+
+    def end_cancelled(self, run: FlowRun) -> None:
+        """Mark a run as cancelled that was being cancelled, for the reason that it has."""
+        self._propose(run, {"type": "CANCELLED", "name": "Cancelled", "message": run.message})
 
     def has_pushed(self, run: FlowRun) -> bool:
         """Whether its image is in the registry, or on the way there."""
