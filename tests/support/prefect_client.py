@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import httpx
 from prefect.settings import (
@@ -24,15 +24,15 @@ def talking_to(api: PrefectApi) -> AbstractContextManager[object]:
         {
             PREFECT_API_URL: f"{api.ui_url}/api",
             PREFECT_API_AUTH_STRING: api.sign_in,
-            PREFECT_API_SSL_CERT_FILE: str(_no_authorities()),
+            PREFECT_API_SSL_CERT_FILE: str(no_authorities.ensure(Path(_folder().name))),
         }
     )
 
 
 @cache
-def _no_authorities() -> Path:
-    """As the platform's flow runs have it."""
-    return no_authorities.ensure(Path(mkdtemp(prefix="slipway-test-")))
+def _folder() -> TemporaryDirectory[str]:
+    """This process's, until its end."""
+    return TemporaryDirectory(prefix="slipway-test-")
 
 
 def asking(api: PrefectApi) -> httpx.Client:
