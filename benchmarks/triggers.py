@@ -78,12 +78,13 @@ def measure(measured: Line, rounds: int, interval: float) -> Iterator[Row]:
     yield Row("`run_deployment` → first task is running", against(list(by_hand(measured, rounds)), floor))
     note("an empty flow")
     yield Row("an empty flow, in a process that runs already", against([empty_flow(measured, rounds)], floor))
+    note("models")
+    triggers.watch(measured.instance)
+    yield models(measured, rounds, interval, floor)
     note("bursts")
     yield from bursts(measured, github)
     note("receiver")
     yield from rates(measured, github)
-    note("models")
-    yield models(measured, rounds, interval, floor)
 
 
 def process(measured: Line, code: str) -> float:
@@ -168,7 +169,6 @@ def rates(measured: Line, github: Sender) -> Iterator[Row]:
 
 def models(measured: Line, rounds: int, interval: float, floor: Sequence[float]) -> Row:
     sha = measured.git("rev-parse", "HEAD")
-    triggers.watch(measured.instance)
     taken = []
     for _ in range(rounds):
         known = set(measured.runs_of(sha))

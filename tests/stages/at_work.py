@@ -44,7 +44,9 @@ def at_work(environment: str) -> Iterator[AtWork]:
     """As the settings are now; the lock is free again at the end."""
     with (
         opened("a-test", print, no_progress, prefect_blocks) as run,
-        lease.acquire(run.cluster(environment), run.id, 0, print) as held,
+        lease.acquire(
+            run.cluster(environment), run.id, run.settings.environment(environment).lock_wait, print
+        ) as held,
     ):
         lock = EnvironmentLock(environment, held)
         release.claim_objects(run, lock)

@@ -73,15 +73,25 @@ class HeldLease:
             pause = self.cluster.lease_duration / 3 if self._renew() else min(RETRY_PAUSE, pause)
 
     def release(self, say: Say) -> None:
-        """Give the Lease up, so that the next run can take it at once."""
+        """Give the Lease up, so that the next run can take it at once.
+
+        A server that is away is asked again for as long as the Lease lasts; after that the Lease has expired.
+        """
         self._over.set()
         with self._mutex:
-            try:
-                self._write({"holderIdentity": None, "renewTime": _now()})
-            except SlipwayError as error:
-                say(
-                    f"The Lease could not be released and expires in {self.cluster.lease_duration} s: {error}"
-                )
+            given_up, is_said = time.monotonic() + self.cluster.lease_duration, False
+            while True:
+                try:
+                    return self._write({"holderIdentity": None, "renewTime": _now()})
+                except ClusterUnavailable as error:
+                    if time.monotonic() >= given_up:
+                        return say(f"The Lease was not released. It expires by itself: {error}")
+                    if not is_said:
+                        say(f"The Lease of {self.cluster.namespace} is released again: {error.happened}")
+                    is_said = True
+                    time.sleep(RETRY_PAUSE)
+                except SlipwayError as error:
+                    return say(f"The Lease was not released. It expires by itself: {error}")
 
     def _renew(self) -> bool:
         """Whether the server has answered, or there is nothing to renew any more."""

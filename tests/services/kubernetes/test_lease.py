@@ -200,6 +200,35 @@ def test_the_time_for_which_the_server_was_away_expires_no_lease(
             assert time.monotonic() - mended[0] >= SHORT
 
 
+def test_a_server_that_is_away_at_the_end_is_asked_again_until_the_lease_is_released(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    with line_to(namespace.account, tmp_path) as (line, account):
+
+        def hear(text: str) -> None:
+            said.append(text)
+            line.mend()
+
+        with lease.acquire(account, "run-1", 0, hear):
+            line.break_off()
+    assert "holderIdentity" not in spec(namespace)
+    assert len(said) == 1
+    assert f"The Lease of {account.namespace} is released again" in said[0]
+
+
+def test_a_lease_that_can_not_be_released_expires_by_itself(namespace: Namespace, tmp_path: Path) -> None:
+    said: list[str] = []
+    with line_to(short_lived(namespace), tmp_path) as (line, account):
+        with lease.acquire(account, "run-1", 0, said.append):
+            line.break_off()
+        assert "It expires by itself" in said[-1]
+        assert spec(namespace)["holderIdentity"] == "run-1"
+        line.mend()
+        with lease.acquire(account, "run-2", 30, silent):
+            assert spec(namespace)["holderIdentity"] == "run-2"
+
+
 def test_a_lease_whose_taking_was_not_answered_is_taken_again(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
