@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -15,7 +15,6 @@ from deployments.local.wait import wait_until
 from deployments.prefect.automation_rules import Message, Target, as_json
 from flows.core.trigger.run_labels import RESTARTED, TRIGGERED
 from tests.automations.conftest import PATIENCE, Operations, Receiver
-from tests.support.prefect_client import asking
 
 pytestmark = pytest.mark.exclusive
 
@@ -65,28 +64,29 @@ def test_a_night_that_is_missing_is_told(operations: Operations, receiver: Recei
 
 
 @pytest.mark.slow
-def test_of_two_hundred_events_at_once_each_is_acted_on_and_a_failed_call_is_in_the_event_feed(
-    operations: Operations, receiver: Receiver, webhook: Target
-) -> None:
-    """Prefect's server calls a webhook about five times a second, and each time once."""
-    mark, since = uuid.uuid4().hex, str(datetime.now(UTC))
+def test_of_two_hundred_events_at_once_each_is_told(operations: Operations, receiver: Receiver) -> None:
+    """Prefect's server makes about five calls a second.
+
+    A `webhook` block does not do: all of its calls share one pool of connections, which Prefect closes at the
+    end of each.
+    """
+    body = {"what": "{{subject}}", "text": "{{body}}"}
+    block = CustomWebhookNotificationBlock(name="ops", url=receiver.url, json_data=body)
+    operations.ensure(operations.save(block))
+    mark = uuid.uuid4().hex
     for number in range(EVENTS):
         payload = {"what": f"{mark} {number}", "why": "a test", "move": "None", "link": "http://here"}
         emit_event("slipway.nightly.missing", {"prefect.resource.id": "slipway.nightly"}, payload=payload)
 
-    def count(outcome: str) -> int:
-        wanted = {"event": {"name": [f"prefect.automation.action.{outcome}"]}, "occurred": {"since": since}}
-        with asking(operations.api) as client:
-            answer = client.post("/events/filter", json={"filter": wanted, "limit": 1})
-        return int(answer.raise_for_status().json()["total"])
+    def told() -> set[str]:
+        return {json.loads(body)["what"] for body in receiver.bodies if mark in body}
 
-    def is_acted_on_beyond(seen: int) -> bool:
-        return count("executed") + count("failed") > seen
+    while (seen := len(told())) < EVENTS:
+        wait_until(partial(is_more, told, seen), PATIENCE, f"Only {seen} of {EVENTS} are told")
 
-    while (seen := count("executed") + count("failed")) < EVENTS:
-        wait_until(partial(is_acted_on_beyond, seen), PATIENCE, f"Only {seen} of {EVENTS} are acted on")
-    notified = {json.loads(body)["what"] for body in receiver.bodies if mark in body}
-    assert len(notified) >= EVENTS - count("failed")
+
+def is_more(found: Callable[[], set[str]], than: int) -> bool:
+    return len(found()) > than
 
 
 @pytest.mark.parametrize(
