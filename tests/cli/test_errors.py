@@ -4,7 +4,7 @@ import pytest
 
 from tests.cli.conftest import Ended, Prefect, Slipway
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 NOBODY_LISTENS = "http://127.0.0.1:1/api"
 STARTING = ("release staging", "rollback staging", "hold staging", "resume staging", "verify", "ci")

@@ -15,7 +15,7 @@ from flows.config.load import CHECKOUT
 from flows.credentials import environment
 from tests.cli.conftest import Slipway
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 NAME = {"SLIPWAY_EMBEDDED__NAME": "slipway-unit-down", "SLIPWAY_EMBEDDED__REGISTRY_PORT": "1"}
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import RUN_KEYS, Prefect, Slipway, begun, ended
 from tests.stand_ins.unreliable_network import UnreliableLine
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 ASKED = [
     (

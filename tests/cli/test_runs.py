@@ -13,7 +13,7 @@ from flows.config.load import CHECKOUT
 from flows.core.trigger.run_labels import branch_tag, environment_tag
 from tests.cli.conftest import PATIENCE, RUN_KEYS, Prefect, Slipway, ended
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 Process = subprocess.Popen[str]
 

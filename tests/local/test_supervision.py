@@ -14,7 +14,7 @@ from deployments.local.wait import wait_until
 from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 SLEEPER = Program(
     "sleeper", (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)")

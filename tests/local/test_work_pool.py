@@ -22,7 +22,7 @@ from flows.config.load import CHECKOUT, load
 from flows.runtime.global_lock import LATEST
 from tests.support.prefect_client import asking
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 SIGN_IN = "user:password"
 PATIENCE = 180

@@ -16,7 +16,7 @@ from flows.config.load import EMBEDDED
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.files import write_private
 from flows.services.registry.client import Credentials
-from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
+from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line, stalling_line
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,15 @@ def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -
 
 
 @contextmanager
-def line_to(cluster: Cluster, folder: Path) -> Iterator[tuple[UnreliableLine, Cluster]]:
-    """A line to the API server that can be broken, and the cluster at its end."""
+def line_to(
+    cluster: Cluster, folder: Path, *, stalls: bool = False
+) -> Iterator[tuple[UnreliableLine, Cluster]]:
+    """A line to the API server that can be broken, or that can fall silent, and the cluster at its end."""
     assert cluster.kubeconfig
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     server = config["clusters"][0]["cluster"]
     host, _, port = server["server"].rpartition(":")
-    with breaking_line(int(port)) as line:
+    with (stalling_line if stalls else breaking_line)(int(port)) as line:
         server["server"] = f"{host}:{line.port}"
         file = folder / "line.kubeconfig"
         write_private(file, yaml.safe_dump(config))

@@ -5,7 +5,7 @@
 The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
 each with environments of its own; beside them, in the environments of slipway.toml, those that look at the
 released app. Last, one after the other, run those that stop or freeze what others use; beside them those of a
-cluster's nodes, which have a cluster of their own.
+cluster's nodes, which have a cluster of their own, and those that use nothing of the platform.
 With --slow only the slow tests run. `durations.tsv` in the state folder has every test's
 duration.
 """
@@ -111,13 +111,17 @@ def main(arguments: list[str]) -> int:
         kinds = {
             "released": f"released and not exclusive and {kind}",
             "nodes": f"own_cluster and {kind}",
-            "parallel": f"platform and not released and not exclusive and not own_cluster and {kind}",
+            "apart": f"apart and {kind}",
+            "parallel": f"platform and not (released or exclusive or own_cluster or apart) and {kind}",
             "exclusive": f"platform and exclusive and {kind}",
         }
         workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
         with parts.beside("released", (*pytest, "-m", kinds["released"]), shared, instance.state):
             parts.run("parallel", (*pytest, *workers, "-m", kinds["parallel"]), shared)
-        with parts.beside("nodes", (*pytest, "-m", kinds["nodes"]), shared, instance.state):
+        with (
+            parts.beside("nodes", (*pytest, "-m", kinds["nodes"]), shared, instance.state),
+            parts.beside("apart", (*pytest, "-m", kinds["apart"]), shared, instance.state),
+        ):
             parts.run("exclusive", (*pytest, "-m", kinds["exclusive"]), shared)
         _report(parts, durations, time.monotonic() - began)
     return 1 if parts.failed else 0

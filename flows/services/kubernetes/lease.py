@@ -26,6 +26,7 @@ from flows.services.kubernetes.api import not_prepared
 from flows.services.kubernetes.cluster import LEASE_DURATION, Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.process.command import Say
+from flows.services.process.poll import Waiting, poll
 
 POLL = 0.5
 RETRY_PAUSE = 1
@@ -79,19 +80,23 @@ class HeldLease:
         """
         self._over.set()
         with self._mutex:
-            given_up, is_said = time.monotonic() + self.cluster.lease_duration, False
-            while True:
-                try:
-                    return self._write({"holderIdentity": None, "renewTime": _now()})
-                except ClusterUnavailable as error:
-                    if time.monotonic() >= given_up:
-                        return say(f"The Lease was not released. It expires by itself: {error}")
-                    if not is_said:
-                        say(f"The Lease of {self.cluster.namespace} is released again: {error.happened}")
-                    is_said = True
-                    time.sleep(RETRY_PAUSE)
-                except SlipwayError as error:
-                    return say(f"The Lease was not released. It expires by itself: {error}")
+            try:
+                poll(
+                    self._released,
+                    timeout=self.cluster.lease_duration,
+                    pause=RETRY_PAUSE,
+                    late=lambda away: ClusterUnavailable(away, "Wait until it has expired."),
+                    on_change=say,
+                )
+            except SlipwayError as error:
+                say(f"The Lease was not released. It expires by itself: {error}")
+
+    def _released(self) -> bool | Waiting:
+        try:
+            self._write({"holderIdentity": None, "renewTime": _now()})
+        except ClusterUnavailable as error:
+            return Waiting(f"The Lease of {self.cluster.namespace} is released again: {error.happened}")
+        return True
 
     def _renew(self) -> bool:
         """Whether the server has answered, or there is nothing to renew any more."""

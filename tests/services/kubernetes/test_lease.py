@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from deployments.local.docker.engine import connect
-from deployments.local.instance import Instance
 from deployments.local.wait import wait_until
 from flows.core.errors import ClusterNotPrepared, ClusterUnavailable, FenceLost, LockedByAnother
 from flows.services.kubernetes import lease
@@ -148,16 +146,16 @@ def test_a_lease_that_was_deleted_is_lost(namespace: Namespace) -> None:
         wait_until(lambda: is_lost(held), 10, "It does not know")
 
 
-def test_a_server_that_is_away_takes_the_lease_from_nobody(namespace: Namespace, instance: Instance) -> None:
-    server = connect().containers.get(instance.container("control-plane"))
-    with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
+def test_a_server_that_is_away_takes_the_lease_from_nobody(namespace: Namespace, tmp_path: Path) -> None:
+    with (
+        line_to(short_lived(namespace), tmp_path, stalls=True) as (line, account),
+        lease.acquire(account, "run-1", 0, silent) as held,
+    ):
         before = spec(namespace)["renewTime"]
-        server.pause()
-        try:
-            time.sleep(2 * SHORT)  # it is the time that is tested
-            held.require_held()
-        finally:
-            server.unpause()
+        line.fall_silent()
+        time.sleep(2 * SHORT)  # it is the time that is tested
+        held.require_held()
+        line.mend()
         wait_until(lambda: spec(namespace)["renewTime"] != before, 30, "It was not renewed")
         held.require_held()
 
