@@ -163,7 +163,7 @@ LONGEST = (
     *("tests/flows/releases/test_promotion.py", "tests/flows/cut_off/test_killed.py"),
     *("tests/flows/releases/test_release_failures.py", "tests/flows/cut_off/test_cancelled.py"),
     *("tests/flows/cut_off/test_overlapping.py", "tests/flows/test_cancel.py", "tests/flows/test_ci.py"),
-    *("tests/local/test_work_pool.py", "tests/triggers/test_poller.py", "tests/stages/test_faults.py"),
+    *("tests/triggers/test_poller.py", "tests/stages/test_faults.py"),
 )
 """Files that take minutes. They begin first, so that none of them is left for one worker at the end."""
 

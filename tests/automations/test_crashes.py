@@ -25,6 +25,7 @@ HEARTBEAT = 3
 """Seconds between two signs of life here."""
 
 
+@pytest.mark.slow
 def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_other_does(
     operations: Operations, instance: Instance
 ) -> None:

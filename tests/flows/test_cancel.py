@@ -144,6 +144,7 @@ def test_a_cancelled_ci_run_leaves_no_process_no_container_and_no_image(
     assert line.latest is None
 
 
+@pytest.mark.slow
 def test_cancelled_during_the_push_nothing_of_the_image_is_in_the_registry(line: Line) -> None:
     line.commit(ballast=random.randbytes(BALLAST).hex())
     port = line.platform.instance.ports.registry_port
@@ -170,6 +171,7 @@ def test_cancelled_while_the_model_is_fetched_nothing_is_built_and_the_fetch_can
     assert line.ci().succeeded
 
 
+@pytest.mark.slow
 def test_cancelled_during_the_upload_no_version_is_visible_and_publishing_can_be_repeated(
     line: Line, tmp_path: Path
 ) -> None:

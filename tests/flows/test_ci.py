@@ -75,6 +75,7 @@ def test_a_new_model_alone_gives_a_new_image(line: Line) -> None:
     assert line.latest.digest != first.digest
 
 
+@pytest.mark.slow
 def test_a_bad_model_is_taken_back_by_pinning_the_one_before_until_the_pin_is_lifted(line: Line) -> None:
     line.ci()
     line.publish("1.1.0", "colours")

@@ -102,6 +102,7 @@ def test_a_missing_image_is_noticed_before_the_time_is_up(
     assert failed.value.fault == IMAGE
 
 
+@pytest.mark.slow
 def test_a_pull_that_is_denied_blames_no_image(
     line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_ow
     assert digest_that_answers() == live
 
 
+@pytest.mark.slow
 def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
     in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
     assert digest_that_answers() == live
 
 
+@pytest.mark.slow
 def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
     in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_rollback_that_was_killed_after_its_rollout_is_finished_and_the_enviro
     assert resume(environment="staging", return_state=True).is_completed()
 
 
+@pytest.mark.slow
 def test_a_rollback_that_was_killed_is_undone_by_the_next_which_goes_back_all_the_same(
     in_staging: Line, live: str, coming: LatestPointer
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
     assert lifted.message == "staging is no longer held."
 
 
+@pytest.mark.slow
 def test_a_run_that_was_frozen_and_overtaken_changes_nothing_any_more(
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def form_of(line: Line, run: FlowRun) -> str:
     return "\n".join(entry["value"] for entry in answer.raise_for_status().json())
 
 
+@pytest.mark.slow
 def test_a_release_waits_for_approval_which_a_person_refuses_gives_or_forgets(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +192,7 @@ def test_why_names_the_failing_commit_that_is_newer_than_all_that_is_built(line:
     line.git("reset", "--hard", "--quiet", "HEAD~1")
 
 
+@pytest.mark.slow
 def test_what_fails_a_later_proof_is_not_promoted_until_it_passes_again(line: Line) -> None:
     wanted = line.mint()
     assert line.release().succeeded

@@ -100,6 +100,7 @@ def test_a_release_that_fails_is_undone_whole(
         assert told in mark.reason
 
 
+@pytest.mark.slow
 def test_one_replica_of_three_that_answers_wrong_is_found(staged: Staged, vary: Any) -> None:
     vary(behaving("waits for its role"))
     before = set(STAGING.pods())
@@ -173,6 +174,7 @@ def test_a_field_that_a_person_has_set_by_hand_is_not_overwritten(staged: Staged
     set_history_limit(before)  # as the manifests have it, there is no quarrel
 
 
+@pytest.mark.slow
 def test_undoing_sets_back_what_a_person_has_set_during_the_release(
     staged: Staged, vary: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

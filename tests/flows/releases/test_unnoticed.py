@@ -39,7 +39,7 @@ def test_no_request_fails_during_a_release(line: Line) -> None:
     assert seen.total > 500
 
 
-@pytest.mark.parametrize("fault", ["dies", "another version"])
+@pytest.mark.parametrize("fault", ["dies", pytest.param("another version", marks=pytest.mark.slow)])
 def test_no_request_fails_during_a_bad_release_and_its_undoing(
     line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
 ) -> None:

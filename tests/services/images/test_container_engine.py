@@ -38,6 +38,7 @@ def test_the_same_context_is_the_same_image(
     assert engine.build(same, silent) == engine.build(same, silent)
 
 
+@pytest.mark.slow
 def test_our_app_built_twice_from_nothing_has_the_same_layers(tmp_path: Path, base_image: str) -> None:
     first = tmp_path / "first"
     shutil.copytree(CHECKOUT / "app", first / "app", ignore=shutil.ignore_patterns("__pycache__"))
