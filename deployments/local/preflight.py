@@ -79,7 +79,7 @@ def _kinds(setting: str) -> tuple[socket.SocketKind, ...]:
 
 def _running_containers() -> list[DockerContainer]:
     try:
-        return connect().containers.list()
+        return connect().containers.list(ignore_removed=True)
     except EngineUnavailable:
         return []
 

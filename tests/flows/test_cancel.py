@@ -46,7 +46,8 @@ def cancel(line: Line, run: FlowRun) -> FlowRun:
 
 
 def containers(run: FlowRun) -> list[str]:
-    found = connect().containers.list(all=True, filters={"label": f"{RUN_LABEL}={run.id}"})
+    its = {"label": f"{RUN_LABEL}={run.id}"}
+    found = connect().containers.list(all=True, filters=its, ignore_removed=True)
     return [str(container.name) for container in found]
 
 
@@ -64,7 +65,8 @@ def says(words: str) -> Callable[[Line, FlowRun], bool]:
 
 def is_on_trial(line: Line, run: FlowRun) -> bool:
     """Whether the team's image is being tried out."""
-    found = connect().containers.list(filters={"label": f"{RUN_LABEL}={run.id}"})
+    its = {"label": f"{RUN_LABEL}={run.id}"}
+    found = connect().containers.list(filters=its, ignore_removed=True)
     return any(
         tag.startswith(f"{line.registry.name}:") for one in found if one.image for tag in one.image.tags
     )

@@ -155,5 +155,5 @@ def test_ctrl_c_leaves_no_container_behind(developer: Developer) -> None:
 
 
 def containers_of_runs_by_hand() -> list[str]:
-    found = connect().containers.list(all=True, filters={"label": RUN_LABEL})
+    found = connect().containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True)
     return [str(c.name) for c in found if c.labels[RUN_LABEL].startswith("local-")]

@@ -72,7 +72,8 @@ class Run:
 
     def left_behind(self) -> list[str]:
         """Containers that it started and that are still there."""
-        found = connect().containers.list(all=True, filters={"label": f"{RUN_LABEL}={self.id}"})
+        mine = {"label": f"{RUN_LABEL}={self.id}"}
+        found = connect().containers.list(all=True, filters=mine, ignore_removed=True)
         return [container.name or "" for container in found]
 
 

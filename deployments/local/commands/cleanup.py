@@ -32,7 +32,10 @@ def _instances(client: docker.DockerClient) -> Iterator[Instance]:
     """The platforms of which Docker still has a container, a volume or a network; some several times."""
     ours: dict[str, str | list[str] | bool] = {"label": "slipway.instance"}
     for labels in (
-        *(container.labels for container in client.containers.list(all=True, filters=ours)),
+        *(
+            container.labels
+            for container in client.containers.list(all=True, filters=ours, ignore_removed=True)
+        ),
         *(volume.attrs["Labels"] for volume in client.volumes.list(filters=ours)),
         *(network.attrs["Labels"] for network in client.networks.list(filters=ours)),
     ):

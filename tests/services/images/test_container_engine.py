@@ -89,7 +89,7 @@ def test_containers_that_a_run_left_are_removed_and_no_others(
     theirs = other.start(base_image, "theirs", command=["sleep", "60"])
     try:
         engine.remove_containers()
-        left = {container.id for container in connect().containers.list(all=True)}
+        left = {container.id for container in connect().containers.list(all=True, ignore_removed=True)}
         assert mine.id not in left
         assert theirs.id in left
     finally:

@@ -39,7 +39,8 @@ def built(engine: ContainerEngine, context: Context, base_image: str) -> Built:
 
 
 def left(engine: ContainerEngine) -> list[str]:
-    found = connect().containers.list(all=True, filters={"label": f"{RUN_LABEL}={engine.run}"})
+    mine = {"label": f"{RUN_LABEL}={engine.run}"}
+    found = connect().containers.list(all=True, filters=mine, ignore_removed=True)
     return [str(container.name) for container in found]
 
 
