@@ -3,12 +3,12 @@
 from typing import Any
 
 from flows.cli.connection import connection
-from flows.cli.follow import local
 from flows.cli.options import Env, Json
 from flows.cli.output import print_json, print_table
 from flows.config import load as configuration
 from flows.core.explain.live import explain
 from flows.core.explain.status import Away, DeploymentStatus, Place
+from flows.core.local_time import wall_time
 from flows.core.release.record import Record
 
 
@@ -89,7 +89,7 @@ def _record_json(record: Record) -> dict[str, Any]:
 
 
 def _record_row(record: Record) -> tuple[str, ...]:
-    started = f"{local(record.started):%Y-%m-%d %H:%M}"
+    started = wall_time(record.started, configuration.load().nights.zone)
     why = " ".join((record.asked_for or record.reason).split())
     return str(record.number), started, record.verdict, str(record.content), record.asked_by, why
 

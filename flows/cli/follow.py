@@ -148,12 +148,7 @@ def tells_something(line: LogLine) -> bool:
 
 def line_text(line: LogLine) -> str:
     """An entry of a log, with the time of this machine's zone."""
-    return f"{local(line.time):%H:%M:%S}  {line.message}"
-
-
-def local(time: datetime) -> datetime:
-    """In this machine's time zone."""
-    return time.astimezone()
+    return f"{line.time.astimezone():%H:%M:%S}  {line.message}"
 
 
 def _said_all(lines: list[LogLine]) -> bool:

@@ -11,13 +11,14 @@ from flows.cli.follow import (
     follow,
     follow_to_its_end,
     line_text,
-    local,
     outcome,
     tells_something,
 )
 from flows.cli.options import By, EnvOption, Json, RunId, known_environment, requester
 from flows.cli.server import Run, Server
+from flows.config import load as configuration
 from flows.core.errors import PermanentError, SettingsError
+from flows.core.local_time import wall_time
 from flows.core.trigger.run_labels import branch_tag, environment_tag
 
 Branch = Annotated[str, typer.Option("--branch", help="Only for commits of this branch.")]
@@ -99,5 +100,5 @@ def _answer(run: str, form: dict[str, object], by: str, *, as_json: bool) -> Non
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    started = f"{local(run.started):%Y-%m-%d %H:%M}" if run.started else "-"
+    started = wall_time(run.started, configuration.load().nights.zone) if run.started else "-"
     return run.short, started, run.flow, run.state_name, run.name

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -34,6 +36,17 @@ def test_runs_lists_the_newest_and_can_keep_to_an_environment_or_a_branch(
     of_branch = slipway("runs", "--branch", "feature/x").output
     assert built[-12:] in of_branch
     assert there[-12:] not in of_branch
+
+
+def test_times_are_those_of_the_projects_time_zone(slipway: Slipway, prefect: Prefect) -> None:
+    run = prefect.create("verify/on-demand", "staging: verify", environment_tag("zone"))
+    prefect.put(run, "RUNNING")
+    rows = json.loads(slipway("runs", "--limit", "200", "--json").output)["runs"]
+    started = datetime.fromisoformat(next(row["started"] for row in rows if row["id"] == run))
+    for zone in ("Asia/Kolkata", "America/St_Johns"):
+        table = slipway("runs", "--limit", "200", SLIPWAY_TIMEZONE=zone).output.splitlines()
+        row = next(row for row in table if row.startswith(run[-12:]))
+        assert f"{started.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" in row
 
 
 def test_runs_as_json(slipway: Slipway, prefect: Prefect) -> None:
