@@ -160,10 +160,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what ru
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = (
-    *("tests/flows/releases/test_promotion.py", "tests/flows/cut_off/test_killed.py"),
-    *("tests/flows/releases/test_release_failures.py", "tests/flows/cut_off/test_cancelled.py"),
-    *("tests/flows/cut_off/test_overlapping.py", "tests/flows/test_cancel.py", "tests/flows/test_ci.py"),
-    *("tests/triggers/test_poller.py", "tests/stages/test_faults.py"),
+    *("tests/flows/releases/test_promotion.py", "tests/flows/releases/test_release_failures.py"),
+    *("tests/flows/test_ci.py", "tests/triggers/test_poller.py", "tests/flows/cut_off/test_killed.py"),
+    *("tests/stages/test_faults.py", "tests/flows/releases/test_release.py", "tests/flows/test_rerun.py"),
+    *("tests/flows/cut_off/test_cancelled.py", "tests/flows/cut_off/test_overlapping.py"),
+    *("tests/services/kubernetes/test_rollout_watch.py", "tests/services/kubernetes/test_lease.py"),
+    *(
+        "tests/flows/releases/test_unnoticed.py",
+        "tests/flows/test_ci_failures.py",
+        "tests/flows/test_cancel.py",
+    ),
 )
 """Files that take minutes. They begin first, so that none of them is left for one worker at the end."""
 

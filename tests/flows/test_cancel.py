@@ -188,6 +188,7 @@ def test_cancelled_during_the_upload_no_version_is_visible_and_publishing_can_be
     assert publish_large(line, tmp_path) == line.models.newest(line.model).version
 
 
+@pytest.mark.slow
 @pytest.mark.exclusive
 def test_cancelled_while_another_run_moves_latest_it_stays_and_the_limit_is_free_again(
     line: Line, prefect_of_the_platform: None

@@ -40,6 +40,7 @@ def test_a_release_gives_up_waiting_and_says_for_whom(
     assert STAGING.history()[0].image.digest != coming.digest
 
 
+@pytest.mark.slow
 def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
     in_staging: Line, coming: LatestPointer
 ) -> None:

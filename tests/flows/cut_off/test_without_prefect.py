@@ -22,6 +22,7 @@ from tests.flows.cut_off.runs import (
 pytestmark = pytest.mark.exclusive
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
