@@ -158,8 +158,9 @@ class Ended:
 
     def left_behind(self) -> list[str]:
         """Containers that it started and that are still there."""
-        mine = {"label": f"{RUN_LABEL}={self.id}"}
-        found = connect().containers.list(all=True, filters=mine, ignore_removed=True)
+        found = connect().containers.list(
+            all=True, filters={"label": f"{RUN_LABEL}={self.id}"}, ignore_removed=True
+        )
         return [container.name or "" for container in found]
 
 

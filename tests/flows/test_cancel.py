@@ -46,8 +46,9 @@ def cancel(line: Line, run: FlowRun) -> FlowRun:
 
 
 def containers(run: FlowRun) -> list[str]:
-    its = {"label": f"{RUN_LABEL}={run.id}"}
-    found = connect().containers.list(all=True, filters=its, ignore_removed=True)
+    found = connect().containers.list(
+        all=True, filters={"label": f"{RUN_LABEL}={run.id}"}, ignore_removed=True
+    )
     return [str(container.name) for container in found]
 
 
@@ -65,8 +66,7 @@ def says(words: str) -> Callable[[Line, FlowRun], bool]:
 
 def is_on_trial(line: Line, run: FlowRun) -> bool:
     """Whether the team's image is being tried out."""
-    its = {"label": f"{RUN_LABEL}={run.id}"}
-    found = connect().containers.list(filters=its, ignore_removed=True)
+    found = connect().containers.list(filters={"label": f"{RUN_LABEL}={run.id}"}, ignore_removed=True)
     return any(
         tag.startswith(f"{line.registry.name}:") for one in found if one.image for tag in one.image.tags
     )

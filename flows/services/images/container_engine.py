@@ -125,8 +125,9 @@ class ContainerEngine:
     @translated_engine_errors()
     def remove_containers(self) -> None:
         """Remove every container of this run that is left, for example after a cancel."""
-        mine = {"label": f"{RUN_LABEL}={self.run}"}
-        for container in self.client.containers.list(all=True, filters=mine, ignore_removed=True):
+        for container in self.client.containers.list(
+            all=True, filters={"label": f"{RUN_LABEL}={self.run}"}, ignore_removed=True
+        ):
             with suppress(NotFound):
                 container.remove(force=True, v=True)
 

@@ -39,8 +39,9 @@ def built(engine: ContainerEngine, context: Context, base_image: str) -> Built:
 
 
 def left(engine: ContainerEngine) -> list[str]:
-    mine = {"label": f"{RUN_LABEL}={engine.run}"}
-    found = connect().containers.list(all=True, filters=mine, ignore_removed=True)
+    found = connect().containers.list(
+        all=True, filters={"label": f"{RUN_LABEL}={engine.run}"}, ignore_removed=True
+    )
     return [str(container.name) for container in found]
 
 
