@@ -264,7 +264,8 @@ def _context(run: RunContext, inputs: Inputs, name: str) -> Path:
     folder = run.workspace / name
     shutil.rmtree(folder, ignore_errors=True)  # of a try before this one
     folder.mkdir()
-    run.repository.lay_out(inputs.commit.sha, run.settings.app.context, folder)
+    files = run.repository.files(inputs.commit.sha, run.settings.app.context)
+    run.repository.lay_out(files, folder, inputs.commit.time)
     return folder
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 ATTACHED = ".model"
 """What the tag of an image's model manifest ends in; releases read it there and need no model store."""
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the way an image is built changes so that the same inputs give another image."""
 
 

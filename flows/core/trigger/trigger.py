@@ -15,7 +15,7 @@ BRANCH, NOTHING = "refs/heads/", "0" * 40
 MAX_ATTEMPTS = 3
 """Runs for the same commit and model that may crash: after that a person has to look."""
 
-Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Sha = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,15 +24,29 @@ from flows.core.errors import (
     SlipwayError,
     SourceUnavailable,
 )
+from flows.services.git.blobs import Blobs, refuse_submodules
 from flows.services.process.command import Command, Say, run, silent
 from flows.services.process.files import older_than
 
 HEAD = "refs/slipway/HEAD"
 REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD*:{HEAD}*")
 """HEAD as a pattern, since it need not name a branch that there is; git wants what is named in full."""
-FETCH = ("--quiet", "--prune", "--no-write-fetch-head")
+FETCH = ("--quiet", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow")
+PROTOCOLS = "file:http:https:ssh"
+"""Those that git may use, whatever a URL or a redirect names."""
 
-FULL_SHA = re.compile(r"[0-9a-f]{40}")
+CONFIGURATION = {
+    # by default an object may be empty after a power loss, which a fetch does not notice
+    "core.fsync": "all",
+    # no object that could have been made to deceive who reads it
+    "fetch.fsckObjects": "true",
+    # what programs of long ago wrote, and is harmless
+    "fetch.fsck.zeroPaddedFilemode": "ignore",
+    "fetch.fsck.missingSpaceBeforeDate": "ignore",
+    "fetch.fsck.badTimezone": "ignore",
+}
+
+FULL_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LAYOUT = ("%H", "%an", "%cI", "%s")
 
 ANSWERED = re.compile(r"requested URL returned error: (\d{3})")
@@ -42,6 +56,8 @@ REFUSED = (
     "terminal prompts disabled",
     "Permission denied",
 )
+DUBIOUS = "detected dubious ownership"
+OTHER_HASH = "mismatched algorithms: client sha1; server sha256"
 MISSING = ("not found", "does not appear to be a git repository", "does not exist")
 UNREACHABLE = ("Could not resolve", "Failed to connect", "Connection", "timed out", "early EOF", "RPC failed")
 
@@ -82,9 +98,22 @@ class Repository:
         if not (mirror / "HEAD").exists():
             self._git("init", "--quiet", "--bare", str(mirror), folder=self.cache)
         try:
-            self._git("fetch", *FETCH, self.url, *REFSPECS, folder=mirror, say=say)
+            self._fetch_as(mirror, say)
         except CommandFailed as failure:
             raise explained(self.url, failure) from failure
+
+    def _fetch_as(self, mirror: Path, say: Say) -> None:
+        """Fetch with the remote's hash function: a mirror has one for good."""
+        fetch = ("fetch", *FETCH, "--end-of-options", self.url, *REFSPECS)
+        try:
+            self._git(*fetch, folder=mirror, say=say)
+        except CommandFailed as failure:
+            if OTHER_HASH not in failure.details:
+                raise
+            shutil.rmtree(mirror)
+            init = ("init", "--quiet", "--bare", "--object-format=sha256")
+            self._git(*init, str(mirror), folder=self.cache)
+            self._git(*fetch, folder=mirror, say=say)
 
     def _make_anew(self, say: Say) -> None:
         """Put a new mirror in the place of the old one, once it is whole: other runs may be reading there."""
@@ -100,7 +129,7 @@ class Repository:
         """Every branch of the remote and its newest commit, as the remote says now; raises as `fetch`."""
         self.cache.mkdir(parents=True, exist_ok=True)
         try:
-            listed = self._git("ls-remote", "--heads", self.url, folder=self.cache)
+            listed = self._git("ls-remote", "--heads", "--end-of-options", self.url, folder=self.cache)
         except CommandFailed as failure:
             raise explained(self.url, failure) from failure
         pairs = (line.split("\t") for line in listed.splitlines())
@@ -113,6 +142,12 @@ class Repository:
         somewhere: `CommitNotThere` where the remote has not got it yet.
         """
         sha = self._sha(HEAD if ref == "HEAD" else ref)
+        branch, tag = (self._sha(f"refs/{kind}/{ref}") for kind in ("heads", "tags"))
+        if branch and tag and branch != tag and not FULL_SHA.fullmatch(ref):
+            raise PermanentError(
+                f"{self.url} has a branch and a tag {ref!r}, with different commits.",
+                f"Name refs/heads/{ref} or refs/tags/{ref}.",
+            )
         if sha is None and ref == "HEAD":
             sha = self._sha(f"refs/heads/{released_branch}")
         if sha is None and announced and FULL_SHA.fullmatch(ref):
@@ -126,9 +161,11 @@ class Repository:
                 f"{self.url} has no branch, tag or commit {ref!r}.",
                 "Check its spelling, and that it was pushed.",
             )
-        _, author, time, subject = self._git("log", "-1", f"--format={'%x00'.join(LAYOUT)}", sha).split("\0")
-        branch = self._branch_of(ref, sha, released_branch)
-        return Commit(self.url, sha, branch, author, datetime.fromisoformat(time), subject)
+        _, author, time, subject = self._git(
+            "log", "-1", f"--format={'%x00'.join(LAYOUT)}", "--end-of-options", sha
+        ).split("\0")
+        on = self._branch_of(ref.removeprefix("refs/heads/"), sha, released_branch)
+        return Commit(self.url, sha, on, author, datetime.fromisoformat(time), subject)
 
     def _sha(self, name: str) -> str | None:
         """The commit that the mirror has under the name."""
@@ -148,7 +185,7 @@ class Repository:
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `older` is `newer` or comes before it; False where the mirror has either no more."""
         try:
-            self._git("merge-base", "--is-ancestor", older, newer)
+            self._git("merge-base", "--is-ancestor", "--end-of-options", older, newer)
         except CommandFailed as answer:
             if answer.status in {1, 128}:
                 return False
@@ -159,7 +196,7 @@ class Repository:
         """The commits of `newer` that `older` has not, newest first: short SHA, subject, author. None of them
         where the mirror has no such commit any more."""
         try:
-            log = self._git("log", "--format=%h %s (%an)", f"{older}..{newer}")
+            log = self._git("log", "--format=%h %s (%an)", "--end-of-options", f"{older}..{newer}")
         except CommandFailed as answer:
             if answer.status == 128:
                 return []
@@ -167,8 +204,9 @@ class Repository:
         return log.splitlines()
 
     def files(self, sha: str, paths: tuple[str, ...]) -> tuple[ContextFile, ...]:
-        """The files at and below `paths` in that commit; `PermanentError` where a path holds none."""
-        listing = self._git("ls-tree", "-r", "-z", sha, "--", *paths)
+        """The files at and below `paths` in that commit; `PermanentError` where a path holds none, or a
+        submodule."""
+        listing = self._git("ls-tree", "-r", "-z", "--end-of-options", sha, "--", *paths)
         entries = [entry.split(None, 3) for entry in listing.split("\0") if entry]
         files = tuple(ContextFile(path, mode, blob) for mode, _, blob, path in entries)
         for path in paths:
@@ -177,17 +215,15 @@ class Repository:
                     f"Commit {sha[:7]} has no {path!r}, which belongs to the build context.",
                     "Commit it, or take it out of `context` under [app] in slipway.toml.",
                 )
+        refuse_submodules(files)
         return files
 
-    def lay_out(self, sha: str, paths: tuple[str, ...], folder: Path) -> None:
-        """Write the files at and below `paths` into `folder`, all with the commit's time."""
-        archive = folder.parent / f"{folder.name}.tar"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._git("-c", "tar.umask=0022", "archive", "--format=tar", f"--output={archive}", sha, "--", *paths)
-        # not Python's tarfile: Debian 12's Python 3.11.2 has no extraction filters yet
-        unpack = ("tar", "--extract", "--no-same-owner", "--preserve-permissions", f"--file={archive}")
-        run(Command((*unpack, f"--directory={folder}"), self.timeout), silent)
-        archive.unlink()
+    def lay_out(self, files: Sequence[ContextFile], folder: Path, time: datetime) -> None:
+        """Write exactly these files into `folder`, which must be empty, all with that time.
+
+        `PermanentError` for a pointer of Git LFS, and for a tree that git would not make.
+        """
+        Blobs(self.mirror, self.timeout).write(files, folder, time.timestamp())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -202,8 +238,8 @@ class Repository:
         environment = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
         # where the mirror is damaged, git would take a repository around it for meant
         environment |= {"GIT_CEILING_DIRECTORIES": str(self.cache)}
-        # by default an object may be empty after a power loss, which a fetch does not notice
-        configuration = {"core.fsync": "all"}
+        environment |= {"GIT_ALLOW_PROTOCOL": PROTOCOLS}
+        configuration = dict(CONFIGURATION)
         if self.token:
             # Any user name will do beside a token, at GitHub as at Azure Repos.
             basic = base64.b64encode(f"slipway:{self.token}".encode()).decode()
@@ -232,6 +268,18 @@ def explained(url: str, failure: CommandFailed) -> SlipwayError:
             f"The repository {url} needs credentials, or refuses those it was given.",
             "Put a token with read access into a Prefect Secret block and name it in slipway.toml: "
             "[source] credentials. A run by hand takes SLIPWAY_SOURCE_TOKEN.",
+        )
+    if DUBIOUS in said:
+        return PermanentError(
+            f"git does not read the repository {url}, as another user owns it.",
+            f"Run Slipway as its owner, or allow it once: git config --global --add safe.directory {url}",
+            details=said,
+        )
+    if "fsck error" in said:
+        return PermanentError(
+            f"The repository {url} holds an object that git's own check refuses; nothing of it was fetched.",
+            "Run `git fsck` there, and have the commit that it names removed.",
+            details=said,
         )
     busy = answered == 429 or answered >= 500
     if busy or failure.timed_out or any(word in said for word in UNREACHABLE):

@@ -22,7 +22,7 @@ class CancellationScope:
     """The processes and requests of one run; `cancel` ends them, and those of no other run."""
 
     def __init__(self) -> None:
-        self._processes: set[subprocess.Popen[str]] = set()
+        self._processes: set[subprocess.Popen[Any]] = set()
         self._awaited: set[Future[Any]] = set()
         self._is_cancelled = False
 
@@ -38,7 +38,7 @@ class CancellationScope:
                 _current.set(before)
 
     @contextmanager
-    def running(self, process: subprocess.Popen[str]) -> Iterator[None]:
+    def running(self, process: subprocess.Popen[Any]) -> Iterator[None]:
         """The process is of this scope, and ended after the context whatever happens in it."""
         self._processes.add(process)
         try:
@@ -84,7 +84,7 @@ def current() -> CancellationScope:
     return _current.get()
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """End the process and all it started, by force after `GRACE`; nothing where none is left."""
     if not _signalled(process, signal.SIGTERM):
         return
@@ -95,7 +95,7 @@ def end(process: subprocess.Popen[str]) -> None:
         _signalled(process, signal.SIGKILL)
 
 
-def _signalled(process: subprocess.Popen[str], what: signal.Signals) -> bool:
+def _signalled(process: subprocess.Popen[Any], what: signal.Signals) -> bool:
     """Whether the process, or any that it started, was there to get the signal."""
     try:
         os.killpg(process.pid, what)

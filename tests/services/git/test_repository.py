@@ -25,10 +25,10 @@ from flows.services.process.command import silent
 class Origin:
     """A repository that somebody commits to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         folder.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("init", "--quiet", "--initial-branch=main", *options)
         self.git("config", "user.name", "Ada")
         self.git("config", "user.email", "ada@example.org")
 
@@ -218,19 +218,170 @@ def test_a_head_that_names_no_branch_any_more_is_not_remembered(
     assert repository.resolve("HEAD", "main").sha == newest
 
 
+def lay_out(repository: Repository, sha: str, paths: tuple[str, ...], folder: Path) -> Path:
+    repository.fetch(silent)
+    commit = repository.resolve(sha, "main")
+    repository.lay_out(repository.files(sha, paths), folder, commit.time)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes | str]:
+    """Of every file below; of a link, where it leads."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
 def test_only_what_the_context_names_is_listed_and_laid_out(
     origin: Origin, repository: Repository, tmp_path: Path
 ) -> None:
     origin.commit("README.md", "no part of it")
     sha = origin.commit("app/a.py", "print(1)\n")
-    repository.fetch(silent)
-    files = repository.files(sha, ("app",))
-    folder = tmp_path / "context"
-    repository.lay_out(sha, ("app",), folder)
-    assert files == (ContextFile("app/a.py", "100644", origin.git("rev-parse", "HEAD:app/a.py")),)
+    folder = lay_out(repository, sha, ("app",), tmp_path / "context")
+    assert repository.files(sha, ("app",)) == (
+        ContextFile("app/a.py", "100644", origin.git("rev-parse", "HEAD:app/a.py")),
+    )
     assert [path.name for path in folder.rglob("*")] == ["app", "a.py"]
     commit_time = int(origin.git("log", "-1", "--format=%ct"))
     assert (folder / "app/a.py").stat().st_mtime == commit_time
+
+
+def test_modes_links_and_large_and_odd_files_are_laid_out_as_they_are(
+    origin: Origin, repository: Repository, tmp_path: Path
+) -> None:
+    large = os.urandom(3 << 20)
+    odd = "app/a name with\nall kinds ü of \t things"
+    (origin.folder / "app" / "bin").mkdir(parents=True)
+    (origin.folder / "app" / "large").write_bytes(large)
+    (origin.folder / "app" / "empty").touch()
+    (origin.folder / odd).write_bytes(b"\r\n\0")
+    (origin.folder / "app" / "bin" / "run").write_text("#!/bin/sh\n")
+    (origin.folder / "app" / "bin" / "run").chmod(0o755)
+    (origin.folder / "app" / "link").symlink_to("../outside")
+    sha = origin.commit("app/last", "1")
+    before = os.umask(0o077)
+    try:
+        folder = lay_out(repository, sha, ("app",), tmp_path / "context")
+    finally:
+        os.umask(before)
+    assert contents(folder) == {
+        "app/large": large,
+        "app/empty": b"",
+        odd: b"\r\n\0",
+        "app/bin/run": b"#!/bin/sh\n",
+        "app/link": "../outside",
+        "app/last": b"1",
+    }
+    modes = {path.name: path.lstat().st_mode & 0o777 for path in folder.rglob("*") if not path.is_symlink()}
+    assert {modes.pop(name) for name in ("app", "bin", "run")} == {0o755}
+    assert set(modes.values()) == {0o644}
+
+
+ATTRIBUTES = {
+    "export-ignore": "app/guard.py export-ignore\n",
+    "export-subst": "app/serve.py export-subst\n",
+    "eol": "* text eol=crlf\n",
+    "ident": "* ident\n",
+    "encoding": "*.py working-tree-encoding=UTF-16\n",
+    "filter": "* filter=harm\n",
+}
+
+
+@pytest.mark.parametrize("attributes", ATTRIBUTES.values(), ids=ATTRIBUTES.keys())
+def test_attributes_and_filters_change_nothing_of_what_is_laid_out(
+    origin: Origin,
+    repository: Repository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    attributes: str,
+) -> None:
+    user = tmp_path / "gitconfig"
+    user.write_text('[filter "harm"]\n\tsmudge = echo harm\n\tclean = cat\n[core]\n\tautocrlf = true\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(user))
+    origin.commit("app/guard.py", "guard\n")
+    before = origin.commit("app/serve.py", "# $Format:%b$ $Id$\n")
+    (tmp_path / "attributes").write_text(attributes)
+    blob = origin.git("hash-object", "-w", "--no-filters", str(tmp_path / "attributes"))
+    origin.git("update-index", "--add", "--cacheinfo", f"100644,{blob},.gitattributes")
+    origin.git("commit", "--quiet", "--message", "attributes")
+    after = origin.git("rev-parse", "HEAD")
+    assert origin.git("rev-parse", f"{before}:app") == origin.git("rev-parse", f"{after}:app")
+    first = lay_out(repository, before, ("app",), tmp_path / "before")
+    second = lay_out(repository, after, ("app",), tmp_path / "after")
+    assert contents(first) == contents(second)
+    assert contents(first)["app/serve.py"] == b"# $Format:%b$ $Id$\n"
+
+
+def test_a_submodule_in_the_context_is_refused_by_its_path(origin: Origin, repository: Repository) -> None:
+    first = origin.commit("app/a.py", "1")
+    origin.git("update-index", "--add", "--cacheinfo", f"160000,{first},app/lib")
+    origin.git("commit", "--quiet", "--message", "a submodule")
+    repository.fetch(silent)
+    with pytest.raises(PermanentError, match="'app/lib' in the build context is a submodule"):
+        repository.files(origin.git("rev-parse", "HEAD"), ("app",))
+
+
+def test_a_pointer_of_lfs_is_refused_by_its_path(
+    origin: Origin, repository: Repository, tmp_path: Path
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
+    sha = origin.commit("app/weights.bin", pointer)
+    with pytest.raises(PermanentError, match=r"'app/weights\.bin' in the build context is a pointer of"):
+        lay_out(repository, sha, ("app",), tmp_path / "context")
+
+
+def tree(origin: Origin, *entries: tuple[str, str, str]) -> str:
+    """A tree of these modes, names and ids, which no check of git has seen."""
+    content = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(sha) for mode, name, sha in entries)
+    command = ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"]
+    done = subprocess.run(command, cwd=origin.folder, input=content, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+def harmful(origin: Origin, way: str) -> str:
+    """A commit whose context would lead out of its folder, or into git's own."""
+    origin.commit("a", "harm")
+    file = origin.git("rev-parse", "HEAD:a")
+    (origin.folder / "outside").write_text("../../outside")
+    link = origin.git("hash-object", "-w", "outside")
+    inner = tree(origin, ("100644", "pwned", file))
+    app = {
+        "a link and a folder of one name": (("120000", "lib", link), ("40000", "lib", inner)),
+        "dots": (("40000", "..", inner),),
+        "git's own folder": (("40000", ".GIT", inner),),
+        "a name twice": (("100644", "a", file), ("100644", "a", file)),
+    }[way]
+    top = tree(origin, ("40000", "app", tree(origin, *app)))
+    sha = origin.git("commit-tree", "-m", "harm", top)
+    origin.git("update-ref", "refs/heads/harm", sha)
+    return sha
+
+
+WAYS = ("a link and a folder of one name", "dots", "git's own folder", "a name twice")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_harmful_tree_is_not_fetched(origin: Origin, repository: Repository, way: str) -> None:
+    harmful(origin, way)
+    with pytest.raises(PermanentError, match="git's own check refuses"):
+        repository.fetch(silent)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_harmful_tree_that_is_there_already_is_not_laid_out(
+    origin: Origin, repository: Repository, tmp_path: Path, way: str
+) -> None:
+    """As in a mirror of before git checked what it fetched."""
+    sha = harmful(origin, way)
+    shutil.copytree(origin.folder / ".git", repository.mirror)
+    folder = tmp_path / "a" / "context"
+    folder.mkdir(parents=True)
+    with pytest.raises(PermanentError, match="tree is malformed at"):
+        repository.lay_out(repository.files(sha, ("app",)), folder, datetime.now(UTC))
+    assert [path.name for path in tmp_path.rglob("pwned")] == []
+    assert not (tmp_path / "outside").exists()
 
 
 def test_a_path_that_the_commit_lacks_is_named(origin: Origin, repository: Repository) -> None:
@@ -255,6 +406,75 @@ def test_the_remotes_branches_are_told_as_they_are_now_without_a_fetch(
 def test_a_folder_without_a_repository_is_named(tmp_path: Path) -> None:
     with pytest.raises(RefNotFound, match="no git repository at"):
         Repository(str(tmp_path / "nowhere"), tmp_path / "cache").fetch(silent)
+
+
+@pytest.mark.parametrize("since", ["--output={file}", "--all"])
+def test_what_looks_like_an_option_is_none(
+    origin: Origin, repository: Repository, tmp_path: Path, since: str
+) -> None:
+    sha = origin.commit("a", "1")
+    repository.fetch(silent)
+    given = since.format(file=tmp_path / "written")
+    assert repository.between(given, sha) == []
+    assert not repository.is_ancestor(given, sha)
+    assert list(tmp_path.glob("written*")) == []
+
+
+def test_a_program_in_a_url_is_not_run(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed) as refused:
+        Repository(f"ext::touch {tmp_path / 'made'}", tmp_path / "cache").heads()
+    assert "'ext' not allowed" in refused.value.details
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_branch_and_a_tag_of_one_name_are_told_apart(origin: Origin, repository: Repository) -> None:
+    first = origin.commit("a", "1")
+    origin.git("tag", "v1")
+    second = origin.commit("a", "2")
+    origin.git("branch", "v1")
+    repository.fetch(silent)
+    with pytest.raises(PermanentError, match=r"a branch and a tag 'v1'.*refs/heads/v1 or refs/tags/v1"):
+        repository.resolve("v1", "main")
+    assert repository.resolve("refs/tags/v1", "main").sha == first
+    branch = repository.resolve("refs/heads/v1", "main")
+    assert (branch.sha, branch.branch) == (second, "v1")
+
+
+def test_a_shallow_checkout_is_a_repository(origin: Origin, tmp_path: Path) -> None:
+    origin.commit("app/a.py", "1")
+    sha = origin.commit("app/a.py", "2")
+    shallow = tmp_path / "shallow"
+    origin.git("clone", "--quiet", "--depth=1", f"file://{origin.folder}", str(shallow))
+    repository = Repository(str(shallow), tmp_path / "cache")
+    folder = lay_out(repository, sha, ("app",), tmp_path / "context")
+    assert contents(folder) == {"app/a.py": b"2"}
+    newer = origin.commit("app/a.py", "3")
+    subprocess.run(["git", "fetch", "--quiet", "--depth=1", "origin", "main"], cwd=shallow, check=True)
+    subprocess.run(["git", "reset", "--quiet", "--hard", "FETCH_HEAD"], cwd=shallow, check=True)
+    repository.fetch(silent)
+    assert repository.resolve("main", "main").sha == newer
+
+
+def test_a_repository_of_sha_256_is_a_repository(tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "origin", "--object-format=sha256")
+    sha = origin.commit("app/a.py", "1")
+    repository = Repository(str(origin.folder), tmp_path / "cache")
+    assert len(sha) == 64
+    assert contents(lay_out(repository, sha, ("app",), tmp_path / "context")) == {"app/a.py": b"1"}
+    newer = origin.commit("app/a.py", "2")
+    repository.fetch(silent)
+    assert repository.resolve(newer, "main", announced=True).sha == newer
+    assert repository.is_ancestor(sha, newer)
+
+
+def test_a_repository_that_another_user_owns_is_named_with_the_remedy(
+    origin: Origin, repository: Repository
+) -> None:
+    origin.commit("a", "1")
+    for path in (origin.folder, *origin.folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    with pytest.raises(PermanentError, match=r"as another user owns it.*safe\.directory"):
+        repository.fetch(silent)
 
 
 @pytest.mark.parametrize(
