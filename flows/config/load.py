@@ -201,7 +201,8 @@ def load_as(kind: type[S]) -> S:
         return kind()
     except ValidationError as error:
         wrong = validation_message(error, _siblings, secret=SECRET)
-        raise SettingsError(f"{_origin()}: {wrong}.", CORRECT) from error
+        # not chained: the cause's text quotes what was given, which may be a secret
+        raise SettingsError(f"{_origin()}: {wrong}.", CORRECT) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{_origin()} is not valid TOML: {error}.", CORRECT) from error
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -80,6 +81,13 @@ def test_what_is_wrong_is_told_with_file_key_and_what_is_allowed(
     assert told in str(refused.value)
     assert str(written) in str(refused.value)
     assert str(refused.value).endswith(configuration.CORRECT)
+
+
+def test_a_password_that_is_refused_is_in_no_traceback(written: Path) -> None:
+    spoil(written, 'repository = "."', 'repository = "https://me:s3cret@example.org/a"')
+    with pytest.raises(SettingsError) as refused:
+        configuration.load()
+    assert "s3cret" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_an_environment_that_is_not_named_lists_those_that_are(written: Path) -> None:

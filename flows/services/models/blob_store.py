@@ -151,7 +151,7 @@ class BlobStore:
             yield
         except (BaseError, OSError) as error:
             # not chained: the cause's text holds the request, whose URL can be signed
-            raise self._as_ours(error) from error
+            raise self._as_ours(error) from None
 
     def _as_ours(self, error: BaseError | OSError) -> SlipwayError:
         """The error by whose move it is: the HTTP status and the store's own error code decide."""
