@@ -7,7 +7,6 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
@@ -25,14 +24,11 @@ from pydantic.dataclasses import dataclass
 
 from flows.core.errors import ModelRejected
 from flows.core.model.model import Model
+from flows.core.model.names import LATEST, Digest, Version, is_version
 from flows.core.text import Location, validation_message
 
 FILLED_IN = ("name", "version", "digest", "size", "created")
 """The keys that an author leaves out; what stands there is replaced."""
-
-_VERSION = r"^[A-Za-z0-9][-A-Za-z0-9._]{0,62}$"
-LATEST = "latest.json"
-"""The pointer's name, beside the versions."""
 
 _exact = ConfigDict(extra="forbid", strict=True)
 
@@ -145,8 +141,8 @@ class ModelManifest:
 
     schema: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
-    version: Annotated[str, Field(pattern=_VERSION)]
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    version: Version
+    digest: Digest
     size: Annotated[int, Field(ge=0)]
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     description: str
@@ -204,11 +200,6 @@ def promised_digest(author: bytes) -> str | None:
     """The model digest that an author's manifest happens to state, as one copied from a store does."""
     digest = _json_object(author, "the manifest").get("digest")
     return None if digest is None else str(digest)
-
-
-def is_version(text: str) -> bool:
-    """Whether `text` can be a version: one segment of a path, of letters, digits, dots, dashes."""
-    return re.fullmatch(_VERSION, text) is not None and text != LATEST
 
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:

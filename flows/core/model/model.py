@@ -2,10 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from flows.core.build.content import ModelVersion
 from flows.core.errors import ModelRejected
+from flows.core.model.names import Digest, Moment, Version, is_version
+from flows.core.text import Location, quoted, validation_message
 
 AZURE, AWS = "azure-blob-storage-credentials", "aws-credentials"
 """The types of Prefect blocks that lead to a store of models."""
@@ -81,11 +85,11 @@ class Pin:
     def parse(cls, content: bytes, *, source: str) -> Self:
         """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
         try:
-            fields = json.loads(content)
-            return cls(**{key: str(fields[key]) for key in cls.__dataclass_fields__})
-        except (ValueError, KeyError, TypeError) as error:
+            return cls(**_PinFile.model_validate_json(content).model_dump())
+        except ValidationError as error:
             raise ModelRejected(
-                f"{source} is no pin: {error!r}.", "Delete it, or pin a version: ci with model=<version>."
+                f"{source} is no pin: {validation_message(error, _none)}.",
+                "Delete it, or pin a version: ci with model=<version>.",
             ) from error
 
 
@@ -101,14 +105,52 @@ class Latest:
         return f"{json.dumps(self.model.to_json() | {'published': self.published}, indent=1)}\n".encode()
 
     @classmethod
-    def parse(cls, content: bytes, *, source: str) -> Self:
-        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
+    def parse(cls, content: bytes, *, source: str, name: str) -> Self:
+        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else.
+
+        So it is where it points to a model of another name.
+        """
         try:
-            fields = json.loads(content)
-            model = Model(**{key: fields[key] for key in Model.__dataclass_fields__})
-            return cls(model, str(fields["published"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelRejected(
-                f"{source} is no pointer to a model: {error!r}.",
-                "Publish a version; that writes the pointer again.",
-            ) from error
+            found = _LatestFile.model_validate_json(content)
+            if found.name != name:
+                raise _no_pointer(source, f"key 'name' is {quoted(found.name)}, not {name!r}")
+        except ValidationError as error:
+            raise _no_pointer(source, validation_message(error, _none)) from error
+        return cls(Model(**found.model_dump(exclude={"published"})), found.published)
+
+
+def _version(text: str) -> str:
+    if not is_version(text):
+        raise ValueError("is the pointer's name")
+    return text
+
+
+class _File(BaseModel):
+    """What anybody who may write to the store can have written there; keys of later versions are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _PinFile(_File):
+    version: Annotated[Version, AfterValidator(_version)]
+    since: Moment
+    run: str
+
+
+class _LatestFile(_File):
+    name: str
+    version: Annotated[Version, AfterValidator(_version)]
+    digest: Digest
+    manifest_digest: Digest
+    size: NonNegativeInt
+    published: Moment
+
+
+def _none(_location: Location) -> list[str]:
+    return []
+
+
+def _no_pointer(source: str, wrong: str) -> ModelRejected:
+    return ModelRejected(
+        f"{source} is no pointer to a model: {wrong}.", "Publish a version; that writes the pointer again."
+    )

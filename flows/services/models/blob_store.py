@@ -24,8 +24,18 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore
 
-from flows.core.errors import CredentialsRefused, ModelNotFound, SettingsError, SlipwayError, StoreUnavailable
+from flows.core.errors import (
+    CredentialsRefused,
+    ModelNotFound,
+    PermanentError,
+    SettingsError,
+    SlipwayError,
+    StoreUnavailable,
+)
 from flows.services.process import cancellation
+
+SMALL = 1 << 20
+"""Bytes that pointers, pins and notes may have at most."""
 
 IN_FLIGHT = 4
 """Parts on their way at a time, in 150 MB of memory: one would do on loopback, but not across a network."""
@@ -61,15 +71,24 @@ class BlobStore:
     how_to_sign_in: str
     part: int = 16 << 20
 
-    def read(self, path: str) -> bytes | None:
-        """A small object's content; None when there is no such object."""
+    def read(self, path: str, limit: int = SMALL) -> bytes | None:
+        """A small object's content; None when there is no such object.
+
+        `PermanentError` where it has more than `limit` bytes: none of them is read.
+        """
         with self._translated_errors():
             try:
-                return bytes(obstore.get(self.objects, path).bytes())
+                found = obstore.get(self.objects, path)
+                if (size := found.meta["size"]) <= limit:
+                    return bytes(found.bytes())
             except FileNotFoundError as error:
                 if self._container_is_missing(error):
                     raise
                 return None
+        raise PermanentError(
+            f"{path} in {self.place} has {size} bytes; at most {limit} are read.",
+            "Find out who wrote it, and delete it.",
+        )
 
     def find(self, path: str) -> Blob | None:
         """What is known of an object without reading it; None when there is none."""

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from flows.core.errors import DigestMismatch
 from flows.core.model.model import Model
+from flows.core.model.names import is_digest
+from flows.core.text import quoted
 from flows.services.process.files import older_than, write_atomically
 
 _RECEIVING = ".receiving-"
@@ -85,8 +88,11 @@ class ModelCache:
             return None
 
     def _entry(self, model: Model) -> Path:
-        digests = (digest.removeprefix("sha256:") for digest in (model.digest, model.manifest_digest))
-        return self.folder / "-".join(digests)
+        """`DigestMismatch` where a digest is none: it would lead out of the folder."""
+        digests = (model.digest, model.manifest_digest)
+        if not all(is_digest(digest) for digest in digests):
+            raise DigestMismatch(f"{model} has a digest that is none: {quoted(digests)}.")
+        return self.folder / "-".join(digest.removeprefix("sha256:") for digest in digests)
 
     def _note(self, key: str) -> Path:
         return self.folder / f"note-{hashlib.sha256(key.encode()).hexdigest()}"

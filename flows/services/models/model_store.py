@@ -19,9 +19,10 @@ from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
 from flows.core.model.model import Latest, Model, ModelVersionSeen, Pin
+from flows.core.model.names import LATEST, is_version
 from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import ModelCache
-from flows.services.models.plain_models import PlainDescription, PlainModels, version_of
+from flows.services.models.plain_models import MANIFEST, PlainDescription, PlainModels, version_of
 from flows.services.models.transfer import Progress, receive, send, silent
 
 PIN = "pin.json"
@@ -153,7 +154,7 @@ class ModelStore:
 
     def _find(self, name: str, version: str, progress: Progress) -> ModelManifest:
         described = None
-        if manifest.is_version(version):
+        if is_version(version):
             described = self._read_manifest(f"{name}/{version}/manifest.json")
             described = described or self._plain.find(name, version, progress)
         if described is None:
@@ -183,13 +184,15 @@ class ModelStore:
         return blob
 
     def _pointer(self, name: str) -> Latest | None:
-        path = f"{name}/{manifest.LATEST}"
+        path = f"{name}/{LATEST}"
         content = self._blobs.read(path)
-        return Latest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+        if content is None:
+            return None
+        return Latest.parse(content, source=f"{path} in {self._blobs.place}", name=name)
 
     def _point(self, model: Model) -> None:
         pointer = Latest(model, published=_now())
-        self._blobs.replace(f"{model.name}/{manifest.LATEST}", pointer.to_bytes())
+        self._blobs.replace(f"{model.name}/{LATEST}", pointer.to_bytes())
 
     def _claim(self, folder: str, described: ModelManifest) -> ModelManifest:
         """The manifest that the version has for good: `described`, unless a publisher was here before."""
@@ -224,7 +227,7 @@ class ModelStore:
         return file is not None and file.size == size
 
     def _read_manifest(self, path: str) -> ModelManifest | None:
-        content = self._blobs.read(path)
+        content = self._blobs.read(path, MANIFEST)
         return manifest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 
     def _not_found(self, name: str, happened: str) -> ModelNotFound:

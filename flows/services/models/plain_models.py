@@ -22,6 +22,9 @@ from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import ModelCache
 from flows.services.models.transfer import Progress, receive
 
+MANIFEST = 64 << 20
+"""Bytes that a manifest may have at most: it holds the model's examples."""
+
 
 @dataclass(frozen=True)
 class PlainDescription:
@@ -78,7 +81,7 @@ class PlainModels:
         """What describes the file: a manifest beside it, else the settings."""
         path = PurePosixPath(file.path)
         for beside in (path.with_suffix(".json"), path.with_name("manifest.json")):
-            if (content := self.blobs.read(str(beside))) is not None:
+            if (content := self.blobs.read(str(beside), MANIFEST)) is not None:
                 return content
         if self.description is None:
             raise ModelRejected(

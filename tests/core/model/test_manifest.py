@@ -10,7 +10,7 @@ import pytest
 from flows.core.errors import ModelRejected
 from flows.core.model import manifest
 from flows.core.model.manifest import Example, Preprocessing
-from flows.core.model.model import Latest, Model
+from flows.core.model.model import Latest, Model, Pin
 
 DIGEST = "sha256:" + "a" * 64
 COMPLETE: dict[str, Any] = {
@@ -181,7 +181,43 @@ def test_an_answer_that_leaves_the_expected_labels_out_is_wrong(answer: list[tup
 
 def test_the_pointer_reads_back_what_it_wrote_and_refuses_all_else() -> None:
     latest = Latest(Model("classifier", "1.0.0", DIGEST, DIGEST, 18), "2026-11-22T08:00:00Z")
-    assert Latest.parse(latest.to_bytes(), source="latest.json") == latest
+    assert Latest.parse(latest.to_bytes(), source="latest.json", name="classifier") == latest
     for content in (b"", b"[]", b'{"name": "classifier"}'):
         with pytest.raises(ModelRejected, match=r"latest\.json is no pointer to a model"):
-            Latest.parse(content, source="latest.json")
+            Latest.parse(content, source="latest.json", name="classifier")
+
+
+HARMFUL = {
+    "a path for a digest": {"digest": "/usr/lib/x86_64", "manifest_digest": "linux-gnu/../../../root"},
+    "a short digest": {"digest": "sha256:12"},
+    "a path for a version": {"version": "../other"},
+    "the pointer's own name": {"version": "latest.json"},
+    "another model's name": {"name": "../classifier"},
+    "a size that is none": {"size": -1},
+    "a size as text": {"size": "18"},
+    "a moment that is none": {"published": "zzzz"},
+    "null": {"manifest_digest": None},
+}
+
+
+@pytest.mark.parametrize("changes", HARMFUL.values(), ids=HARMFUL.keys())
+def test_a_pointer_that_somebody_else_wrote_is_refused_with_the_key(changes: dict[str, object]) -> None:
+    latest = Latest(Model("classifier", "1.0.0", DIGEST, DIGEST, 18), "2026-11-22T08:00:00Z")
+    content = json.dumps(json.loads(latest.to_bytes()) | changes).encode()
+    with pytest.raises(ModelRejected, match=f"key '{next(iter(changes))}' "):
+        Latest.parse(content, source="latest.json", name="classifier")
+
+
+def test_a_pointer_of_a_later_version_may_say_more() -> None:
+    latest = Latest(Model("classifier", "1.0.0", DIGEST, DIGEST, 18), "2026-11-22T08:00:00Z")
+    content = json.dumps(json.loads(latest.to_bytes()) | {"signature": "…"}).encode()
+    assert Latest.parse(content, source="latest.json", name="classifier") == latest
+
+
+@pytest.mark.parametrize("version", ["../1.0.0", "latest.json", "", 1, None])
+def test_a_pin_to_what_is_no_version_is_refused(version: object) -> None:
+    pin = Pin("1.0.0", "2026-11-22T08:00:00Z", "a-run")
+    assert Pin.parse(pin.to_bytes(), source="pin.json") == pin
+    content = json.dumps(json.loads(pin.to_bytes()) | {"version": version}).encode()
+    with pytest.raises(ModelRejected, match=r"pin\.json is no pin: key 'version' is "):
+        Pin.parse(content, source="pin.json")

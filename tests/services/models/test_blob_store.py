@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
-from flows.core.errors import CredentialsRefused, ModelNotFound, SettingsError, StoreUnavailable
+from flows.core.errors import (
+    CredentialsRefused,
+    ModelNotFound,
+    PermanentError,
+    SettingsError,
+    StoreUnavailable,
+)
 from flows.services.models import blob_providers
-from flows.services.models.blob_store import BlobStore
+from flows.services.models.blob_store import SMALL, BlobStore
 
 Way = Callable[[BlobStore], object]
 
@@ -102,6 +108,14 @@ def test_an_upload_whose_source_fails_leaves_nothing(blobs: BlobStore) -> None:
     with pytest.raises(KeyError):
         blobs.upload("tiny/model.onnx", failing())  # type: ignore[arg-type] # yields bytes, then fails
     assert blobs.list_folder("tiny") == []
+
+
+def test_an_object_that_is_too_large_to_be_a_note_is_not_read(blobs: BlobStore) -> None:
+    blobs.replace("latest.json", bytes(SMALL))
+    assert blobs.read("latest.json") == bytes(SMALL)
+    blobs.replace("latest.json", bytes(SMALL + 1))
+    with pytest.raises(PermanentError, match=f"latest.json in .* has {SMALL + 1} bytes; at most {SMALL}"):
+        blobs.read("latest.json")
 
 
 def test_only_the_first_creates_an_object(blobs: BlobStore) -> None:

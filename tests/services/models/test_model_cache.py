@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.core.errors import DigestMismatch
 from flows.core.model.model import Model
 from flows.services.models.model_cache import ModelCache
 
@@ -81,3 +82,17 @@ def test_a_model_is_unused_since_it_was_last_asked_for(tmp_path: Path) -> None:
     assert cache.unused_since(long_ago + timedelta(days=1)) == [entry]
     cache.find(MODEL)
     assert cache.unused_since(long_ago + timedelta(days=1)) == []
+
+
+def test_a_digest_that_is_a_path_is_refused_and_nothing_outside_is_touched(tmp_path: Path) -> None:
+    """As a pointer of somebody who may write to the store could have it."""
+    outside = tmp_path / "linux-gnu"
+    outside.mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "kept").touch()
+    cache = ModelCache(tmp_path / "cache")
+    cache.folder.mkdir()
+    harmful = Model("tiny", "1.0.0", str(tmp_path / "linux"), "gnu/../root", 1)
+    with pytest.raises(DigestMismatch, match="a digest that is none"):
+        cache.find(harmful)
+    assert (tmp_path / "root" / "kept").exists()
