@@ -80,7 +80,6 @@ def check_again(later: datetime) -> None:
             state=Scheduled(scheduled_time=later),
             idempotency_key=f"later:{this.id}",
             work_queue_name=this.work_queue_name,
-            job_variables=this.job_variables,
         )
 
 

@@ -71,5 +71,4 @@ def start(client: SyncPrefectClient, crashed: FlowRun) -> FlowRun:
         tags=[*given_tags(crashed.tags), RESTARTED],
         idempotency_key=restart_key(str(crashed.id)),
         work_queue_name=crashed.work_queue_name,
-        job_variables=crashed.job_variables,
     )

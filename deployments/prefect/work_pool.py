@@ -17,6 +17,7 @@ from deployments.prefect.api import POOL, PrefectApi
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT, Settings
 from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
+from flows.core.trigger.crash import HEARTBEAT
 
 QUEUES = {"ci": 2, "release": 4, "checks": 2}
 """Work queues, and how many runs of each go on at once. A lock in the cluster keeps two releases of one
@@ -67,11 +68,20 @@ def blocks_of(settings: Settings) -> dict[str, str]:
 
 
 def _job_template(api: PrefectApi, checkout: Path) -> dict[str, Any]:
-    """Prefect's own for processes; the command spares the worker a search for how to run each deployment."""
+    """Prefect's own for processes, but what a worker executes is constant: whoever starts a run chooses no
+    command, variable or folder.
+
+    The command also spares the worker a search for how to run each deployment.
+    """
     template = api.process_template()
-    properties = template["variables"]["properties"]
-    properties["command"]["default"] = f"{sys.executable} -m prefect.engine"
-    properties["working_dir"]["default"] = str(checkout)
+    constant = {
+        "command": f"{sys.executable} -m prefect.engine",
+        "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT)},
+        "working_dir": str(checkout),
+    }
+    template["job_configuration"] |= constant
+    for name in constant:
+        del template["variables"]["properties"][name]
     return template
 
 

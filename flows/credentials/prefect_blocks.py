@@ -18,6 +18,8 @@ from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.client import Credentials
 
+DOCKER_HUB, ALSO_DOCKER_HUB = "docker.io", ("index.docker.io", "registry-1.docker.io")
+
 
 def secret(name: str, key: str = "[source] credentials") -> str:
     """The value of a Secret block; `key` is where slipway.toml names it."""
@@ -37,9 +39,25 @@ def status_token(source: Source) -> str | None:
 
 
 def registry_credentials(registry: Registry) -> Credentials:
-    """User name and password for the registry, from prefect-docker's DockerRegistryCredentials."""
+    """User name and password for the registry, from prefect-docker's DockerRegistryCredentials.
+
+    `SettingsError` where the block is for another registry: a password goes only where it belongs.
+    """
     values = _values("docker-registry-credentials", registry.credentials, "[registry] credentials")
+    if _registry_host(values["registry_url"]) != _registry_host(registry.address):
+        raise SettingsError(
+            f"The block docker-registry-credentials/{registry.credentials} is for {values['registry_url']}, "
+            f"but [registry] address is {registry.address}.",
+            "Correct the one that is wrong.",
+        )
     return Credentials(registry.address, values["username"], values["password"])
+
+
+def _registry_host(url: str) -> str:
+    """Host and port of an address or a URL; Docker Hub has several names."""
+    host = url.partition("://")[2] or url
+    host = host.partition("/")[0].lower()
+    return DOCKER_HUB if host in {DOCKER_HUB, *ALSO_DOCKER_HUB} else host
 
 
 def engine_url(engine: Engine) -> str | None:

@@ -5,10 +5,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prefect_docker.credentials import DockerRegistryCredentials
+from pydantic import SecretStr
 
+from flows.config import load as configuration
+from flows.credentials import prefect_blocks
 from tests.flows.conftest import Line, new_line
 from tests.flows.environments import Place
 from tests.support.platform_under_test import PlatformUnderTest
+
+
+def registry_through(port: int, block: str) -> dict[str, str]:
+    """The variables that lead a line's runs to the registry through that port of this machine."""
+    wanted = configuration.load().registry
+    login = prefect_blocks.registry_credentials(wanted)
+    address = f"localhost:{port}"
+    DockerRegistryCredentials(
+        registry_url=address, username=login.username, password=SecretStr(login.password)
+    ).save(block, overwrite=True)
+    return {"SLIPWAY_REGISTRY__ADDRESS": address, "SLIPWAY_REGISTRY__CREDENTIALS": block}
 
 
 @contextmanager

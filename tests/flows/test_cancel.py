@@ -23,6 +23,7 @@ from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe
 from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Line
+from tests.flows.lines import registry_through
 from tests.flows.team import MODELS
 from tests.stand_ins.unreliable_network import UnreliableLine, stalling_line
 from tests.support.prefect_client import asking
@@ -151,7 +152,7 @@ def test_cancelled_during_the_push_nothing_of_the_image_is_in_the_registry(line:
     line.commit(ballast=random.randbytes(BALLAST).hex())
     port = line.platform.instance.ports.registry_port
     with stalling_line(port, up=BALLAST // 4) as network:
-        line.environment["SLIPWAY_REGISTRY__ADDRESS"] = f"localhost:{network.port}"
+        line.environment.update(registry_through(network.port, line.model))
         run = start(line, "ci/commit")
         cancel_once_stalled(line, run, network)
     assert "digest: sha256:" not in line.platform.log(run)  # docker's last word; small layers may be there

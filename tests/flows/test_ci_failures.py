@@ -11,6 +11,7 @@ from flows.config import load as configuration
 from flows.credentials.prefect_blocks import blob_store
 from flows.services.models.model_store import ModelStore
 from tests.flows.conftest import Ended, Line
+from tests.flows.lines import registry_through
 from tests.stand_ins.unreliable_network import breaking_line
 
 
@@ -61,10 +62,13 @@ def test_a_registry_that_dies_in_the_middle_of_a_push_is_tried_again_and_latest_
     address = configuration.load().registry.address
     monkeypatch.setenv("SLIPWAY_REGISTRY__PUSH_TIMEOUT", "3")  # docker itself goes on trying for 50 s
     monkeypatch.setattr("flows.runtime.tasks.push_image.retry_delay_seconds", [0.1, 0.1, 0.1])
-    with breaking_line(int(address.rsplit(":", 1)[1]), up=500_000) as network:
-        monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", f"localhost:{network.port}")
+    with (
+        breaking_line(int(address.rsplit(":", 1)[1]), up=500_000) as network,
+        monkeypatch.context() as variables,
+    ):
+        for key, value in registry_through(network.port, line.model).items():
+            variables.setenv(key, value)
         run = line.ci()
-    monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", address)
     assert "could not be reached" in run.message or "could not be pushed" in run.message
     stages = run.tasks()
     assert stages.pop("push image") == ("FAILED", 4)

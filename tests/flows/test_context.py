@@ -1,11 +1,17 @@
 """With whose credentials a run reaches a cluster."""
 
 import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prefect_docker.credentials import DockerRegistryCredentials
+from pydantic import SecretStr
 
 from flows.config.load import EMBEDDED
+from flows.config.schema import Registry
 from flows.core.errors import ClusterNotPrepared, SettingsError
 from flows.credentials import prefect_blocks
 from flows.services.kubernetes.api import KubernetesApi
@@ -67,3 +73,39 @@ def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml(
         pytest.raises(SettingsError, match=r"no block secret/nowhere.*\[environments\.staging\] credentials"),
     ):
         run.cluster("staging")
+
+
+@pytest.mark.parametrize(
+    ("block_is_for", "address"),
+    [
+        ("team.azurecr.io", "team.azurecr.io"),
+        ("https://Team.azurecr.io/v2/", "team.azurecr.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+    ],
+)
+def test_a_registrys_password_goes_to_that_registry(block_is_for: str, address: str) -> None:
+    with registry_block(block_is_for) as block:
+        found = prefect_blocks.registry_credentials(wanted_registry(address, block))
+    assert (found.address, found.username, found.password) == (address, "ci", "s3cret")
+
+
+@pytest.mark.parametrize("address", ["evil.example", "team.azurecr.io:444", "team.azurecr.io.evil.example"])
+def test_a_registrys_password_goes_to_no_other(address: str) -> None:
+    with (
+        registry_block("team.azurecr.io") as block,
+        pytest.raises(SettingsError, match=rf"{block} is for team.azurecr.io, but .* {address}\."),
+    ):
+        prefect_blocks.registry_credentials(wanted_registry(address, block))
+
+
+@contextmanager
+def registry_block(url: str) -> Iterator[str]:
+    name = f"registry-{uuid.uuid4().hex[:8]}"
+    login = DockerRegistryCredentials(registry_url=url, username="ci", password=SecretStr("s3cret"))
+    login.save(name)
+    yield name
+    DockerRegistryCredentials.delete(name)
+
+
+def wanted_registry(address: str, block: str) -> Registry:
+    return Registry(address=address, repository="app", credentials=block)

@@ -19,7 +19,9 @@ from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
 from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT, load
+from flows.core.trigger.crash import HEARTBEAT
 from flows.runtime.global_lock import LATEST
+from flows.services.prefect.client import FlowRun
 from tests.support.prefect_client import asking
 
 pytestmark = [pytest.mark.platform, pytest.mark.apart]
@@ -114,13 +116,42 @@ def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_
     assert "Slipway: run crashed: made" in elsewhere.run("deployments.prefect.automations")
     some = elsewhere.api.start("release/on-demand", {})
     elsewhere.api.set_state(some, "COMPLETED", "as if it had run")
-    asked = elsewhere.api.start("mark-lost/on-demand", {"run": some.id, "seconds": 90})
+    asked = start_with_variables(elsewhere, "mark-lost/on-demand", {"run": some.id, "seconds": 90}, tmp_path)
     worker = ("prefect", "worker", "start", "--pool", "slipway", "--type", "process")
     with running(*worker, shell=elsewhere.shell, log=tmp_path / "worker.log"):
         wait_until(lambda: elsewhere.api.flow_run(asked.id).is_over, PATIENCE, "No worker has run it")
     ended = elsewhere.api.flow_run(asked.id)
     assert ended.state_name == "Skipped", (ended, (tmp_path / "worker.log").read_text())
     assert "owes no heartbeat" in ended.message
+    assert not (tmp_path / "executed").exists()
+
+
+def start_with_variables(
+    elsewhere: Elsewhere, deployment: str, parameters: dict[str, object], folder: Path
+) -> FlowRun:
+    """A run for which somebody who may start runs has chosen the process, as Prefect's form lets them."""
+    variables = {
+        "command": f"touch {folder / 'executed'}",
+        "env": {"SLIPWAY_CONFIG": "/nowhere", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "99"},
+        "working_dir": str(folder),
+    }
+    with asking(elsewhere.api) as http:
+        found = http.get(f"/deployments/name/{deployment}").raise_for_status().json()["id"]
+        body = {"parameters": parameters, "job_variables": variables, "state": {"type": "SCHEDULED"}}
+        run = http.post(f"/deployments/{found}/create_flow_run", json=body).raise_for_status().json()
+    return elsewhere.api.flow_run(run["id"])
+
+
+def test_nobody_who_starts_a_run_chooses_what_is_executed(elsewhere: Elsewhere) -> None:
+    elsewhere.run("deployments.prefect.work_pool")
+    with asking(elsewhere.api) as http:
+        template = http.get("/work_pools/slipway").raise_for_status().json()["base_job_template"]
+    configuration, variables = template["job_configuration"], template["variables"]["properties"]
+    assert {"command", "env", "working_dir"} & set(variables) == set()
+    assert configuration["command"] == f"{sys.executable} -m prefect.engine"
+    assert configuration["working_dir"] == str(CHECKOUT)
+    # Prefect's own 180 s would have every longer run taken for lost
+    assert configuration["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT)}
 
 
 def test_a_server_that_is_away_is_named(elsewhere: Elsewhere) -> None:

@@ -116,7 +116,6 @@ def a_night(api: PrefectApi, flow: str, hours: float, **wanted: Any) -> Iterator
             "flow_id": http.post("/flows/", json={"name": flow}).raise_for_status().json()["id"],
             "tags": ["nightly"],
             "schedules": [{"schedule": {"cron": cron, "timezone": "UTC"}, "active": True}],
-            "job_variables": {"env": variables},
             "enforce_parameter_schema": False,
         }
         made = http.post("/deployments/", json=content | wanted).raise_for_status().json()

@@ -27,7 +27,7 @@ from tests.support.prefect_client import asking
 
 COPIED = (
     *("flow_id", "entrypoint", "path", "parameters", "tags", "description"),
-    *("parameter_openapi_schema", "enforce_parameter_schema", "job_variables", "pull_steps"),
+    *("parameter_openapi_schema", "enforce_parameter_schema", "pull_steps"),
 )
 
 
@@ -74,7 +74,7 @@ class OwnRuns:
         """Have the pool, with copies of all deployments that run in the platform's."""
         with asking(self.api) as client:
             template = _ok(client.get(f"/work_pools/{POOL}"))["base_job_template"]
-            template["variables"]["properties"]["env"]["default"] = self.variables
+            template["job_configuration"]["env"] |= self.variables
             body = {"name": self.pool, "type": "process", "base_job_template": template}
             if client.post("/work_pools/", json=body).status_code == httpx.codes.CONFLICT:
                 client.patch(f"/work_pools/{self.pool}", json={"base_job_template": template})

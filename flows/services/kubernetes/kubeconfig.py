@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from kubernetes.config import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flows.core.errors import SettingsError
 
@@ -58,20 +59,84 @@ def _unusable(context: str, reason: object) -> SettingsError:
     )
 
 
+class _Strict(BaseModel):
+    """What a block's kubeconfig may hold, and no more: nothing that names a program or a file, or weakens
+    TLS."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _ClusterSettings(_Strict):
+    server: Annotated[str, Field(pattern=r"^https://")]
+    authority: Annotated[str, Field(alias="certificate-authority-data", min_length=1)]
+    tls_server_name: Annotated[str, Field(alias="tls-server-name")] = ""
+
+
+class _User(_Strict):
+    token: Annotated[str, Field(min_length=1)]
+
+
+class _ContextSettings(_Strict):
+    cluster: str
+    user: str
+    namespace: str = ""
+
+
+class _NamedCluster(_Strict):
+    name: str
+    cluster: _ClusterSettings
+
+
+class _NamedUser(_Strict):
+    name: str
+    user: _User
+
+
+class _NamedContext(_Strict):
+    name: str
+    context: _ContextSettings
+
+
+class _Kubeconfig(_Strict):
+    """Of kubernetes.io/docs/reference/config-api/kubeconfig.v1."""
+
+    api_version: Annotated[str, Field(alias="apiVersion")] = "v1"
+    kind: str = "Config"
+    preferences: dict[str, Any] = {}
+    current_context: Annotated[str, Field(alias="current-context", min_length=1)]
+    clusters: Annotated[list[_NamedCluster], Field(min_length=1, max_length=1)]
+    users: Annotated[list[_NamedUser], Field(min_length=1, max_length=1)]
+    contexts: Annotated[list[_NamedContext], Field(min_length=1)]
+
+
 def parsed(content: str, block: str) -> Mapping[str, Any]:
-    """A kubeconfig that the Secret block of that name holds; `SettingsError` where it is none."""
+    """The kubeconfig that the Secret block of that name holds.
+
+    `SettingsError` where it is none, or holds more than one cluster with its authority, reached by https, and
+    one account with its token: whoever may write the block could have it run a program here (`exec`), read a
+    file, or send the token elsewhere. A kubeconfig file on this machine is an administrator's and may.
+    """
     try:
-        kubeconfig = yaml.safe_load(content)
+        found: Mapping[str, Any] = yaml.safe_load(content)
+        _Kubeconfig.model_validate(found)
     except yaml.YAMLError:
-        kubeconfig = None
-    if not isinstance(kubeconfig, dict) or not {"current-context", "clusters", "users"} <= kubeconfig.keys():
-        raise SettingsError(
-            f"The Secret block {block!r} holds no kubeconfig with a current-context.",
-            "Ask an administrator to create it again: python -m deployments.cluster.bootstrap",
-        )
-    return kubeconfig
+        wrong = "is no YAML"
+    except ValidationError as error:
+        wrong = "; ".join(_complaint(dict(detail)) for detail in error.errors(include_input=False))
+    else:
+        return found
+    # not chained: the causes quote the content, and that is a secret
+    raise SettingsError(
+        f"The Secret block {block!r} holds no kubeconfig that is accepted: {wrong}.",
+        "Ask an administrator to create it again: python -m deployments.cluster.bootstrap",
+    )
 
 
 def context_of(content: str, block: str) -> str:
-    """The context that such a kubeconfig is used with."""
+    """The context that such a kubeconfig is used with; raises as `parsed`."""
     return str(parsed(content, block)["current-context"])
+
+
+def _complaint(detail: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    return f"{path or 'the content'}: {detail['msg']}"
