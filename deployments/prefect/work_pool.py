@@ -68,8 +68,8 @@ def blocks_of(settings: Settings) -> dict[str, str]:
 
 
 def _job_template(api: PrefectApi, checkout: Path) -> dict[str, Any]:
-    """Prefect's own for processes, but what a worker executes is constant: whoever starts a run chooses no
-    command, variable or folder.
+    """Prefect's own for processes, but what a worker executes is constant: a user who starts a run can
+    choose no command, variable or folder.
 
     The command also spares the worker a search for how to run each deployment.
     """

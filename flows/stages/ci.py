@@ -226,23 +226,30 @@ def push_image(run: RunContext, inputs: Inputs, built: str, model: Path) -> Imag
 
 def decide_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
     """Whether `latest` is to name the image, as branch, store and pointer are now."""
-    current = run.registry.pointer()
-    candidate = LatestPointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
-    decision = pointers.decide(candidate, current, _standing(run, inputs.commit, current))
-    run.say(f"{'Move' if isinstance(decision, Move) else 'Keep'} latest: {decision.reason}.")
-    return decision
+    return _decided(run, inputs, image)[0]
 
 
 def move_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
     """Decide again, with what was pushed and published meanwhile, and move `latest` where it still is due."""
     run.repository.fetch(run.say)
-    decision = decide_latest(run, inputs, image)
+    decision, candidate = _decided(run, inputs, image)
     if isinstance(decision, Move):
-        run.registry.move(LatestPointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id))
+        run.registry.move(candidate)
     return decision
 
 
-def _standing(run: RunContext, commit: Commit, current: LatestPointer | None) -> pointers.BranchFacts:
+def _decided(run: RunContext, inputs: Inputs, image: Image) -> tuple[Move | Keep, LatestPointer]:
+    current = run.registry.pointer()
+    facts = _branch_facts(run, inputs.commit, current)
+    candidate = LatestPointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
+    if current is not None and facts.ahead:
+        candidate = candidate.following(current)
+    decision = pointers.decide(candidate, current, facts)
+    run.say(f"{'Move' if isinstance(decision, Move) else 'Keep'} latest: {decision.reason}.")
+    return decision, candidate
+
+
+def _branch_facts(run: RunContext, commit: Commit, current: LatestPointer | None) -> pointers.BranchFacts:
     branch = run.settings.source.released_branch
     source = run.repository
     latest = current.content.commit if current else ""
@@ -251,6 +258,7 @@ def _standing(run: RunContext, commit: Commit, current: LatestPointer | None) ->
         released_branch=branch,
         on_branch=source.is_ancestor(commit.sha, f"refs/heads/{branch}"),
         behind=commit.sha != latest and source.is_ancestor(commit.sha, latest),
+        ahead=commit.sha == latest or source.is_ancestor(latest, commit.sha),
         current_on_branch=source.is_ancestor(latest, f"refs/heads/{branch}"),
         wanted_model=(wanted.version, wanted.digest),
     )

@@ -1,8 +1,8 @@
 """`latest`: which image the next release takes, why that one, and whether another may take its place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flows.core.build.capsule import Capsule
@@ -16,6 +16,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 _PREFIX = "dev.slipway."
 
+TICK = timedelta(seconds=1)
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -47,6 +48,18 @@ class LatestPointer:
             branch=commit.branch,
             run=run,
         )
+
+    def following(self, current: "LatestPointer") -> "LatestPointer":
+        """The same with a time that only rises along the branch, for a commit that contains `current`'s.
+
+        Releases go by that time: a committer's clock may be wrong.
+        """
+        before = current.content.committed
+        if before == UNKNOWN_TIME:
+            return self
+        same = self.content.commit == current.content.commit
+        committed = before if same else max(self.content.committed, before + TICK)
+        return replace(self, content=replace(self.content, committed=committed))
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -129,14 +142,15 @@ class BranchFacts:
     """What the branch and the store say at the moment of moving.
 
     `on_branch`: the candidate's commit is on the released branch. `behind`: it is a true ancestor of the one
-    that `latest` names. `current_on_branch`: the commit that `latest` names is still on the released branch
-    (not so after a force-push). `wanted_model`: version and digest of the model that is pinned, else
-    of the one that the store points to.
+    that `latest` names. `ahead`: it contains that one, or is that one. `current_on_branch`: the commit that
+    `latest` names is still on the released branch (not so after a force-push). `wanted_model`: version and
+    digest of the model that is pinned, else of the one that the store points to.
     """
 
     released_branch: str
     on_branch: bool
     behind: bool
+    ahead: bool
     current_on_branch: bool
     wanted_model: tuple[str, str]
 
@@ -154,6 +168,8 @@ def decide(candidate: LatestPointer, current: LatestPointer | None, standing: Br
         return Keep("latest names this image already")
     if standing.behind and standing.current_on_branch:
         return Keep(f"commit {commit[:7]} is behind {current.content.commit[:7]}, which latest names")
+    if standing.current_on_branch and not standing.ahead:
+        return Keep(f"commit {commit[:7]} lacks {current.content.commit[:7]}, which latest names")
     if standing.behind:
         return Move(f"commit {current.content.commit[:7]} is no longer on {standing.released_branch}")
     return Move(_difference(candidate, current))

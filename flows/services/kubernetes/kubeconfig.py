@@ -113,8 +113,9 @@ def parsed(content: str, block: str) -> Mapping[str, Any]:
     """The kubeconfig that the Secret block of that name holds.
 
     `SettingsError` where it is none, or holds more than one cluster with its authority, reached by https, and
-    one account with its token: whoever may write the block could have it run a program here (`exec`), read a
-    file, or send the token elsewhere. A kubeconfig file on this machine is an administrator's and may.
+    one account with its token. A user who may write the block could otherwise have it run a program on this
+    machine (`exec`), read a file, or send the token elsewhere. A kubeconfig file on this machine is an
+    administrator's, and may.
     """
     try:
         found: Mapping[str, Any] = yaml.safe_load(content)

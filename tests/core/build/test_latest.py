@@ -1,12 +1,12 @@
 """Whether `latest` moves: a table of every situation two runs can leave it in."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from flows.core.build.content import BuildContent, ModelVersion
-from flows.core.build.latest import UNKNOWN_TIME, BranchFacts, Keep, LatestPointer, Move, decide
+from flows.core.build.latest import TICK, UNKNOWN_TIME, BranchFacts, Keep, LatestPointer, Move, decide
 
 MODEL = ModelVersion("classifier", "1.0.0", "sha256:" + "1" * 64)
 CURRENT = LatestPointer(
@@ -26,6 +26,7 @@ STANDING = BranchFacts(
     released_branch="main",
     on_branch=True,
     behind=False,
+    ahead=True,
     current_on_branch=True,
     wanted_model=(MODEL.version, MODEL.digest),
 )
@@ -45,14 +46,26 @@ STANDING = BranchFacts(
         (
             NEWER,
             CURRENT,
-            replace(STANDING, behind=True),
+            replace(STANDING, behind=True, ahead=False),
             Keep("commit bbbbbbb is behind aaaaaaa, which latest names"),
         ),
         (
             NEWER,
             CURRENT,
-            replace(STANDING, behind=True, current_on_branch=False),
+            replace(STANDING, behind=True, ahead=False, current_on_branch=False),
             Move("commit aaaaaaa is no longer on main"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, ahead=False),
+            Keep("commit bbbbbbb lacks aaaaaaa, which latest names"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, ahead=False, current_on_branch=False),
+            Move("new code aaaaaaa → bbbbbbb, same model"),
         ),
         (
             NEWER,
@@ -86,6 +99,8 @@ STANDING = BranchFacts(
         "another branch",
         "an older commit that ended later",
         "an older commit after a force-push",
+        "a feature's commit that was merged meanwhile",
+        "another commit after a force-push",
         "a model that is not wanted any more",
         "the same weights under a newer manifest",
         "nothing new",
@@ -101,6 +116,29 @@ def test_latest_moves_only_to_what_is_still_wanted(
 def test_a_revert_moves_latest_to_the_older_content() -> None:
     reverted = replace(CURRENT, content=replace(CURRENT.content, commit="f" * 40))
     assert decide(reverted, NEWER, STANDING) == Move("new code bbbbbbb → fffffff, same model")
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("current", "own", "expected"),
+    [
+        (CURRENT.content.committed, CURRENT.content.committed + DAY, CURRENT.content.committed + DAY),
+        (CURRENT.content.committed + DAY, CURRENT.content.committed, CURRENT.content.committed + DAY + TICK),
+        (UNKNOWN_TIME, CURRENT.content.committed, CURRENT.content.committed),
+    ],
+    ids=["a clock that is right", "a clock that was ahead", "a pointer without a time"],
+)
+def test_times_only_rise_along_the_branch(current: datetime, own: datetime, expected: datetime) -> None:
+    before = replace(CURRENT, content=replace(CURRENT.content, committed=current))
+    after = replace(NEWER, content=replace(NEWER.content, committed=own))
+    assert after.following(before).content.committed == expected
+
+
+def test_a_new_model_for_the_same_commit_has_the_commits_time() -> None:
+    earlier = replace(CURRENT.content, committed=CURRENT.content.committed - DAY)
+    assert replace(CURRENT, content=earlier).following(CURRENT) == CURRENT
 
 
 def test_a_pointer_survives_the_registry() -> None:
