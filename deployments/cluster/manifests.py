@@ -29,7 +29,8 @@ def objects(namespace: str, credentials: Credentials) -> list[dict[str, Any]]:
         for text in _texts()
         for described in yaml.safe_load_all(Template(text).substitute(namespace=namespace))
     ]
-    return [_namespace(namespace), *described, _pull_secret(namespace, credentials)]
+    described[0]["metadata"]["annotations"] = {PREPARED: cluster_edition()}
+    return [*described, _pull_secret(namespace, credentials)]
 
 
 def new_lease() -> dict[str, Any]:
@@ -49,13 +50,9 @@ def login(credentials: Credentials) -> dict[str, Any]:
 
 
 def _texts() -> list[str]:
-    files = sorted(CLUSTER_OBJECTS.glob("*.yaml"), key=lambda file: (file.stem == "fence", file.name))
+    order = {"namespace": 0, "fence": 2}
+    files = sorted(CLUSTER_OBJECTS.glob("*.yaml"), key=lambda file: (order.get(file.stem, 1), file.name))
     return [file.read_text() for file in files]
-
-
-def _namespace(name: str) -> dict[str, Any]:
-    metadata = {"name": name, "annotations": {PREPARED: cluster_edition()}}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def _pull_secret(namespace: str, credentials: Credentials) -> dict[str, Any]:

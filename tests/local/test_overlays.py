@@ -43,10 +43,11 @@ def test_on_azure_the_cloud_chooses_ports_and_gives_a_name(name: str) -> None:
     assert service["spec"]["externalTrafficPolicy"] == "Local"
 
 
-def test_a_network_policy_opens_the_apps_port_alone() -> None:
+def test_a_network_policy_opens_the_apps_port_alone_and_no_way_out() -> None:
     policy = rendered("production")["NetworkPolicy"]["spec"]
-    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
+    assert policy.get("egress", []) == []
 
 
 def test_manifests_that_kustomize_can_not_render_are_named_with_the_command_that_says_why(

@@ -26,9 +26,16 @@ SERVES_METRICS = "cd $(mktemp -d) && echo requests_total 7 >metrics && exec pyth
 
 def deployment(replicas: int, image: str = "nowhere.test/web") -> dict[str, Any]:
     labels = {"app": "web"}
-    container = {"name": "web", "image": image, "command": ["sh", "-c", SERVES_METRICS]}
+    container = {
+        "name": "web",
+        "image": image,
+        "command": ["sh", "-c", SERVES_METRICS],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    user = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
     spec = {
         "containers": [container],
+        "securityContext": user,
         "imagePullSecrets": [{"name": "slipway-registry"}],
         "terminationGracePeriodSeconds": 1,
     }

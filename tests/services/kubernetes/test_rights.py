@@ -110,3 +110,32 @@ def test_others_write_there_as_ever(namespace: Namespace, has_lease: bool) -> No
     namespace.kubectl("create", "configmap", "by-hand")
     namespace.kubectl("create", "secret", "generic", "by-hand")
     namespace.kubectl("delete", "configmap/by-hand", "secret/by-hand")
+
+
+HARMFUL: dict[str, dict[str, Any]] = {
+    "a privileged container": {"containers": [{"securityContext": {"privileged": True}}]},
+    "the node's files": {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]},
+    "the node's network": {"hostNetwork": True},
+    "root": {"securityContext": {"runAsUser": 0}},
+}
+
+
+@pytest.mark.parametrize("spec", HARMFUL.values(), ids=HARMFUL.keys())
+def test_a_pod_that_asks_for_more_than_the_app_needs_is_refused_to_all(
+    namespace: Namespace, spec: dict[str, Any]
+) -> None:
+    """Pod Security Standards, "Restricted"."""
+    safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": "app", "image": "nowhere.test/app", "securityContext": safe}
+    user = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    good = {"containers": [container], "securityContext": user}
+    pods = namespace.admin.path("api/v1", "pods")
+
+    def create(name: str, spec: dict[str, Any]) -> None:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        namespace.admin.api.create(pods, pod)
+
+    containers = [{**container, **changed} for changed in spec.get("containers", [{}])]
+    with pytest.raises(CredentialsRefused, match='violates PodSecurity "restricted'):
+        create("harmful", {**good, **spec, "containers": containers})
+    create("good", good)
