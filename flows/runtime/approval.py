@@ -86,12 +86,17 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
     clock.start()
     try:
         given = pause_flow_run(
-            wait_for_input=form, timeout=timeout + SPARE, poll_interval=POLL, key=f"approve-{environment}"
+            wait_for_input=form, timeout=timeout + SPARE, poll_interval=POLL, key=form_key(environment)
         )
     finally:
         answered.set()
         clock.join()  # else it could answer the next environment's form
     return Answer(given.approve, given.name, given.comment, timed_out=given.name == NO_ANSWER)
+
+
+def form_key(environment: str) -> str:
+    """Of the form that is asked for now: a run that is retried asks again, and Prefect keeps the old forms."""
+    return f"approve-{environment}-{runtime.flow_run.run_count}"
 
 
 def announce(environment: str, change: str) -> None:

@@ -1,11 +1,13 @@
 """Taking a release back: the last good one's recorded manifests, all of them, and nothing that it had not."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from flows.core.errors import RolloutFailed
 from flows.core.release import record as records
 from flows.core.release.record import Record, ReleaseStatus
+from flows.core.rollout.snapshot import EndingPods
 from flows.services.process.patience import Patience
 from flows.services.process.poll import Waiting, poll
 from flows.stages.context import RunContext
@@ -48,9 +50,12 @@ def watch_removal(run: RunContext, lock: EnvironmentLock) -> None:
     timeout = run.settings.environment(lock.environment).rollout_timeout
     patience = Patience(run.say, lock.held.require_held, timeout)
 
+    ending = EndingPods()
+
     def look() -> bool | Waiting:
         lock.held.require_held()
-        left = patience.wait_out(cluster.pods)
+        pods = patience.wait_out(cluster.pods)
+        left = {pod["metadata"]["uid"] for pod in pods} - ending.lost(pods, time.monotonic())
         return Waiting(f"{len(left)} pods are still there") if left else True
 
     def late(what: str) -> RolloutFailed:

@@ -1,8 +1,5 @@
 """Only the failed part of a run is repeated: tests that passed, and a model that was fetched, are there."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from typing import Any
 
@@ -17,13 +14,7 @@ from flows.services.images.test_cache import TestCache
 from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Line
 from tests.support.prefect_client import asking
-
-
-def retry(line: Line, run: FlowRun) -> FlowRun:
-    """The run once more, as a developer asks for it."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "flow-run", "retry", run.id]
-    subprocess.run(command, env=os.environ | line.platform.environment, check=True, capture_output=True)
-    return line.platform.wait(run)
+from tests.support.retry import retry
 
 
 def stages(line: Line, run: FlowRun) -> Counter[str]:
@@ -44,7 +35,8 @@ def test_a_run_that_failed_after_its_tests_is_retried_without_them(line: Line) -
     assert line.tags() == []
     store.replace(path, content)
 
-    ended = retry(line, failed)
+    retry(line.platform, failed)
+    ended = line.platform.wait(failed)
     assert ended.state == "COMPLETED", line.platform.log(ended)
     assert (stages(line, ended)["run tests"], stages(line, ended)["look up tests"]) == (1, 2)
     assert "The tests of this capsule passed before" in line.platform.log(ended)

@@ -1,12 +1,17 @@
 """One look at a rollout: the Deployment, its ReplicaSets, Pods and Events, as the API's JSON has them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Object = Mapping[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
+BY_TAINT = "DeletionByTaintManager"
+DEFAULT_GRACE = 30
+CONFIRMED_WITHIN = 15.0
+"""Seconds that a node may take, beyond a pod's grace period, to confirm that the pod has ended."""
+
 OVER = ("Succeeded", "Failed")
 """Phases of a pod that has ended: an evicted pod stays on the list for good, and serves no requests."""
 
@@ -15,13 +20,35 @@ OVER = ("Succeeded", "Failed")
 class Snapshot:
     """What the API server said at one moment; `pods` are those of every revision.
 
-    `events` are of any object, as far as they are needed.
+    `events` are of any object, as far as they are needed. `lost` has the uids of pods whose end is overdue.
     """
 
     deployment: Object
     replica_sets: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
+    lost: frozenset[str] = frozenset()
+
+
+@dataclass
+class EndingPods:
+    """How long pods have been ending, by the clock of who watches: a node that has died confirms no end.
+
+    Kubernetes keeps such a pod on the list until its Node object goes, or an administrator says that the node
+    is out of service (podgc's gc_controller.go).
+    """
+
+    _since: dict[str, float] = field(default_factory=dict)
+
+    def lost(self, pods: Iterable[Object], now: float) -> frozenset[str]:
+        """The uids of those that are overdue at `now` (monotonic seconds), or known to be on a dead node."""
+        ending = {str(pod["metadata"]["uid"]): pod for pod in pods if is_ending(pod)}
+        self._since = {uid: self._since.get(uid, now) for uid in ending}
+        return frozenset(
+            uid
+            for uid, pod in ending.items()
+            if _is_on_dead_node(pod) or now - self._since[uid] > _grace(pod) + CONFIRMED_WITHIN
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +108,7 @@ def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
 
 
 def old_pods(snapshot: Snapshot) -> tuple[Object, ...]:
-    """The pods of other revisions, those being deleted too, until they are gone from the list."""
+    """The pods of other revisions, those being deleted too, until they are gone from the list or lost."""
     owners = _new_owners(snapshot)
     return tuple(pod for pod in _present(snapshot) if _owner(pod) and _owner(pod) not in owners)
 
@@ -147,7 +174,20 @@ def _new_owners(snapshot: Snapshot) -> set[str]:
 
 
 def _present(snapshot: Snapshot) -> list[Object]:
-    return [pod for pod in snapshot.pods if pod.get("status", {}).get("phase") not in OVER or is_ending(pod)]
+    pods = (pod for pod in snapshot.pods if pod["metadata"].get("uid") not in snapshot.lost)
+    return [pod for pod in pods if pod.get("status", {}).get("phase") not in OVER or is_ending(pod)]
+
+
+def _is_on_dead_node(pod: Object) -> bool:
+    """Whether the pod was deleted as its node answers no more, and gets no requests."""
+    return not is_ready(pod) and any(
+        c["type"] == "DisruptionTarget" and c["status"] == "True" and c.get("reason") == BY_TAINT
+        for c in conditions(pod)
+    )
+
+
+def _grace(pod: Object) -> float:
+    return float(pod["metadata"].get("deletionGracePeriodSeconds", DEFAULT_GRACE))
 
 
 def _owner(pod: Object) -> str:

@@ -9,6 +9,7 @@ from flows.core.errors import ClusterUnavailable, RolloutFailed
 from flows.core.rollout.faults import Failed
 from flows.core.rollout.judge import Done, Progressing, judge
 from flows.core.rollout.snapshot import (
+    EndingPods,
     Object,
     Snapshot,
     events_about,
@@ -58,11 +59,14 @@ def watch(
     reported = ""
     failing_since: float | None = None
     away_since: float | None = None
+    ending = EndingPods()
     while True:
         alive()
         looked = time.monotonic()
         try:
-            snapshot = replace(take(cluster), events=cluster.events_of_trouble())
+            taken = take(cluster)
+            lost = ending.lost(taken.pods, looked)
+            snapshot = replace(taken, events=cluster.events_of_trouble(), lost=lost)
         except ClusterUnavailable:
             away_since = away_since or looked
             if looked - away_since > patience:
@@ -72,6 +76,7 @@ def watch(
             if away_since is not None:
                 deadline += time.monotonic() - away_since
                 away_since = failing_since = None
+                ending = EndingPods()  # no node could confirm anything either
             is_last = looked > deadline
             match judge(snapshot):
                 case Done() as done:

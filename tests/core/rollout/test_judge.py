@@ -7,7 +7,7 @@ import pytest
 
 from flows.core.rollout.faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN, Failed
 from flows.core.rollout.judge import Done, Progressing, ended_well, judge
-from flows.core.rollout.snapshot import Snapshot, new_pods
+from flows.core.rollout.snapshot import CONFIRMED_WITHIN, DEFAULT_GRACE, EndingPods, Snapshot, new_pods
 
 Json = dict[str, Any]
 REVISION = {"deployment.kubernetes.io/revision": "2"}
@@ -121,6 +121,57 @@ def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], told: str) -> 
     assert judge(snapshot(READY, READY, *old, all_new=True)) == Progressing(
         f"2 of 2 new replicas ready; {told}"
     )
+
+
+BY_TAINT = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+BY_EVICTION = BY_TAINT | {"reason": "EvictionByEvictionAPI"}
+
+
+@pytest.mark.parametrize(
+    ("old", "seconds", "expected"),
+    [
+        (pod(RUNNING, owner="old", ending=True), 0, Progressing),
+        (pod(RUNNING, owner="old", ending=True), DEFAULT_GRACE + CONFIRMED_WITHIN, Progressing),
+        (pod(RUNNING, owner="old", ending=True), DEFAULT_GRACE + CONFIRMED_WITHIN + 1, Done),
+        (pod(RUNNING, owner="old", ending=True, condition=BY_TAINT), 0, Done),
+        (pod(RUNNING, owner="old", ending=True, condition=BY_EVICTION), 0, Progressing),
+        (pod(RUNNING, owner="old", ending=True, condition=BY_TAINT, ready=True), 0, Progressing),
+        (pod(RUNNING, owner="old", condition=BY_TAINT), 1000, Progressing),
+    ],
+    ids=[
+        "just deleted",
+        "in its time",
+        "overdue",
+        "on a node that answers no more",
+        "evicted",
+        "still serving",
+        "not deleted",
+    ],
+)
+def test_an_old_pod_whose_end_no_node_confirms_holds_up_no_rollout(
+    old: Json, seconds: float, expected: type[Done] | type[Progressing]
+) -> None:
+    ending = EndingPods()
+    ending.lost([old], 100)
+    lost = ending.lost([old], 100 + seconds)
+    seen = replace(snapshot(READY, READY, old, all_new=True), lost=lost)
+    assert isinstance(judge(seen), expected)
+
+
+def test_how_long_a_pod_has_been_ending_is_counted_from_when_it_was_first_seen_so() -> None:
+    late, other = pod(RUNNING, owner="old", ending=True), pod(RUNNING, owner="older", ending=True)
+    ending, overdue = EndingPods(), DEFAULT_GRACE + CONFIRMED_WITHIN + 1
+    assert ending.lost([late], 0) == frozenset()
+    assert ending.lost([late, other], overdue) == {"old-pod-uid"}
+    assert ending.lost([other], 2 * overdue) == {"older-pod-uid"}
+    assert ending.lost([late], 3 * overdue) == frozenset()
+
+
+def test_quota_and_room_are_not_waited_for_because_of_a_pod_that_is_lost() -> None:
+    lost = pod(RUNNING, owner="old", ending=True)
+    held_up = snapshot(lost, refusal=QUOTA)
+    assert isinstance(judge(held_up), Progressing)
+    assert isinstance(judge(replace(held_up, lost=frozenset({"old-pod-uid"}))), Failed)
 
 
 @pytest.mark.parametrize("owner", ["old", "new"])

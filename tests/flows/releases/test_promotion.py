@@ -19,6 +19,7 @@ from tests.flows.lines import line_with_image
 from tests.support.nights import a_night, ended
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.prefect_client import asking
+from tests.support.retry import retry
 
 STAGING, PRODUCTION = Place("staging"), Place("production")
 APPROVAL = "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL"
@@ -135,6 +136,10 @@ def test_a_release_waits_for_approval_which_a_person_refuses_gives_or_forgets(
     refused = answer(line, first, approve=False, name="Bob", comment="not on a Friday")
     assert (refused.state, refused.state_name) == ("COMPLETED", "Refused")
     assert "refused by Bob: not on a Friday" in refused.message
+
+    retry(line.platform, first)
+    wait_until(lambda: line.platform.api.flow_run(first.id).state == "PAUSED", PATIENCE, "it asks no more")
+    assert answer(line, first, approve=False, name="Bob", comment="nor now").state_name == "Refused"
 
     with monkeypatch.context() as variables:
         variables.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL_TIMEOUT", "6")
