@@ -36,7 +36,7 @@ from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import Say
 from flows.services.process.files import write_private
 from flows.services.process.poll import Waiting, poll
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 from flows.stages.clusters import cluster_of
 
 TOKEN_LIFETIME = 365 * 24 * 3600

@@ -11,7 +11,7 @@ import yaml
 from flows.config.version import CLUSTER_OBJECTS, cluster_edition
 from flows.services.kubernetes.cluster import PREPARED
 from flows.services.kubernetes.fence import LEASE
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 ACCOUNT = "slipway-release"
 PULL_SECRET = "slipway-registry"

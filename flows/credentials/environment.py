@@ -17,7 +17,7 @@ from flows.core.model.model import AWS
 from flows.services.images import docker_login
 from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 TOKEN = "SLIPWAY_SOURCE_TOKEN"
 USERNAME, PASSWORD = "SLIPWAY_REGISTRY_USERNAME", "SLIPWAY_REGISTRY_PASSWORD"

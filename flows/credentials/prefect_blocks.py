@@ -16,7 +16,7 @@ from flows.core.errors import SettingsError
 from flows.core.model.model import AZURE
 from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 DOCKER_HUB, ALSO_DOCKER_HUB = "docker.io", ("index.docker.io", "registry-1.docker.io")
 

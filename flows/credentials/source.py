@@ -4,7 +4,7 @@ from typing import Protocol
 
 from flows.config.schema import Engine, Environment, ModelSettings, Registry, Results, Source
 from flows.services.models.blob_store import BlobStore
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 
 class CredentialSource(Protocol):

@@ -95,7 +95,7 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
 
 
 def form_key(environment: str) -> str:
-    """Of the form that is asked for now: a run that is retried asks again, and Prefect keeps the old forms."""
+    """Of the form that this try of the run fills in: Prefect keeps the forms of earlier tries."""
     return f"approve-{environment}-{runtime.flow_run.run_count}"
 
 

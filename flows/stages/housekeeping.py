@@ -26,7 +26,8 @@ from flows.services.models.model_cache import ModelCache
 from flows.services.prefect import retention
 from flows.services.prefect.retention import Spared
 from flows.services.process import files
-from flows.services.registry.client import ImageManifest, Registry
+from flows.services.registry.client import Registry
+from flows.services.registry.manifest import ImageManifest
 from flows.stages.context import RunContext
 
 T = TypeVar("T")

@@ -53,7 +53,7 @@ def find_candidate(run: RunContext, wanted: str) -> Candidate:
         )
     manifest = run.model_manifest(image, capsule)
     commit = labels.get("org.opencontainers.image.revision", "")
-    committed = datetime.fromisoformat(labels["org.opencontainers.image.created"])
+    committed = _time(labels.get("org.opencontainers.image.created", ""))
     if pointer is not None:  # of the commit that is named there: a revert finds an older image again
         commit = pointer.content.commit
         if pointer.content.committed != UNKNOWN_TIME:
@@ -71,6 +71,13 @@ def find_candidate(run: RunContext, wanted: str) -> Candidate:
     )
     run.say(f"{wanted} is {candidate}: {image}.")
     return candidate
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return UNKNOWN_TIME
 
 
 def find_promotable(run: RunContext, environment: str) -> Candidate | None:

@@ -9,7 +9,7 @@ import pytest
 from flows.config.schema import Registry
 from flows.core.errors import SettingsError
 from flows.credentials import environment
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 ACR = Registry(address="myteam.azurecr.io", repository="app", credentials="slipway-registry")
 

@@ -15,7 +15,7 @@ from deployments.local.cluster import kubernetes_binary
 from flows.config.load import EMBEDDED
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.files import write_private
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line, stalling_line
 
 

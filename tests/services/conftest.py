@@ -19,7 +19,7 @@ from deployments.local.stores.registry import RegistryAccess
 from flows.services.images.container_engine import Build, ContainerEngine
 from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 from tests.services.a_namespace import Namespace, prepared_namespace
 from tests.stand_ins.s3_server import s3_server
 

@@ -25,7 +25,7 @@ from flows.services.kubernetes import kubeconfig as kubeconfigs
 from flows.services.kubernetes.cluster import PREPARED, Cluster
 from flows.services.kubernetes.fence import LEASE, LEASES
 from flows.services.process.files import write_private
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 RENEWED_BEFORE = timedelta(days=30)
 """How long before its end the account's token is renewed."""

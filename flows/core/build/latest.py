@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from flows.core.build.capsule import Capsule
 from flows.core.build.commit import Commit
 from flows.core.build.content import SAME, BuildContent, ModelVersion, what_changed
 from flows.core.build.image import Image
+from flows.core.errors import PermanentError
 from flows.core.model.model import Model
+from flows.core.model.names import Digest
+from flows.core.text import Location, validation_message
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 """Media type of the pointer: OCI image specification, "Image Index"."""
 
+COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
 _PREFIX = "dev.slipway."
 
 TICK = timedelta(seconds=1)
@@ -94,27 +100,64 @@ class LatestPointer:
 
     @classmethod
     def from_index(cls, index: Mapping[str, Any]) -> "LatestPointer | None":
-        """The pointer that this index is, or None for an index that is not Slipway's."""
-        notes = index.get("annotations", {})
-        if _PREFIX + "capsule" not in notes or len(index.get("manifests", [])) != 1:
+        """The pointer that this index is, or None for an index that is not Slipway's.
+
+        `PermanentError` where it says that it is, and is malformed: anybody who may push can have written it.
+        """
+        annotations = index.get("annotations")
+        if not isinstance(annotations, Mapping) or _PREFIX + "capsule" not in annotations:
             return None
-        committed = notes.get(_PREFIX + "committed")
+        try:
+            found = _Index.model_validate(index)
+        except ValidationError as error:
+            raise PermanentError(
+                f"The registry's pointer to an image is malformed: {validation_message(error, _none)}.",
+                "Delete the tag in the registry; the next run of ci writes it again.",
+            ) from error
+        notes, [entry] = found.annotations, found.manifests
         return cls(
-            digest=index["manifests"][0]["digest"],
+            digest=entry.digest,
             content=BuildContent(
-                commit=notes["org.opencontainers.image.revision"],
-                model=ModelVersion(
-                    name=notes[_PREFIX + "model"],
-                    version=notes[_PREFIX + "model.version"],
-                    digest=notes[_PREFIX + "model.digest"],
-                ),
-                committed=datetime.fromisoformat(committed) if committed else UNKNOWN_TIME,
-                capsule=notes[_PREFIX + "capsule"],
+                commit=notes.commit,
+                model=ModelVersion(notes.model, notes.model_version, notes.model_digest),
+                committed=notes.committed or UNKNOWN_TIME,
+                capsule=notes.capsule,
             ),
-            subject=notes[_PREFIX + "subject"],
-            branch=notes[_PREFIX + "branch"],
-            run=notes[_PREFIX + "run"],
+            subject=notes.subject,
+            branch=notes.branch,
+            run=notes.run,
         )
+
+
+def _noted(name: str, pattern: str = "") -> Any:
+    return Field(alias=_PREFIX + name, pattern=pattern or None)
+
+
+class _Annotations(BaseModel):
+    commit: Annotated[str, Field(alias="org.opencontainers.image.revision", pattern=COMMIT)]
+    committed: Annotated[AwareDatetime | None, Field(alias=_PREFIX + "committed")] = None
+    subject: Annotated[str, _noted("subject")]
+    branch: Annotated[str, _noted("branch")]
+    model: Annotated[str, _noted("model")]
+    model_version: Annotated[str, _noted("model.version")]
+    model_digest: Annotated[str, _noted("model.digest")]
+    capsule: Annotated[str, _noted("capsule", r"^[0-9a-f]{64}$")]
+    run: Annotated[str, _noted("run")]
+
+
+class _Entry(BaseModel):
+    digest: Digest
+
+
+class _Index(BaseModel):
+    """An OCI image index with one entry; what else it holds is ignored."""
+
+    manifests: Annotated[list[_Entry], Field(min_length=1, max_length=1)]
+    annotations: _Annotations
+
+
+def _none(_location: Location) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)

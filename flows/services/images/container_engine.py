@@ -24,7 +24,7 @@ from flows.services.images.docker_errors import (
     translated_engine_errors,
 )
 from flows.services.process.command import LAST_LINES, Command, Say, run
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 RUN_LABEL = "dev.slipway.run"
 """On every container that a run starts, so that a clean-up finds them."""
@@ -150,7 +150,9 @@ class ContainerEngine:
 
     def _environment(self, configuration: Path) -> dict[str, str]:
         host = {"DOCKER_HOST": self.base_url} if self.base_url else {}
-        return {"DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1", **host}
+        # else newer engines push an index, with an entry beside the image's that is none
+        plain = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+        return {"DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1", **plain, **host}
 
 
 def last_lines(container: Container) -> str:

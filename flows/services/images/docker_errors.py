@@ -16,7 +16,8 @@ from flows.core.errors import (
     RegistryUnavailable,
     SlipwayError,
 )
-from flows.services.registry.client import Credentials, credentials_refused
+from flows.services.registry.auth import Credentials
+from flows.services.registry.client import credentials_refused
 
 NO_DAEMON = re.compile(r"connect to the Docker daemon", re.IGNORECASE)
 OWN_COMMAND = re.compile(r"executor failed running|did not complete successfully")

@@ -5,7 +5,7 @@ from docker.credentials.errors import StoreError
 from docker.errors import DockerException
 
 from flows.core.errors import SettingsError
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 ACR_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
 """Whom Azure Container Registry takes a token from, which is what `az acr login` leaves."""

@@ -3,14 +3,12 @@
 Layers are pushed by the container engine; here it is manifests and tags, which are small.
 """
 
-import hashlib
 import json
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
-from urllib.request import parse_http_list, parse_keqv_list
 
 import httpx
 
@@ -25,85 +23,29 @@ from flows.core.errors import (
     SlipwayError,
 )
 from flows.services.process.tls import authorities
-
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-MANIFESTS = (
-    INDEX,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
+from flows.services.registry.auth import Credentials, TokenAuth, same_origin
+from flows.services.registry.manifest import (
+    IMAGE_CONFIGS,
+    MANIFESTS,
     OCI_MANIFEST,
-    "application/vnd.docker.distribution.manifest.v2+json",
+    PLATFORM,
+    ImageManifest,
+    checked,
+    digest_of,
+    mismatch,
 )
+
 MODEL_MANIFEST = "application/vnd.slipway.model-manifest.v1+json"
-IMAGE_CONFIGS = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
+
+SMALL, LARGE = 4 << 20, 64 << 20
+"""Bytes that are read at most: of a manifest, which no registry must take larger (distribution specification,
+"Pushing Manifests"), and of what is attached to one."""
 
 PAGE = 500
 """Tags that are asked for at a time."""
 
 TIMEOUT = httpx.Timeout(20, connect=5)
 DOCKER_HUB = "registry-1.docker.io"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """A user name and a password or token, for the registry at `address`."""
-
-    address: str
-    username: str
-    password: str = field(repr=False)
-
-
-class TokenAuth(httpx.Auth):
-    """Answers a registry's challenge: Basic, or a Bearer token fetched from the realm it names.
-
-    Distribution specification, "Token Authentication": what Azure Container Registry and Docker Hub ask for.
-    """
-
-    requires_response_body = True
-
-    def __init__(self, credentials: Credentials | None) -> None:
-        self._basic = (
-            httpx.BasicAuth(credentials.username, credentials.password) if credentials else httpx.Auth()
-        )
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Ask without credentials first: the challenge says which kind is wanted."""
-        challenge = (yield request).headers.get("www-authenticate", "")
-        scheme, _, rest = challenge.partition(" ")
-        if scheme.lower() == "basic":
-            yield from self._basic.auth_flow(request)
-        elif scheme.lower() == "bearer":
-            challenge = parse_keqv_list(parse_http_list(rest))
-            query = {key: value for key, value in challenge.items() if key in {"service", "scope"}}
-            ask = httpx.Request("GET", httpx.URL(challenge["realm"]).copy_merge_params(query))
-            answer = yield next(self._basic.auth_flow(ask))
-            if answer.status_code == httpx.codes.OK:
-                body = answer.json()
-                request.headers["Authorization"] = f"Bearer {body.get('token') or body['access_token']}"
-                yield request
-
-
-@dataclass(frozen=True)
-class ImageManifest:
-    """A manifest as the registry keeps it: its digest, media type and bytes."""
-
-    digest: str
-    media_type: str
-    body: bytes
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The parsed JSON."""
-        parsed: dict[str, Any] = json.loads(self.body)
-        return parsed
-
-    @property
-    def blobs(self) -> dict[str, int]:
-        """The blobs that it needs, by digest: configuration and layers, with their sizes in bytes."""
-        needed = [self.content.get("config"), *self.content.get("layers", [])]
-        return {blob["digest"]: blob["size"] for blob in needed if blob}
 
 
 @dataclass(frozen=True)
@@ -121,11 +63,21 @@ class Registry:
         return f"{self.address}/{self.repository}"
 
     def image(self, reference: str) -> Image:
-        """The image that a tag or digest names, pointers followed; `ImageNotFound` where there is none."""
+        """The image that a tag or digest names; `ImageNotFound` where there is none.
+
+        A pointer is followed, and so is an index to its one image for the platform that is released.
+        """
         manifest = self.manifest(reference)
-        if manifest.media_type == INDEX and (pointer := LatestPointer.from_index(manifest.content)):
+        if not manifest.is_index:
+            return Image(self.name, manifest.digest)
+        if pointer := LatestPointer.from_index(manifest.content):
             return Image(self.name, pointer.digest)
-        return Image(self.name, manifest.digest)
+        if manifest.runnable is None:
+            raise ImageNotFound(
+                f"{self.name}:{reference} lists no image, or several, for {'/'.join(PLATFORM)}.",
+                "Name one of them by its digest.",
+            )
+        return Image(self.name, manifest.runnable)
 
     def find(self, reference: str) -> Image | None:
         """The image of that tag or digest, or None."""
@@ -148,13 +100,14 @@ class Registry:
         index = pointer.to_index(named.media_type, len(named.body))
         body = json.dumps(index, separators=(",", ":")).encode()
         answer = self._ask("PUT", f"manifests/{tag}", content=body, headers={"Content-Type": INDEX})
-        return answer.headers["docker-content-digest"]
+        return answer.headers.get("docker-content-digest") or digest_of(body)
 
     def manifest(self, reference: str) -> ImageManifest:
-        """The manifest of a tag or digest; `ImageNotFound` where there is none."""
+        """The manifest of a tag or digest; `ImageNotFound` where there is none, `DigestMismatch` where the
+        registry answers with another."""
         answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ", ".join(MANIFESTS)})
-        media_type = answer.headers["content-type"].split(";")[0]
-        return ImageManifest(answer.headers["docker-content-digest"], media_type, answer.content)
+        media_type = answer.headers.get("content-type", "").split(";")[0]
+        return checked(reference, answer.headers.get("docker-content-digest"), media_type, answer.content)
 
     def attach(self, tag: str, content: bytes) -> None:
         """Keep a model's manifest beside the image of that tag, as an OCI artifact of its own."""
@@ -172,12 +125,20 @@ class Registry:
 
     def attached(self, tag: str) -> bytes:
         """The model's manifest that was kept beside the image; `ImageNotFound` where there is none."""
-        layer = self.manifest(tag + ATTACHED).content["layers"][0]["digest"]
-        return self._ask("GET", f"blobs/{layer}").content
+        layers = self.manifest(tag + ATTACHED).content.get("layers") or [{}]
+        if "digest" not in layers[0]:
+            raise ImageNotFound(f"{self.name}:{tag}{ATTACHED} holds no model's manifest.")
+        return self._blob(layers[0]["digest"], LARGE)
+
+    def _blob(self, digest: str, limit: int = SMALL) -> bytes:
+        content = self._ask("GET", f"blobs/{digest}", limit=limit).content
+        if digest_of(content) != digest:
+            raise mismatch(digest, digest_of(content))
+        return content
 
     def _upload(self, content: bytes, media_type: str) -> dict[str, Any]:
         """Put a blob; its descriptor."""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = digest_of(content)
         place = self._ask("POST", "blobs/uploads/").headers["location"]
         self._ask("PUT", str(httpx.URL(place).copy_merge_params({"digest": digest})), content=content)
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
@@ -190,7 +151,11 @@ class Registry:
         return labels
 
     def created(self, manifest: ImageManifest) -> datetime | None:
-        """When the image of that manifest was built; None where it is none."""
+        """When the image was built that the manifest is of, or lists; None where it is of none."""
+        if manifest.is_index:
+            if manifest.runnable is None or LatestPointer.from_index(manifest.content):
+                return None
+            manifest = self.manifest(manifest.runnable)
         if manifest.content.get("config", {}).get("mediaType") not in IMAGE_CONFIGS:
             return None
         created = self._configuration(manifest).get("created")
@@ -207,6 +172,11 @@ class Registry:
                 break
             tags += answer.json().get("tags") or []
             page = answer.links.get("next", {}).get("url")
+            if page is not None and not same_origin(self._url.join(page), self._url):
+                raise PermanentError(
+                    f"The registry {self.address} continues its tags at {self._url.join(page).host}.",
+                    "Check [registry] address, and who answers there.",
+                )
         return tags
 
     def delete(self, digest: str) -> None:
@@ -220,16 +190,22 @@ class Registry:
             return
 
     def _configuration(self, manifest: ImageManifest) -> dict[str, Any]:
-        configuration: dict[str, Any] = self._ask(
-            "GET", f"blobs/{manifest.content['config']['digest']}"
-        ).json()
+        found = (manifest.content.get("config") or {}).get("digest")
+        if found is None:
+            raise ImageNotFound(f"{self.name}@{manifest.digest} is no image.")
+        configuration: dict[str, Any] = json.loads(self._blob(found))
         return configuration
 
     @cached_property
     def _client(self) -> httpx.Client:
-        return httpx.Client(
-            auth=TokenAuth(self.credentials), timeout=TIMEOUT, follow_redirects=True, verify=authorities()
-        )
+        auth = TokenAuth(self.credentials, self._url)
+        return httpx.Client(auth=auth, timeout=TIMEOUT, follow_redirects=True, verify=authorities())
+
+    @property
+    def _url(self) -> httpx.URL:
+        scheme = "http" if self.insecure else "https"
+        host = DOCKER_HUB if self.address == "docker.io" else self.address
+        return httpx.URL(f"{scheme}://{host}/v2/{self.repository}/")
 
     def _ask(
         self,
@@ -238,13 +214,16 @@ class Registry:
         *,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        limit: int = SMALL,
     ) -> httpx.Response:
-        """Ask below this repository, or at a full URL that the registry gave us."""
-        scheme = "http" if self.insecure else "https"
-        host = DOCKER_HUB if self.address == "docker.io" else self.address
-        url = httpx.URL(f"{scheme}://{host}/v2/{self.repository}/").join(path)
+        """Ask below this repository, or at a full URL that the registry gave us.
+
+        `PermanentError` where more than `limit` bytes come.
+        """
+        url = self._url.join(path)
         try:
-            answer = self._client.request(method, url, content=content, headers=headers)
+            with self._client.stream(method, url, content=content, headers=headers) as answered:
+                answer = self._read(answered, path, limit)
         except httpx.TransportError as error:
             raise RegistryUnavailable(
                 f"The registry {self.address} could not be reached: {error}.",
@@ -253,6 +232,22 @@ class Registry:
         if answer.is_success:
             return answer
         raise self._refusal(answer, path)
+
+    def _read(self, answer: httpx.Response, path: str, limit: int) -> httpx.Response:
+        """The same answer with all of its content."""
+        content = bytearray()
+        for chunk in answer.iter_bytes():
+            content += chunk
+            if len(content) > limit:
+                raise PermanentError(
+                    f"The registry {self.address} answers {path} with more than {limit} bytes.",
+                    "Find out who pushed it, and delete it.",
+                )
+        coded = {"content-encoding", "content-length", "transfer-encoding"}
+        headers = [(name, value) for name, value in answer.headers.multi_items() if name not in coded]
+        return httpx.Response(
+            answer.status_code, headers=headers, content=bytes(content), request=answer.request
+        )
 
     def _refusal(self, answer: httpx.Response, path: str) -> SlipwayError:
         code = answer.status_code

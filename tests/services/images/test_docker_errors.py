@@ -12,7 +12,7 @@ from flows.core.errors import (
     SlipwayError,
 )
 from flows.services.images.docker_errors import build_failure, push_failure
-from flows.services.registry.client import Credentials
+from flows.services.registry.auth import Credentials
 
 OURS = Credentials("localhost:5001", "slipway", "secret")
 

@@ -17,7 +17,8 @@ from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import Reference, parse
 from flows.core.build.latest import LatestPointer
 from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
-from flows.services.registry.client import Credentials, Registry, resolve_base
+from flows.services.registry.auth import Credentials
+from flows.services.registry.client import Registry, resolve_base
 from tests.stand_ins.registry_tokens import ISSUER, SERVICE, TokenService, token_service
 
 SECRET = "a-password-of-the-test"
