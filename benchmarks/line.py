@@ -83,7 +83,11 @@ class Line:
         onnx.save(network, folder / "model.onnx")
         wanted = configuration.load().model
         file = folder / "model.onnx"
-        described = describe(file, MODEL / "manifest.json", name=wanted.name, version=f"1.0.{time.time_ns()}")
+        author = json.loads((MODEL / "manifest.json").read_text())
+        del author["digest"]  # it is another file's
+        manifest = folder / "manifest.json"
+        manifest.write_text(json.dumps(author))
+        described = describe(file, manifest, name=wanted.name, version=f"1.0.{time.time_ns()}")
         ModelStore(blob_store(wanted), self.instance.state / "published").publish(file, described)
 
     def runs_of(self, sha: str) -> list[str]:

@@ -76,11 +76,11 @@ AS_EVENT_SAYS = Message(
 def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | None) -> list[AutomationCore]:
     """The automations for these deployments (flow/name -> id); without a target no notifications.
 
-    `lost_after` are the seconds without a heartbeat after which a run has crashed.
+    `lost_after` are the seconds without a heartbeat after which a run has crashed. The runs that look after
+    others are not looked after: each would start the next.
     """
-    every = sorted(deployments)
-    crashed = _on("prefect.flow-run.Crashed", _ids(deployments, every))
-    silent = _silent(_ids(deployments, every), lost_after)
+    watched = _ids(deployments, deployments.keys() - {RESTART_CRASHED, MARK_LOST})
+    crashed, silent = _on("prefect.flow-run.Crashed", watched), _silent(watched, lost_after)
     return [
         *([] if target is None else _telling(deployments, target)),
         _automation("run crashed", crashed, [_start_anew(deployments[RESTART_CRASHED])]),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flows.core.errors import ModelRejected
+from flows.core.errors import DigestMismatch, ModelRejected
 from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
@@ -34,7 +34,8 @@ class Tensors(NamedTuple):
 def describe(file: Path, manifest_file: Path, *, name: str, version: str) -> ModelManifest:
     """An author's manifest, completed for publishing `file` now.
 
-    `ModelRejected` when either file is missing, or the manifest is not complete.
+    `ModelRejected` when either file is missing, or the manifest is not complete; `DigestMismatch` when it
+    states another model's digest.
     """
     for needed in (file, manifest_file):
         if not needed.is_file():
@@ -42,13 +43,19 @@ def describe(file: Path, manifest_file: Path, *, name: str, version: str) -> Mod
                 f"There is no file {needed}.", "Publishing takes a model and its manifest.json."
             )
     with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        digest = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+    author = manifest_file.read_bytes()
+    if (promised := manifest.promised_digest(author)) not in {None, digest}:
+        raise DigestMismatch(
+            f"{file} has the digest {digest}; {manifest_file} promises {promised}.",
+            "Take the file and the manifest that belong together, or leave `digest` out.",
+        )
     return manifest.complete(
-        manifest_file.read_bytes(),
+        author,
         source=str(manifest_file),
         name=name,
         version=version,
-        digest=f"sha256:{digest}",
+        digest=digest,
         size=file.stat().st_size,
         created=rfc3339(datetime.now(UTC)),
     )

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from flows.core.errors import ModelRejected
+from flows.core.errors import DigestMismatch, ModelRejected
 from flows.core.model.manifest import ModelManifest
 from flows.services.models import model_check
 from tests.services import tiny_model
@@ -133,3 +133,10 @@ def _save(folder: Path, nodes: list[onnx.NodeProto], constants: list[TensorProto
     file = folder / "tiny.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
     return file
+
+
+def test_a_digest_that_the_author_states_must_be_the_files(file: Path) -> None:
+    right = described(file).digest
+    assert described(file, digest=right).digest == right
+    with pytest.raises(DigestMismatch, match=f"has the digest {right}; .*manifest.json promises sha256:0"):
+        described(file, digest="sha256:" + "0" * 64)
