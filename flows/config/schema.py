@@ -88,6 +88,20 @@ class Source(Section):
     """Secret block with a token that may write statuses. Not set: `credentials`."""
 
 
+class AppTests(Section):
+    """What the test stage's container may do: by default it has no network, and writes to /tmp and /reports.
+
+    More is for commits of the released branch alone.
+    """
+
+    writable: tuple[Annotated[str, Field(pattern=r"^/[^:]+$")], ...] = ()
+    """Folders that the tests may write to."""
+    network: bool = False
+    """Whether the tests reach the network."""
+    memory: Annotated[int, Field(ge=64)] = 4096
+    """Megabytes that all of their processes may take, on every branch."""
+
+
 class App(Section):
     """What to build, and how long its tests, its start and its stop may take."""
 
@@ -109,6 +123,8 @@ class App(Section):
     """Seconds from the container's start until it is ready."""
     stop_timeout: PositiveInt = 15
     """Seconds from SIGTERM to the container's exit."""
+    tests: AppTests = AppTests()
+    """What the test stage may do."""
 
 
 class Preprocessing(Section):

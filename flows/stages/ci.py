@@ -24,6 +24,7 @@ from flows.services.git.commit_status import BuildStatus
 from flows.services.images import smoke_test as smoke_tests
 from flows.services.images import test_stage
 from flows.services.images.container_engine import Build
+from flows.services.images.sandbox import Sandbox
 from flows.services.images.smoke_test import Expected, Limits, Trial
 from flows.services.registry import client
 from flows.stages.context import RunContext
@@ -161,13 +162,26 @@ def run_tests(run: RunContext, inputs: Inputs) -> TestResults:
     app = run.settings.app
     tag = f"{run.registry.name}-tests:{inputs.capsule.short}"
     build = Build(context, app.dockerfile, tag, "test", {"BASE_IMAGE": inputs.base_image})
-    ran = test_stage.run(run.engine, run.engine.build(build, run.say), app.test_timeout, run.say)
+    image = run.engine.build(build, run.say)
+    sandbox, output = _sandbox(run, inputs.commit), run.reports / "tests.log"
+    ran = test_stage.run(run.engine, image, app.test_timeout, run.say, sandbox=sandbox, output=output)
     if ran.report is not None:
         run.reports.mkdir(parents=True, exist_ok=True)
         (run.reports / "junit.xml").write_text(ran.report)
         run.say(f"The JUnit report is kept in {run.reports}.")
     results = test_results.parse(ran.report) if ran.report else None
     return test_results.require_success(results, ran.status, ran.log)
+
+
+def _sandbox(run: RunContext, commit: Commit) -> Sandbox:
+    """What the commit's tests may do: more than the default only on the released branch."""
+    wanted = run.settings.app.tests
+    if commit.branch != run.settings.source.released_branch:
+        return Sandbox(memory=wanted.memory)
+    if wanted.network or wanted.writable:
+        more = [*(["the network"] if wanted.network else []), *wanted.writable]
+        run.say(f"The tests may use {', '.join(more)}, as [app.tests] says.")
+    return Sandbox(wanted.writable, wanted.network, wanted.memory)
 
 
 def fetch_model(run: RunContext, inputs: Inputs) -> Fetched:

@@ -77,7 +77,7 @@ def test_an_earlier_pass_is_forgotten_by_a_failure_though_the_storage_was_away_a
         raise StoreUnavailable("The store is away.")
 
     with monkeypatch.context() as flaky:
-        flaky.setattr(test_stage, "run", lambda *_: test_stage.TestRun(1, None, "expected a cat"))
+        flaky.setattr(test_stage, "run", lambda *_, **__: test_stage.TestRun(1, None, "expected a cat"))
         monkeypatch.setattr(TestCache, "forget", away)
         failed = line.ci(fresh=True)
     assert failed.tasks()["run tests"] == ("FAILED", 1)

@@ -24,7 +24,7 @@ from flows.runtime.global_lock import LATEST
 from flows.services.prefect.client import FlowRun
 from tests.support.prefect_client import asking
 
-pytestmark = [pytest.mark.platform, pytest.mark.apart]
+pytestmark = pytest.mark.platform
 
 SIGN_IN = "user:password"
 PATIENCE = 180

@@ -16,6 +16,7 @@ from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, container, manifests_with
 from tests.flows.lines import line_with_image
 from tests.stages.at_work import at_work
+from tests.support import confined
 from tests.support.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -93,7 +94,7 @@ def test_a_missing_image_is_noticed_before_the_time_is_up(
     before = {
         "op": "add",
         "path": "/spec/template/spec/initContainers",
-        "value": [{"name": "before", "image": missing}],
+        "value": [{"name": "before", "image": missing, "securityContext": confined.CONTAINER}],
     }
     monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, before)))
     with at_work("staging") as work, pytest.raises(RolloutFailed) as failed:

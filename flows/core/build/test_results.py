@@ -94,14 +94,15 @@ def parse(report: str) -> TestResults:
     """The results in a JUnit XML report; `TestsFailed` where it is none."""
     try:
         suites = JUnitXml.fromstring(report.encode())
-    except (JUnitXmlError, SyntaxError) as error:
+        found = list(_cases(suites))
+        cases = tuple(_case(case) for case in found)
+    except (JUnitXmlError, SyntaxError, ValueError) as error:
         raise TestsFailed(
             f"The tests left a JUnit report that can't be read: {error}.",
             "Look at the test stage's log: it may have been stopped in the middle.",
         ) from error
-    found = list(_cases(suites))
     return TestResults(
-        cases=tuple(_case(case) for case in found),
+        cases=cases,
         skipped=sum(any(isinstance(result, Skipped) for result in case.result) for case in found),
     )
 
@@ -128,13 +129,13 @@ def require_success(results: TestResults | None, status: int | None, log: str) -
     `results` is None where no report was left; `status` is the stage's exit status (None: its time was over)
     and `log` its last lines.
     """
-    problem = _problem(results, status)
+    problem = _problem(results, status, log)
     if results is None or problem:
         raise TestsFailed(*problem, details=log, results=results)
     return results
 
 
-def _problem(results: TestResults | None, status: int | None) -> tuple[str, ...]:
+def _problem(results: TestResults | None, status: int | None, log: str = "") -> tuple[str, ...]:
     """What happened and what to do, or nothing where all is well."""
     if results and results.failed:
         names = ", ".join(case.name for case in results.failed[:3])
@@ -144,7 +145,8 @@ def _problem(results: TestResults | None, status: int | None) -> tuple[str, ...]
             "The run's table of tests has each message; mend the code or the tests and commit.",
         )
     if status is None:
-        return "The tests were not done within their time.", "Their last lines show where they hung."
+        shown = "Read their last lines below." if log.strip() else "They wrote nothing: run them by hand."
+        return "The tests were not done within their time.", shown
     if results is None:
         return (
             f"The test stage ended with exit status {status} and left no report.",

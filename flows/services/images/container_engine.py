@@ -34,6 +34,9 @@ PUSH_TIMEOUT = 1800.0
 CALL_TIMEOUT = 30
 
 
+LAST_CHARACTERS = 20_000
+
+
 @dataclass(frozen=True)
 class Build:
     """One image to build: a stage of the Dockerfile in `context` (None: the last), and the tag it gets."""
@@ -156,8 +159,8 @@ class ContainerEngine:
 
 
 def last_lines(container: Container) -> str:
-    """The container's last 50 log lines."""
-    return str(container.logs(tail=LAST_LINES).decode(errors="replace")).rstrip()
+    """The container's last 50 log lines, as far as they fit into 20,000 characters."""
+    return str(container.logs(tail=LAST_LINES).decode(errors="replace")).rstrip()[-LAST_CHARACTERS:]
 
 
 @contextmanager

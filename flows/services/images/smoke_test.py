@@ -12,6 +12,7 @@ from flows.core.errors import ProofFailed, TrialFailed
 from flows.core.model.manifest import ModelManifest
 from flows.services.images.container_engine import ContainerEngine, last_lines, removed_at_the_end
 from flows.services.images.docker_errors import translated_engine_errors
+from flows.services.images.sandbox import Sandbox
 from flows.services.process.command import Say
 from flows.services.process.poll import Waiting, poll
 from flows.services.verification import probe
@@ -48,7 +49,7 @@ class Trial:
 
 @translated_engine_errors()
 def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: Limits, say: Say) -> Trial:
-    """Run the image as the cluster will: not root, read-only root, no capabilities.
+    """Run the image as the cluster will: not root, read-only root, no capabilities, with limits.
 
     `TrialFailed` says what it did wrong, with its last 50 log lines. The container is gone afterwards.
     `EngineUnavailable` where the engine breaks off.
@@ -57,11 +58,7 @@ def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: 
         image,
         "trial",
         ports={f"{limits.port}/tcp": ("127.0.0.1", None)},
-        user="10001:10001",
-        read_only=True,
-        tmpfs={"/tmp": ""},
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
+        **Sandbox(network=True).options(),
     )
     with removed_at_the_end(container):
         say(f"Started the container of the trial, {container.name}.")

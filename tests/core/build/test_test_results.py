@@ -77,3 +77,11 @@ def test_what_passed_is_read_as_it_was_kept() -> None:
 )
 def test_what_does_not_say_that_all_passed_is_as_good_as_nothing(kept: bytes) -> None:
     assert Passed.from_bytes(kept) is None
+
+
+@pytest.mark.parametrize(
+    "report", ['<testsuites><testsuite><testcase name="a" time="x"/></testsuite></testsuites>']
+)
+def test_a_report_with_a_number_that_is_none_is_told(report: str) -> None:
+    with pytest.raises(TestsFailed, match="can't be read"):
+        parse(report)

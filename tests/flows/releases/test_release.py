@@ -1,6 +1,7 @@
 """What becomes of an image that is released, and what is told when that can't be."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 import yaml
@@ -62,7 +63,9 @@ def test_an_image_that_is_not_there_says_so(built: Line) -> None:
 
 
 def test_a_cluster_that_is_away_is_tried_again(built: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = yaml.safe_load(built.platform.kubeconfig.read_text())
+    credentials = configuration.load().environment("staging").credentials
+    assert credentials
+    away = yaml.safe_load(cast(Secret[str], Secret.load(credentials)).get())
     away["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     Secret(value=yaml.safe_dump(away)).save("nobody-there", overwrite=True)
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nobody-there")

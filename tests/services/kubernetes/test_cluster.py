@@ -18,6 +18,7 @@ from flows.services.kubernetes import lease
 from flows.services.kubernetes.fence import FENCE
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, config_map
+from tests.support import confined
 from tests.support.frozen import frozen
 
 CONFLICT = r"Field conflict: \.data\.key is managed by kubectl-patch"
@@ -30,12 +31,11 @@ def deployment(replicas: int, image: str = "nowhere.test/web") -> dict[str, Any]
         "name": "web",
         "image": image,
         "command": ["sh", "-c", SERVES_METRICS],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": confined.CONTAINER,
     }
-    user = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
     spec = {
         "containers": [container],
-        "securityContext": user,
+        "securityContext": confined.POD,
         "imagePullSecrets": [{"name": "slipway-registry"}],
         "terminationGracePeriodSeconds": 1,
     }

@@ -1,5 +1,6 @@
 """Records and notes on a real cluster, kept by the account that releases."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from flows.services.kubernetes.release_store import Records
 from flows.services.process.command import silent
 from flows.stages.housekeeping import named_in, runs_recorded_in
 from tests.services.a_namespace import Namespace
+from tests.support import confined
 from tests.support.a_record import NOON, a_record, good, superseded
 
 
@@ -124,8 +126,13 @@ def test_what_an_environment_runs_is_named_though_no_record_is_left(
     namespace.kubectl("create", "deployment", "web", f"--image={by_hand}", "--replicas=0")
     for name, image in (("one", of_a_pod), ("other", by_tag)):
         label = "--labels=app.kubernetes.io/name=web"
-        nowhere = '--overrides={"spec":{"nodeSelector":{"nobody":"has-this"}}}'
-        namespace.kubectl("run", name, f"--image={image}", label, nowhere)
+        spec = {
+            "nodeSelector": {"nobody": "has-this"},
+            "securityContext": confined.POD,
+            "containers": [{"name": name, "image": image, "securityContext": confined.CONTAINER}],
+        }
+        pod = f"--overrides={json.dumps({'spec': spec})}"
+        namespace.kubectl("run", name, f"--image={image}", label, pod)
     named = named_in(records.cluster)
     assert {f"sha256:{letter * 64}" for letter in "ab"} <= named.digests
     assert "e" * 64 in named.capsules

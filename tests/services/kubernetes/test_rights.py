@@ -10,6 +10,7 @@ from flows.services.kubernetes import lease
 from flows.services.kubernetes.fence import LEASE, fenced
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, config_map
+from tests.support import confined
 
 
 def test_it_finds_its_own_namespace_and_no_other(namespace: Namespace) -> None:
@@ -125,10 +126,8 @@ def test_a_pod_that_asks_for_more_than_the_app_needs_is_refused_to_all(
     namespace: Namespace, spec: dict[str, Any]
 ) -> None:
     """Pod Security Standards, "Restricted"."""
-    safe = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {"name": "app", "image": "nowhere.test/app", "securityContext": safe}
-    user = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
-    good = {"containers": [container], "securityContext": user}
+    container = {"name": "app", "image": "nowhere.test/app", "securityContext": confined.CONTAINER}
+    good = {"containers": [container], "securityContext": confined.POD}
     pods = namespace.admin.path("api/v1", "pods")
 
     def create(name: str, spec: dict[str, Any]) -> None:
