@@ -11,6 +11,7 @@ from flows.core.release.decision import EnvironmentSnapshot, Upstream, hold_lift
 from flows.core.release.environment_state import Hold, Quarantine
 from flows.core.release.record import Record, ReleaseStatus
 from flows.core.rollout.judge import Done
+from flows.core.rollout.snapshot import CONTAINER
 from flows.services.kubernetes import rollout_watch
 from flows.services.kubernetes.release_store import Records
 from flows.services.process.patience import Patience
@@ -106,6 +107,7 @@ def record_release(
         "slipway.dev/commit": content.commit,
         "slipway.dev/model": json.dumps(asdict(content.model)),
         "slipway.dev/manifests": plan.manifests.hash,
+        CONTAINER: plan.manifests.container,
         "slipway.dev/run": run.id,
         "slipway.dev/reason": request.reason,
     }

@@ -1,9 +1,11 @@
 """The manifests as each overlay renders them; what they do is tested where they are applied."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deployments.local.cluster import kubernetes_binary
 from flows.config.load import CHECKOUT
@@ -48,6 +50,34 @@ def test_a_network_policy_opens_the_apps_port_alone_and_no_way_out() -> None:
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
     assert policy.get("egress", []) == []
+
+
+SIDECAR = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: classifier }
+spec:
+  template:
+    spec:
+      containers:
+        - { name: proxy, image: proxy.example.com/proxy }
+"""
+
+
+def test_the_apps_container_is_the_one_that_runs_the_image_wherever_it_stands(tmp_path: Path) -> None:
+    """kustomize puts a container that a patch adds before all others."""
+    folder = tmp_path / "kubernetes"
+    shutil.copytree(CHECKOUT / "deployments" / "kubernetes", folder)
+    overlay = folder / "overlays" / "staging"
+    (overlay / "sidecar.yaml").write_text(SIDECAR)
+    content = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    content["patches"] = [*content.get("patches", []), {"path": "sidecar.yaml"}]
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    kubectl = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
+    found = manifests.render(Overlay(folder, "staging", "staging", "classifier", 3), IMAGE, kubectl)
+    deployment = next(item for item in found.objects if item["kind"] == "Deployment")
+    assert [one["name"] for one in deployment["spec"]["template"]["spec"]["containers"]] == ["proxy", "app"]
+    assert found.container == "app"
 
 
 def test_manifests_that_kustomize_can_not_render_are_named_with_the_command_that_says_why(

@@ -59,7 +59,7 @@ CREATION_REFUSED = ("forbidden", "denied", "is invalid")
 
 @dataclass(frozen=True)
 class Failed:
-    """It can't come right by itself: the cause, the pod it was seen on ("" where there is none), the fault.
+    """It can't come right by itself: the cause, the pod and the container it was seen on, if any, the fault.
 
     It counts once it has been so for `patience` seconds without a break.
     """
@@ -68,6 +68,7 @@ class Failed:
     pod: str = ""
     fault: Fault = "infrastructure"
     patience: float = 0.0
+    container: str = ""
 
 
 def failure(snapshot: Snapshot) -> Failed | None:
@@ -130,9 +131,16 @@ def _room_may_come(snapshot: Snapshot) -> bool:
 
 def _failure_of(pod: Object, snapshot: Snapshot) -> Failed | None:
     events = events_about([pod], snapshot.events)
-    return _first(
-        _failure_of_container(pod["metadata"]["name"], container, events) for container in containers(pod)
-    )
+    for container in containers(pod):
+        if failed := _failure_of_container(pod["metadata"]["name"], container, events):
+            return replace(failed, container=container.name, fault=_fault(failed, container, snapshot))
+    return None
+
+
+def _fault(failed: Failed, container: Container, snapshot: Snapshot) -> Fault:
+    """The image's only where it is the container that runs it: the manifests bring all others."""
+    of_image = failed.fault == "image" and snapshot.app not in {"", container.name}
+    return "configuration" if of_image else failed.fault
 
 
 def _failure_of_container(pod: str, container: Container, events: tuple[Object, ...]) -> Failed | None:

@@ -56,7 +56,8 @@ def judge(snapshot: Snapshot) -> RolloutState:
         return Done(desired)
     trouble = _trouble(snapshot)
     parts = [*_missing(new_pods(snapshot), desired), *_leaving(old_pods(snapshot)), *trouble]
-    return Progressing("; ".join(parts), "configuration" if trouble else _fault(new_pods(snapshot)))
+    fault = "configuration" if trouble else _fault(new_pods(snapshot), snapshot.app)
+    return Progressing("; ".join(parts), fault)
 
 
 def is_seen(deployment: Object) -> bool:
@@ -116,8 +117,10 @@ def _trouble(snapshot: Snapshot) -> list[str]:
     return [*reasons[-1:], *refused]
 
 
-def _fault(pods: tuple[Object, ...]) -> Fault:
-    """Pods that run and never get ready are the image's fault; those that never run, the cluster's."""
+def _fault(pods: tuple[Object, ...], app: str) -> Fault:
+    """Pods whose app runs and never gets ready are the image's fault; those where it never runs, the
+    cluster's."""
     late = [pod for pod in pods if not is_ready(pod)]
-    ran = [any(c.state.get("running") or c.crash for c in containers(p) if not c.ready) for p in late]
+    started = [[c for c in containers(pod) if not c.ready and app in {"", c.name}] for pod in late]
+    ran = [any(c.state.get("running") or c.crash for c in found) for found in started]
     return "image" if ran and all(ran) else "infrastructure"

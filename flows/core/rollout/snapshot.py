@@ -7,6 +7,9 @@ from typing import Any
 Object = Mapping[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
+CONTAINER = "slipway.dev/container"
+"""The Deployment's annotation with the name of the container that runs the released image."""
+
 BY_TAINT = "DeletionByTaintManager"
 DEFAULT_GRACE = 30
 CONFIRMED_WITHIN = 15.0
@@ -28,6 +31,11 @@ class Snapshot:
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     lost: frozenset[str] = frozenset()
+
+    @property
+    def app(self) -> str:
+        """The name of the container that runs the released image; "" where it was not written down."""
+        return str(self.deployment["metadata"].get("annotations", {}).get(CONTAINER, ""))
 
 
 @dataclass
@@ -119,6 +127,18 @@ def events_about(things: Iterable[Object], events: Iterable[Object]) -> tuple[Ob
     return tuple(event for event in events if event.get("involvedObject", {}).get("uid") in uids)
 
 
+def owned(deployment: Object, replica_sets: Iterable[Object], pods: Iterable[Object]) -> Snapshot:
+    """The Deployment with its own ReplicaSets and pods, out of those that its selector finds.
+
+    The selector of one Deployment may find the pods of another. A pod whose ReplicaSet is gone may be its
+    own.
+    """
+    sets = tuple(replica_sets)
+    own = tuple(each for each in sets if _owner(each) == deployment["metadata"]["uid"])
+    others = {each["metadata"]["uid"] for each in sets} - {each["metadata"]["uid"] for each in own}
+    return Snapshot(deployment, own, tuple(pod for pod in pods if _owner(pod) not in others))
+
+
 def refusals(replica_sets: Iterable[Object]) -> tuple[Object, ...]:
     """The conditions of ReplicaSets that may not create pods: `reason`, as FailedCreate, and `message`."""
     conditions = (one for each in replica_sets for one in each.get("status", {}).get("conditions", []))
@@ -128,7 +148,12 @@ def refusals(replica_sets: Iterable[Object]) -> tuple[Object, ...]:
 def containers(pod: Object) -> tuple[Container, ...]:
     """The pod's containers in the order in which they start; none before its node has taken it up."""
     status = pod.get("status", {})
-    once = [(entry, True) for entry in status.get("initContainerStatuses", [])]
+    sidecars = {
+        spec["name"]
+        for spec in pod.get("spec", {}).get("initContainers", [])
+        if spec.get("restartPolicy") == "Always"
+    }
+    once = [(entry, entry["name"] not in sidecars) for entry in status.get("initContainerStatuses", [])]
     lasting = [(entry, False) for entry in status.get("containerStatuses", [])]
     return tuple(_container(entry, pod, runs_once=runs_once) for entry, runs_once in [*once, *lasting])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flows.core.build.image import Image
 from flows.core.errors import (
@@ -24,7 +24,7 @@ from flows.core.errors import (
 from flows.core.release.decision import Observed
 from flows.core.rollout.faults import TROUBLE
 from flows.core.rollout.judge import Done, ended_well, is_seen, judge
-from flows.core.rollout.snapshot import Object, Snapshot
+from flows.core.rollout.snapshot import CONTAINER, Object, Snapshot, owned
 from flows.services.kubernetes import fence as fences
 from flows.services.kubernetes.api import FIELD_MANAGER, TIMEOUT, KubernetesApi, not_prepared
 from flows.services.kubernetes.discovery import Discovery
@@ -132,7 +132,7 @@ class Cluster:
         if deployment is None:
             return None
         notes = deployment["metadata"].get("annotations", {})
-        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        image = _released(deployment)
         whole = isinstance(judge(self.snapshot(deployment)), Done)
         repository, _, digest = image.partition("@")
         return Observed(
@@ -150,7 +150,7 @@ class Cluster:
     def snapshot(self, deployment: Object) -> Snapshot:
         """The Deployment with its ReplicaSets and Pods as they are now, without events."""
         selector = ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"]["matchLabels"].items())
-        return Snapshot(
+        return owned(
             deployment,
             self._list("apis/apps/v1", "replicasets", f"labelSelector={selector}"),
             self._list("api/v1", "pods", f"labelSelector={selector}"),
@@ -172,9 +172,10 @@ class Cluster:
         """All of the app's pods, those that are ending among them."""
         return self._list("api/v1", "pods", f"labelSelector=app.kubernetes.io/name={self.deployment}")
 
-    def log(self, pod: str, *, lines: int, previous: bool) -> str:
+    def log(self, pod: str, container: str, *, lines: int, previous: bool) -> str:
         """The last lines of a pod's container, or of the one before it; "" where there is none."""
-        path = f"{self.path('api/v1', 'pods', pod)}/log?tailLines={lines}&previous={str(previous).lower()}"
+        query = {"container": container, "tailLines": lines, "previous": str(previous).lower()}
+        path = f"{self.path('api/v1', 'pods', pod)}/log?{urlencode(query)}"
         text = (self.api.text(path, otherwise="") or "").rstrip()
         return "" if text.startswith(LOG_IS_GONE) else text
 
@@ -297,6 +298,13 @@ class Cluster:
     def _list(self, group: str, plural: str, query: str = "") -> tuple[Object, ...]:
         listed = self.api.get(self.path(group, plural) + (f"?{query}" if query else ""))
         return tuple(listed["items"]) if listed else ()
+
+
+def _released(deployment: Object) -> str:
+    """The image of the container that was released; of a release of long ago, of the first one."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    name = deployment["metadata"].get("annotations", {}).get(CONTAINER)
+    return str(next((one for one in containers if one["name"] == name), containers[0])["image"])
 
 
 def _desired(item: Object, existing: Object | None, fence: str) -> Object:

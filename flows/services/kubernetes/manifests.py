@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,11 +49,13 @@ class KubernetesManifests:
 
     objects: tuple[dict[str, Any], ...]
     hash: str
+    container: str = ""
+    """The name of the container that runs the release's image."""
 
     def annotated(self, deployment: str, annotations: Mapping[str, str]) -> "KubernetesManifests":
         """The same with these annotations on the Deployment itself, which restarts nothing."""
         marked = tuple(_marked(o, annotations) if _is(o, deployment) else o for o in self.objects)
-        return KubernetesManifests(marked, self.hash)
+        return replace(self, objects=marked)
 
 
 def render(overlay: Overlay, image: Image, kubectl: str) -> KubernetesManifests:
@@ -71,14 +73,23 @@ def render(overlay: Overlay, image: Image, kubectl: str) -> KubernetesManifests:
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(generated, sort_keys=False))
         text = _kustomize(kubectl, folder, overlay.folder / "overlays" / overlay.name)
     objects = tuple(o for o in yaml.safe_load_all(text) if o)
-    if not any(_is(o, overlay.deployment) and str(image) in json.dumps(o) for o in objects):
+    running = [name for o in objects if _is(o, overlay.deployment) for name in _containers(o, image)]
+    if not running:
         raise ManifestsRejected(
             f"Overlay {overlay.name!r} has no Deployment {overlay.deployment!r} with image {PLACEHOLDER!r}.",
             f"Name it as [app] name in slipway.toml does, and its container's image {PLACEHOLDER!r}.",
         )
-    return KubernetesManifests(
-        objects, hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
-    )
+    found = hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
+    return KubernetesManifests(objects, found, running[0])
+
+
+def _containers(deployment: Mapping[str, Any], image: Image) -> list[str]:
+    """The names of those that run the image: kustomize puts a container of a patch before the others."""
+    return [
+        str(container["name"])
+        for container in deployment["spec"]["template"]["spec"].get("containers") or []
+        if container.get("image") == str(image)
+    ]
 
 
 def _kustomize(kubectl: str, folder: Path, overlay: Path) -> str:

@@ -12,6 +12,7 @@ from flows.core.rollout.snapshot import (
     EndingPods,
     Object,
     Snapshot,
+    containers,
     events_about,
     is_ready,
     new_pods,
@@ -143,7 +144,7 @@ def restarts(cluster: Cluster) -> dict[str, int]:
 def _failure(cluster: Cluster, snapshot: Snapshot, failed: Failed) -> RolloutFailed:
     where = f" (pod {failed.pod})" if failed.pod else ""
     return RolloutFailed(
-        f"The rollout can't succeed: {failed.cause.rstrip('.')}{where}.{_last_words(cluster, failed.pod)}",
+        f"The rollout can't succeed: {failed.cause.rstrip('.')}{where}.{_last_words(cluster, failed)}",
         REMEDY[failed.fault],
         details=explain(cluster, snapshot),
         fault=failed.fault,
@@ -159,18 +160,21 @@ def _late(cluster: Cluster, snapshot: Snapshot, verdict: Progressing, timeout: f
     )
 
 
-def _last_words(cluster: Cluster, pod: str) -> str:
+def _last_words(cluster: Cluster, failed: Failed) -> str:
     """The end of the log of the container that failed, else of the one that runs; "" where none ever ran."""
+    pod, container = failed.pod, failed.container
     try:
-        log = pod and (_log(cluster, pod, previous=True) or _log(cluster, pod, previous=False))
+        log = container and (
+            _log(cluster, pod, container, previous=True) or _log(cluster, pod, container, previous=False)
+        )
     except ClusterUnavailable:
         return ""
     lines = [line.strip() for line in log.splitlines() if line.strip()][-QUOTED_LINES:]
     return f" Its last lines: {' / '.join(lines)[-QUOTED_CHARACTERS:]}." if lines else ""
 
 
-def _log(cluster: Cluster, pod: str, *, previous: bool) -> str:
-    return cluster.log(pod, lines=LAST_LINES, previous=previous)
+def _log(cluster: Cluster, pod: str, container: str, *, previous: bool) -> str:
+    return cluster.log(pod, container, lines=LAST_LINES, previous=previous)
 
 
 def _reason(said: Object) -> str:
@@ -186,7 +190,9 @@ def _story(cluster: Cluster, pod: Object, events: tuple[Object, ...]) -> str:
             lines.append(f"  before that: {json.dumps(container['lastState'])}")
     for event in events_about([pod], events):
         lines.append(f"  event {event.get('reason')}: {event.get('message')}")
-    for title, previous in (("its log", False), ("log of the container before", True)):
-        if log := _log(cluster, name, previous=previous):
-            lines += [f"  {title}:", *(f"    {line}" for line in log.splitlines())]
+    for container in containers(pod):
+        of = f"container {container.name}"
+        for title, previous in ((f"log of {of}", False), (f"log of {of} before", True)):
+            if log := _log(cluster, name, container.name, previous=previous):
+                lines += [f"  {title}:", *(f"    {line}" for line in log.splitlines())]
     return "\n".join(lines)

@@ -7,7 +7,15 @@ import pytest
 
 from flows.core.rollout.faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN, Failed
 from flows.core.rollout.judge import Done, Progressing, ended_well, judge
-from flows.core.rollout.snapshot import CONFIRMED_WITHIN, DEFAULT_GRACE, EndingPods, Snapshot, new_pods
+from flows.core.rollout.snapshot import (
+    CONFIRMED_WITHIN,
+    CONTAINER,
+    DEFAULT_GRACE,
+    EndingPods,
+    Snapshot,
+    new_pods,
+    owned,
+)
 
 Json = dict[str, Any]
 REVISION = {"deployment.kubernetes.io/revision": "2"}
@@ -121,6 +129,91 @@ def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], told: str) -> 
     assert judge(snapshot(READY, READY, *old, all_new=True)) == Progressing(
         f"2 of 2 new replicas ready; {told}"
     )
+
+
+def beside(pod: Json, name: str, *, kind: str = "container", always: bool = False) -> Json:
+    """The same as of a container of another name, in a pod whose app runs well, or waits for it to end."""
+    entry = {**pod["status"]["containerStatuses"][0], "name": name}
+    policy = {"restartPolicy": "Always"} if always else {}
+    app = [] if kind == "initContainer" and not always else READY["status"]["containerStatuses"]
+    specs = {"containers": [{"name": "app"}], **({} if kind == "container" else {"initContainers": []})}
+    specs[f"{kind}s"] = [*specs[f"{kind}s"], {"name": name, **policy}]
+    statuses: Json = {"containerStatuses": app}
+    statuses[f"{kind}Statuses"] = [*statuses.get(f"{kind}Statuses", []), entry]
+    conditions = pod["status"]["conditions"]
+    return {
+        **pod,
+        "spec": {**pod["spec"], **specs},
+        "status": {"phase": "Running", "conditions": conditions, **statuses},
+    }
+
+
+def of_app(seen: Snapshot) -> Snapshot:
+    """As of a release that wrote down which container runs its image."""
+    metadata = seen.deployment["metadata"]
+    annotations = {**metadata["annotations"], CONTAINER: "app"}
+    return replace(seen, deployment={**seen.deployment, "metadata": {**metadata, "annotations": annotations}})
+
+
+LOOPS = pod(waiting("CrashLoopBackOff"), last=ended(1), restarts=3)
+NO_IMAGE = pod(waiting("ErrImagePull", "docker.io/istio/proxyv2:1.99: not found"))
+
+
+@pytest.mark.parametrize(
+    ("sick", "fault"),
+    [
+        (LOOPS, "image"),
+        (beside(LOOPS, "proxy"), "configuration"),
+        (beside(NO_IMAGE, "proxy"), "configuration"),
+        (beside(LOOPS, "migrate", kind="initContainer"), "configuration"),
+        (beside(LOOPS, "proxy", kind="initContainer", always=True), "configuration"),
+    ],
+    ids=["the app", "a sidecar", "a sidecar's image", "an init container", "a native sidecar"],
+)
+def test_only_what_the_released_image_runs_is_the_images_fault(sick: Json, fault: str) -> None:
+    verdict = judge(of_app(snapshot(sick, sick)))
+    assert isinstance(verdict, Failed)
+    assert verdict.fault == fault
+
+
+def test_the_container_that_failed_is_named_for_its_log() -> None:
+    verdict = judge(of_app(snapshot(beside(LOOPS, "proxy"))))
+    assert isinstance(verdict, Failed)
+    assert (verdict.pod, verdict.container) == ("new-pod", "proxy")
+
+
+def test_a_native_sidecar_that_ends_again_and_again_is_a_crash() -> None:
+    ends = pod(waiting("CrashLoopBackOff"), last=ended(0), restarts=3)
+    sidecar = beside(ends, "proxy", kind="initContainer", always=True)
+    assert isinstance(judge(of_app(snapshot(sidecar))), Failed)
+    once = beside(ends, "migrate", kind="initContainer")
+    assert isinstance(judge(of_app(snapshot(once))), Progressing)
+
+
+@pytest.mark.parametrize(
+    ("late", "fault"),
+    [
+        (pod(RUNNING), "image"),
+        (beside(pod(RUNNING), "wait-for-database", kind="initContainer"), "infrastructure"),
+        (beside(pod(RUNNING), "proxy"), "infrastructure"),
+    ],
+    ids=["the app", "an init container", "a sidecar"],
+)
+def test_what_is_not_ready_at_the_end_of_the_time_is_the_images_fault_only_where_its_app_runs(
+    late: Json, fault: str
+) -> None:
+    verdict = judge(of_app(snapshot(late, late)))
+    assert isinstance(verdict, Progressing)
+    assert verdict.fault == fault
+
+
+def test_only_what_the_deployment_owns_is_its_rollout() -> None:
+    mine = {"metadata": {"uid": "mine", "ownerReferences": [{"uid": "app"}]}}
+    others = {"metadata": {"uid": "others", "ownerReferences": [{"uid": "worker"}]}}
+    pods = [pod(RUNNING, owner=owner) for owner in ("mine", "others", "gone")]
+    found = owned({"metadata": {"uid": "app"}}, [mine, others], pods)
+    assert found.replica_sets == (mine,)
+    assert [one["metadata"]["name"] for one in found.pods] == ["mine-pod", "gone-pod"]
 
 
 BY_TAINT = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
@@ -343,7 +436,7 @@ def test_a_failed_startup_probe_is_told_once_the_container_is_killed_for_it(
 ) -> None:
     assert isinstance(judge(snapshot(pod(RUNNING), events=said)), Progressing)
     verdict = judge(snapshot(pod(RUNNING), events=(*said, PROBE_KILLED)))
-    assert verdict == Failed(cause, "new-pod", "image")
+    assert verdict == Failed(cause, "new-pod", "image", container="app")
 
 
 def test_events_about_other_pods_do_not_count() -> None:

@@ -241,9 +241,9 @@ def test_a_pods_metrics_log_and_state_are_read_through_the_api_server(
     name = account.snapshot(found).pods[0]["metadata"]["name"]
 
     def has_metrics() -> bool:
-        return "GET /metrics" in account.log(name, lines=5, previous=False)
+        return "GET /metrics" in account.log(name, "web", lines=5, previous=False)
 
     assert account.metrics(name) == "requests_total 7\n"
     wait_until(has_metrics, 10, "The log does not tell of the request")
-    assert account.log(name, lines=5, previous=True) == ""
+    assert account.log(name, "web", lines=5, previous=True) == ""
     assert account.metrics("nobody") == ""
