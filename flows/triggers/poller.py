@@ -9,6 +9,7 @@ loses nothing.
 
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -52,14 +53,18 @@ class Watch:
             self._look()
         except SlipwayError as error:
             # what is away words it differently each time
-            complaint = type(error) if isinstance(error, TransientError) else str(error)
-            if self._complaint != complaint:
-                self.say(f"Warning: {error} The watch goes on looking.")
-            self._complaint = complaint
+            self._complain(type(error) if isinstance(error, TransientError) else str(error), str(error))
+        except Exception as error:  # a fault of ours at something that was read must not end the watch
+            self._complain(repr(error), "".join(traceback.format_exception(error)).strip())
         else:
             if self._complaint is not None:
                 self.say("What was in the way has passed.")
             self._complaint = None
+
+    def _complain(self, complaint: object, text: str) -> None:
+        if self._complaint != complaint:
+            self.say(f"Warning: {text} The watch goes on looking.")
+        self._complaint = complaint
 
     def _look(self) -> None:
         run = outside_run("watch", silent)

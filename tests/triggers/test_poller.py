@@ -158,6 +158,24 @@ def test_a_run_that_was_started_during_a_look_is_not_cancelled_by_it(
     assert (team.only_run(seen).state, team.only_run(pushed[0]).state) == ("SCHEDULED", "SCHEDULED")
 
 
+def test_a_fault_of_ours_is_logged_once_and_does_not_end_the_watch(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heads(_: Repository) -> dict[str, str]:
+        raise KeyError("no such key")
+
+    watch, sha = team.watch(), team.commit()
+    with monkeypatch.context() as faulty:
+        faulty.setattr(Repository, "heads", heads)
+        watch.look()
+        watch.look()
+    [said] = [line for line in team.said if "Warning" in line]
+    assert "KeyError: 'no such key'" in said
+    watch.look()
+    assert "What was in the way has passed." in team.said
+    assert team.only_run(sha).state == "SCHEDULED"
+
+
 def test_runs_of_another_project_on_the_same_server_are_left_alone(team: Team) -> None:
     older, theirs = team.git("rev-parse", "HEAD"), uuid.uuid4().hex
     deploy_without_a_worker(team.api, theirs)
