@@ -15,7 +15,7 @@ from flows.config.load import CHECKOUT
 from flows.config.schema import Embedded
 from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
 UNTIL_TOLD_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 

@@ -18,6 +18,8 @@ from flows.services.process.command import silent
 from tests.services.conftest import DIGITS, Context, build
 from tests.stand_ins.unreliable_network import breaking_line
 
+pytestmark = pytest.mark.apart
+
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 

@@ -17,6 +17,8 @@ from flows.services.process.command import silent
 from tests.services.conftest import DIGITS, Context, build
 from tests.stand_ins.unreliable_network import breaking_line
 
+pytestmark = pytest.mark.apart
+
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 EXPECTED = Expected(
     Capsule("c" * 64), parse((DIGITS / "manifest.json").read_bytes(), source="the digits' manifest")

@@ -79,6 +79,8 @@ FOREVER = 'print("first", flush=True)\nwhile True: print("again and again")\n'
 LONG = 'print("x" * {count})\n'
 FORK_BOMB = """
 import os, sys, time
+
+pytestmark = pytest.mark.apart
 for number in range(1000):
     try:
         if os.fork() == 0:
