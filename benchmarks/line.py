@@ -140,6 +140,7 @@ def line(interval: float) -> Iterator[Line]:
             "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
             "SLIPWAY_HOOKS__REPOSITORY": URL,
             "SLIPWAY_WATCH__INTERVAL": str(interval),
+            "SLIPWAY_RUNS__BEGIN_WITHIN": "30",  # a run that is overtaken before it has begun ends then
         }
         api = whole_platform(instance)
         variables = flow_environment(instance)
