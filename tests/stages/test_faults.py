@@ -100,7 +100,7 @@ def test_a_missing_image_is_noticed_before_the_time_is_up(
     with at_work("staging") as work, pytest.raises(RolloutFailed) as failed:
         work.put_in_force(image.digest)
     assert f"The rollout can't succeed: the registry has no image {missing}" in failed.value.happened
-    assert failed.value.fault == IMAGE
+    assert failed.value.fault == CONFIGURATION  # the manifests name it
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from flows.services.images.sandbox import Sandbox
 from flows.services.process.command import silent
 from tests.services.conftest import Context
 
+pytestmark = pytest.mark.apart
+
 Stage = Callable[[str], str]
 
 
@@ -79,8 +81,6 @@ FOREVER = 'print("first", flush=True)\nwhile True: print("again and again")\n'
 LONG = 'print("x" * {count})\n'
 FORK_BOMB = """
 import os, sys, time
-
-pytestmark = pytest.mark.apart
 for number in range(1000):
     try:
         if os.fork() == 0:
