@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import httpx
 import yaml
 
 from tests.stand_ins.json_server import JsonHandler, serving
+from tests.stand_ins.own_certificate import own_certificate
 
 PASSED_ON = ("Authorization", "Content-Type", "Accept")
 
@@ -31,7 +32,7 @@ def slow_api_server(kubeconfig: str, *, by_force: bool = False) -> Iterator[Slow
     content = yaml.safe_load(kubeconfig)
     cluster = content["clusters"][0]["cluster"]
     authority = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
-    found, over = SlowApiServer(), threading.Event()
+    found, over, own = SlowApiServer(), threading.Event(), own_certificate()
 
     class Handler(JsonHandler, BaseHTTPRequestHandler):
         def pass_on(self) -> None:
@@ -57,9 +58,10 @@ def slow_api_server(kubeconfig: str, *, by_force: bool = False) -> Iterator[Slow
 
     with (
         httpx.Client(base_url=cluster["server"], verify=authority, trust_env=False, timeout=60) as api,
-        serving(Handler) as address,
+        serving(Handler, own.server) as address,
     ):
-        there: dict[str, Any] = {**content["clusters"][0], "cluster": {"server": address}}
+        reached = {"server": address, "certificate-authority-data": b64encode(own.authority).decode()}
+        there: dict[str, Any] = {**content["clusters"][0], "cluster": reached}
         found.kubeconfig = yaml.safe_dump({**content, "clusters": [there]})
         try:
             yield found
