@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -74,11 +75,22 @@ def run(
         timer = threading.Timer(timeout, expire)
         timer.start()
         try:
-            follow(container.logs(stream=True, follow=True), say, expired.is_set, output)
+            follow(_output(container), say, expired.is_set, output)
             status = container.wait(timeout=CALL_TIMEOUT)["StatusCode"]
         finally:
             timer.cancel()
         return TestRun(None if expired.is_set() else status, _report(container), last_lines(container))
+
+
+def _output(container: Container) -> Iterator[bytes]:
+    """All that it writes, as it comes, until it ends: the engine may end the stream before its last part."""
+    received = 0
+    for chunk in container.logs(stream=True, follow=True):
+        received += len(chunk)
+        yield chunk
+    for chunk in container.logs(stream=True, follow=False):
+        yield chunk[received:]
+        received = max(received - len(chunk), 0)
 
 
 def _report(container: Container) -> str | None:
