@@ -95,11 +95,11 @@ class AppTests(Section):
     """
 
     writable: tuple[Annotated[str, Field(pattern=r"^/[^:]+$")], ...] = ()
-    """Folders that the tests may write to."""
+    """Folders that the tests may write to. In the image, they belong to user 10001."""
     network: bool = False
     """Whether the tests reach the network."""
     memory: Annotated[int, Field(ge=64)] = 4096
-    """Megabytes that all of their processes may take, on every branch."""
+    """Megabytes that the container of the tests, and that of the smoke test, may take, on every branch."""
 
 
 class App(Section):

@@ -13,13 +13,20 @@ LONGEST = 60
 """Characters of a value that a message quotes."""
 
 
+def _no_siblings(_location: Location) -> list[str]:
+    return []
+
+
 def validation_message(
-    error: ValidationError, siblings: Callable[[Location], list[str]], *, secret: Collection[str] = ()
+    error: ValidationError,
+    siblings: Callable[[Location], list[str]] = _no_siblings,
+    *,
+    secret: Collection[str] = (),
 ) -> str:
     """What is wrong with each key, without a full stop.
 
-    `siblings` gives the keys that are allowed beside the one at a location. The values of `secret` keys, as
-    `source.repository`, are not quoted.
+    `siblings` gives the keys that are allowed beside the one at a location, where others are refused. The
+    values of `secret` keys, as `source.repository`, are not quoted.
     """
     return "; ".join(_complaint(dict(detail), siblings, secret) for detail in error.errors())
 

@@ -224,7 +224,11 @@ def smoke_test(run: RunContext, inputs: Inputs, image: str, model: Path) -> Tria
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
     return smoke_tests.smoke_test(
-        run.engine, image, expected, Limits(app.port, app.ready_timeout, app.stop_timeout), run.say
+        run.engine,
+        image,
+        expected,
+        Limits(app.port, app.ready_timeout, app.stop_timeout, app.tests.memory),
+        run.say,
     )
 
 

@@ -129,7 +129,7 @@ def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_
 def start_with_variables(
     elsewhere: Elsewhere, deployment: str, parameters: dict[str, object], folder: Path
 ) -> FlowRun:
-    """A run for which somebody who may start runs has chosen the process, as Prefect's form lets them."""
+    """A run with job variables of its own, as the form in Prefect's UI sends them."""
     variables = {
         "command": f"touch {folder / 'executed'}",
         "env": {"SLIPWAY_CONFIG": "/nowhere", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "99"},

@@ -14,7 +14,7 @@ from flows.core.build.image import Image
 from flows.core.errors import PermanentError
 from flows.core.model.model import Model
 from flows.core.model.names import Digest
-from flows.core.text import Location, validation_message
+from flows.core.text import validation_message
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 """Media type of the pointer: OCI image specification, "Image Index"."""
@@ -111,7 +111,7 @@ class LatestPointer:
             found = _Index.model_validate(index)
         except ValidationError as error:
             raise PermanentError(
-                f"The registry's pointer to an image is malformed: {validation_message(error, _none)}.",
+                f"The registry's pointer to an image is malformed: {validation_message(error)}.",
                 "Delete the tag in the registry; the next run of ci writes it again.",
             ) from error
         notes, [entry] = found.annotations, found.manifests
@@ -154,10 +154,6 @@ class _Index(BaseModel):
 
     manifests: Annotated[list[_Entry], Field(min_length=1, max_length=1)]
     annotations: _Annotations
-
-
-def _none(_location: Location) -> list[str]:
-    return []
 
 
 @dataclass(frozen=True)

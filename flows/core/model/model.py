@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, Vali
 from flows.core.build.content import ModelVersion
 from flows.core.errors import ModelRejected
 from flows.core.model.names import Digest, Moment, Version, is_version
-from flows.core.text import Location, quoted, validation_message
+from flows.core.text import quoted, validation_message
 
 AZURE, AWS = "azure-blob-storage-credentials", "aws-credentials"
 """The types of Prefect blocks that lead to a store of models."""
@@ -88,7 +88,7 @@ class Pin:
             return cls(**_PinFile.model_validate_json(content).model_dump())
         except ValidationError as error:
             raise ModelRejected(
-                f"{source} is no pin: {validation_message(error, _none)}.",
+                f"{source} is no pin: {validation_message(error)}.",
                 "Delete it, or pin a version: ci with model=<version>.",
             ) from error
 
@@ -115,7 +115,7 @@ class Latest:
             if found.name != name:
                 raise _no_pointer(source, f"key 'name' is {quoted(found.name)}, not {name!r}")
         except ValidationError as error:
-            raise _no_pointer(source, validation_message(error, _none)) from error
+            raise _no_pointer(source, validation_message(error)) from error
         return cls(Model(**found.model_dump(exclude={"published"})), found.published)
 
 
@@ -144,10 +144,6 @@ class _LatestFile(_File):
     manifest_digest: Digest
     size: NonNegativeInt
     published: Moment
-
-
-def _none(_location: Location) -> list[str]:
-    return []
 
 
 def _no_pointer(source: str, wrong: str) -> ModelRejected:

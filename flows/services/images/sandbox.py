@@ -8,6 +8,9 @@ from docker.types import Mount
 USER = "10001:10001"
 PROCESSES = 512
 CPUS = 2
+PERIOD = 100_000
+"""Microseconds, the kernel's own."""
+
 MEMORY = 4096
 """Megabytes; as a setting, `[app.tests] memory`."""
 
@@ -36,6 +39,8 @@ class Sandbox:
             "mem_limit": f"{self.memory}m",
             "memswap_limit": f"{self.memory}m",
             "pids_limit": PROCESSES,
-            "nano_cpus": CPUS * 10**9,
+            # docker refuses `nano_cpus` beyond what the machine has
+            "cpu_period": PERIOD,
+            "cpu_quota": CPUS * PERIOD,
             **alone,
         }

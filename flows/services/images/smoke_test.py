@@ -12,7 +12,7 @@ from flows.core.errors import ProofFailed, TrialFailed
 from flows.core.model.manifest import ModelManifest
 from flows.services.images.container_engine import ContainerEngine, last_lines, removed_at_the_end
 from flows.services.images.docker_errors import translated_engine_errors
-from flows.services.images.sandbox import Sandbox
+from flows.services.images.sandbox import MEMORY, Sandbox
 from flows.services.process.command import Say
 from flows.services.process.poll import Waiting, poll
 from flows.services.verification import probe
@@ -23,11 +23,15 @@ POLL = 0.1
 
 @dataclass(frozen=True)
 class Limits:
-    """The port that the app listens on, and the seconds that its start and its stop may take."""
+    """The port that the app listens on, and the seconds that its start and its stop may take.
+
+    `memory` is what all of it may take, in megabytes.
+    """
 
     port: int
     ready: float
     stop: float
+    memory: int = MEMORY
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: 
         image,
         "trial",
         ports={f"{limits.port}/tcp": ("127.0.0.1", None)},
-        **Sandbox(network=True).options(),
+        **Sandbox(network=True, memory=limits.memory).options(),
     )
     with removed_at_the_end(container):
         say(f"Started the container of the trial, {container.name}.")

@@ -85,7 +85,7 @@ def test_a_model_is_unused_since_it_was_last_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_digest_that_is_a_path_is_refused_and_nothing_outside_is_touched(tmp_path: Path) -> None:
-    """As a pointer of somebody who may write to the store could have it."""
+    """A pointer in the store could name such digests: more users write to the store than to this machine."""
     outside = tmp_path / "linux-gnu"
     outside.mkdir()
     (tmp_path / "root").mkdir()
