@@ -27,6 +27,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle 
         --require-hashes --requirement /tmp/test.txt \
     && install --directory --owner=10001 --group=10001 /reports
 COPY --chmod=0755 app app
+COPY --chmod=0755 serving serving
 COPY --chmod=0755 tests/app tests/app
 USER 10001:10001
 CMD ["/opt/app/bin/python3", "-m", "pytest", "tests/app", "-p", "no:cacheprovider", "--junitxml=/reports/junit.xml"]
@@ -40,13 +41,14 @@ RUN chmod -R u=rwX,go=rX /out && find /out -type d -exec touch --date=@0 {} +
 
 FROM base AS code-layer
 COPY app /out/srv/app
+COPY serving /out/srv/serving
 RUN chmod -R u=rwX,go=rX /out && find /out -type d -exec touch --date=@0 {} +
 
 FROM base AS final
 # The C library keeps what threads free, unless blocks from 1 MiB on are mapped: 8 threads at large pictures
 # would hold gigabytes.
-ENV MODEL_DIR=/model PORT=8000 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1048576
-EXPOSE 8000
+ENV MODEL_DIR=/model PORT=8000 PROBE_PORT=8001 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1048576
+EXPOSE 8000 8001
 COPY --from=dependencies-layer /out /
 COPY --from=model-layer /out /
 COPY --from=code-layer /out /

@@ -3,7 +3,7 @@ READY = deployments/local/bootstrap
 READY_TO_TEST = $(READY) --tests
 SLIPWAY = $(READY) slipway
 
-.PHONY: help run stop clean backup restore status why test lint types contracts test-fast test-slow tests screenshots bench format lock
+.PHONY: help run stop clean backup restore status why doctor test lint audit types contracts test-fast test-slow tests screenshots bench format lock
 .NOTPARALLEL:
 
 help: ## what there is
@@ -30,20 +30,27 @@ status: ## what runs, and what is live
 why: ## why ENV=production runs what it runs, and why nothing newer
 	@$(SLIPWAY) why $(ENV) $(ARGS)
 
+doctor: ## check all that a run needs: settings, credentials, rights, systems
+	@$(SLIPWAY) doctor $(ARGS)
+
 test: ## all checks and tests but the slow ones, on one platform; KEEP=1 keeps that
 	@$(READY_TO_TEST) python -m tests.support.session
 
 test-fast: ## lint, types, contracts, and the tests that need no platform
 	@$(READY_TO_TEST) python -m tests.support.fast
 
-test-slow: ## the tests that wait long, and the rest of the matrices of kills
+test-slow: ## the tests that wait long, further kills, journeys and rows of tables, and simulations
 	@$(READY_TO_TEST) python -m tests.support.session --slow
 
-lint: ## ruff: rules and format; words of the documents
+lint: ## ruff: rules and format; refused words; errors without a remedy; secrets in files
 	@$(READY_TO_TEST) ruff check .
 	@$(READY_TO_TEST) ruff format --check .
 	@.ci/words
 	@.ci/remedies
+	@$(READY_TO_TEST) .ci/secrets
+
+audit: ## look up the packages of all locks in the databases of vulnerabilities
+	@$(READY) .ci/audit
 
 types: ## mypy, strict
 	@$(READY_TO_TEST) mypy
@@ -58,7 +65,7 @@ tests: ## the tests that ARGS select, on a platform of their own; KEEP=1 keeps t
 screenshots: ## take the screenshots in docs/, on a platform of its own
 	@SLIPWAY_TEST_SCREENSHOTS=docs $(READY_TO_TEST) python -m pytest tests/browser
 
-bench: ## measure what starts runs, on a platform of its own (six minutes); prints the table of docs/performance.md
+bench: ## measure what starts runs, on a platform of its own; prints the table of docs/performance.md
 	@$(READY_TO_TEST) python -m benchmarks.triggers $(ARGS)
 
 format: ## let ruff put the code in shape
@@ -74,7 +81,9 @@ lock: ## compile every *.in to its lock; UPGRADE=1 takes the newest versions
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) app/requirements.in -o app/requirements.txt
 	$(COMPILE) deployments/local/requirements.in -o deployments/local/requirements.txt
+	$(COMPILE) deployments/azure/requirements.in -o deployments/azure/requirements.txt
 	$(COMPILE) tests/requirements.in -o tests/requirements.txt
 	$(COMPILE) tests/app/requirements.in -o tests/app/requirements.txt
+	$(COMPILE) .ci/audit.in -o .ci/audit.txt
 	$(COMPILE) deployments/local/cluster/kubernetes/toolchain.in -o deployments/local/cluster/kubernetes/toolchain.txt
 	$(COMPILE) deployments/local/docker/containers/azurite/requirements.in -o deployments/local/docker/containers/azurite/requirements.txt

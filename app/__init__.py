@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime reports models and use to its maker unless told otherwise before it is loaded.
+# ONNX Runtime reports models and use to its maker unless this is set before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -29,6 +29,10 @@ Answer = list[tuple[str, float]]
 """Labels with percentages, best first."""
 
 
+class NotFinite(Exception):
+    """The model's scores for a picture are not finite numbers; the message is one line."""
+
+
 class Classifier:
     """Answers what is in a picture. May be asked by several threads at a time."""
 
@@ -62,9 +66,11 @@ class Classifier:
         return to_tensor(picture, self.model.preprocessing)
 
     def classify(self, tensor: Tensor) -> Answer:
-        """The best labels for a prepared picture."""
+        """The best labels for a prepared picture. Raises NotFinite."""
         scores = self._scores(tensor)
         chances = softmax(scores) if self.model.activation == "softmax" else scores
+        if not np.isfinite(chances).all():
+            raise NotFinite("The model's scores for a picture are not finite numbers.")
         best = np.argsort(-chances, kind="stable")[:BEST]
         return [(self.model.labels[i], round(float(chances[i]) * 100, 2)) for i in best]
 

@@ -1,20 +1,11 @@
-"""What Prometheus collects, right across gunicorn's workers.
+"""What Prometheus collects. Without PROBE_PORT, it collects that at /metrics of the users' port."""
 
-Each worker counts in a file of its own in the folder PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds
-up the files of all. Without that variable there is one process, and it counts for itself.
-"""
-
-import os
 import time
-from collections.abc import Iterable
-from pathlib import Path
 
-from flask import Blueprint, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client import generate_latest as expose
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from flask import Blueprint, Response, abort, current_app, g, request
+from prometheus_client import Counter, Gauge, Histogram
 
+from app import counts
 from app.model import Model
 
 routes = Blueprint("metrics", __name__)
@@ -30,23 +21,6 @@ PREDICTIONS = Counter("predictions", "Pictures classified.")
 MODEL = Gauge(
     "model_info", "The model that is served.", ["name", "version", "digest"], multiprocess_mode="livemax"
 )
-
-
-class CountsOfAllWorkers:
-    """Reads the workers' files, but for those that are just being made or removed."""
-
-    def collect(self) -> Iterable[Metric]:
-        """The sums over all files that hold something."""
-        folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        files = [str(file) for file in folder.glob("*.db") if _holds_something(file)]
-        return MultiProcessCollector.merge(files)  # type: ignore[no-any-return,no-untyped-call]
-
-
-def _holds_something(file: Path) -> bool:
-    try:
-        return file.stat().st_size > 0
-    except FileNotFoundError:
-        return False
 
 
 def announce(model: Model) -> None:
@@ -71,9 +45,7 @@ def count(response: Response) -> Response:
 
 @routes.get("/metrics")
 def metrics() -> Response:
-    """The counts of all workers, in Prometheus' text format."""
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        registry.register(CountsOfAllWorkers())
-    return Response(expose(registry), content_type=CONTENT_TYPE_LATEST)
+    """The counts of all workers; 404 where they have a port of their own, which users do not reach."""
+    if current_app.config["HAS_PROBE_PORT"]:
+        abort(404)
+    return Response(counts.exposed(), content_type=counts.CONTENT_TYPE)

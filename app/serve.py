@@ -9,9 +9,10 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, render_templ
 from werkzeug.exceptions import HTTPException
 
 from app import metrics, problems
-from app.classifier import Classifier
-from app.pictures import decode
-from app.submission import read_submission
+from app.classifier import Classifier, NotFinite
+from app.memory import Memory, Room
+from app.pictures import open_pictures
+from app.submission import memory_for, read_submission
 
 routes = Blueprint("app", __name__)
 
@@ -24,10 +25,13 @@ def create_app(classifier: Classifier) -> Flask:
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined] # of the default provider
     app.config["MAX_CONTENT_LENGTH"] = problems.MAX_REQUEST_BYTES
+    app.config["HAS_PROBE_PORT"] = bool(os.environ.get("PROBE_PORT"))
     app.extensions["classifier"] = classifier
+    app.extensions["memory"] = Memory.of_this_pod()
     app.register_blueprint(routes)
     app.register_blueprint(metrics.routes)
     app.register_error_handler(HTTPException, problems.respond)
+    app.register_error_handler(NotFinite, _no_answer)
     metrics.announce(classifier.model)
     return app
 
@@ -41,16 +45,26 @@ def _classifier() -> Classifier:
 def score() -> Response:
     """The best labels of each picture. Bad input is answered with a problem, see app.problems."""
     started = time.perf_counter()
-    classifier, submission = _classifier(), read_submission(request)
+    classifier, memory = _classifier(), current_app.extensions["memory"]
     steps = classifier.model.preprocessing
     enough = _ENOUGH * (steps.shorter_side or steps.crop)
-    tensors = [classifier.prepare(decode(upload, steps.mode, enough)) for upload in submission.uploads]
+    with Room(memory) as room:
+        room.take(memory.bodies, memory_for(request))
+        submission = read_submission(request)
+        pictures = open_pictures(submission.uploads)
+        room.take(memory.pictures, max(picture.memory for picture in pictures))
+        tensors = [classifier.prepare(picture.decoded(steps.mode, enough)) for picture in pictures]
     answers = [classifier.classify(tensor) for tensor in tensors]
     metrics.PREDICTIONS.inc(len(answers))
     elapsed_ms = (time.perf_counter() - started) * 1000
     if submission.is_older_form:
         return jsonify(result=[*answers, f"Computed in {elapsed_ms:.0f} ms"])
     return jsonify(result=answers, elapsed_ms=round(elapsed_ms, 1))
+
+
+def _no_answer(error: NotFinite) -> Response:
+    current_app.logger.error("%s", error)
+    return problems.respond(problems.Problem(problems.NO_ANSWER, str(error)))
 
 
 @routes.get("/")
@@ -107,6 +121,9 @@ def _text(content: str, status: int = 200) -> Response:
 
 @routes.after_app_request
 def name_the_pod(response: Response) -> Response:
-    """Says which replica answered."""
+    """Names the replica that answered, and forbids browsers to guess or run what the answer is."""
     response.headers["X-Served-By"] = socket.gethostname()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response

@@ -12,8 +12,10 @@ from app.problems import (
     MALFORMED_BASE64,
     MALFORMED_INPUT,
     MALFORMED_JSON,
+    MAX_JSON_BYTES,
     MAX_PICTURE_BYTES,
     MAX_PICTURES,
+    MAX_REQUEST_BYTES,
     MB,
     NO_PICTURES,
     PICTURE_TOO_LARGE,
@@ -46,7 +48,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Submission:
-    """What is to be classified. The older form, whose `input` is a string, wants the older answer."""
+    """What is to be classified. The older form, whose `input` is a string, gets the older form's answer."""
 
     uploads: tuple[Upload, ...]
     is_older_form: bool = False
@@ -54,7 +56,8 @@ class Submission:
 
 def read_submission(request: Request) -> Submission:
     """The pictures of a request, their number and their sizes checked. Raises Problem."""
-    if request.mimetype == "application/json":
+    if _is_json(request):
+        request.max_content_length = MAX_JSON_BYTES
         return _from_json(_body(request))
     if request.mimetype == "multipart/form-data":
         return Submission(_from_files([file for _, file in request.files.items(multi=True)]))
@@ -67,9 +70,20 @@ def read_submission(request: Request) -> Submission:
     )
 
 
+def memory_for(request: Request) -> int:
+    """Bytes that reading the request's pictures takes at most: known before the body is read."""
+    limit, copies = (MAX_JSON_BYTES, 8) if _is_json(request) else (MAX_REQUEST_BYTES, 2)
+    length = limit if request.content_length is None else request.content_length
+    return copies * length if length <= limit else 0  # it is refused without being read
+
+
+def _is_json(request: Request) -> bool:
+    return request.mimetype == "application/json"
+
+
 def _body(request: Request) -> bytes:
     content = request.get_data(cache=False)
-    request.stream.read(1)  # werkzeug cuts chunks off at the limit, and says so only who asks for more
+    request.stream.read(1)  # werkzeug cuts a chunked body off at the limit, and refuses it at the next read
     return content
 
 

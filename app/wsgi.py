@@ -20,5 +20,5 @@ def application() -> Flask:
 
 
 def _refuse_chunks(error: ParseException) -> Response:
-    """Gunicorn checks the chunks of a body as they are read, when the application is at it already."""
+    """400 for malformed chunks of a body, which gunicorn finds only when the application reads them."""
     return problems.respond(BadRequest(f"The body can't be read: {error}."))

@@ -75,7 +75,7 @@ class Line:
         return self.git("rev-parse", "HEAD")
 
     def publish(self) -> None:
-        """A model that nobody has seen before."""
+        """A model that no run has seen before."""
         folder = self.instance.state / "model"
         folder.mkdir(exist_ok=True)
         network = onnx.load(MODEL / "model.onnx")
@@ -149,7 +149,8 @@ def line(interval: float) -> Iterator[Line]:
             PREFECT_API_AUTH_STRING: variables.get("PREFECT_API_AUTH_STRING"),
         }
         with temporary_settings(known):
-            made = Line(instance, api, repository, secret(configuration.load().hooks.github))
+            hook = secret(configuration.load().hooks.github, "[hooks] github")
+            made = Line(instance, api, repository, hook)
             made.git("init", "--quiet", "--initial-branch=main")
             made.git("add", "--all")
             made.git("commit", "--quiet", "--message", "The app")

@@ -53,7 +53,7 @@ class Burst:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what starts runs.")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--interval", type=float, default=10, help="seconds between two looks of the watch")
+    parser.add_argument("--interval", type=float, default=10, help="seconds between two looks of the poller")
     arguments = parser.parse_args()
     with line(arguments.interval) as measured:
         rows = list(measure(measured, arguments.rounds, arguments.interval))
@@ -79,7 +79,7 @@ def measure(measured: Line, rounds: int, interval: float) -> Iterator[Row]:
     note("an empty flow")
     yield Row("an empty flow, in a process that runs already", against([empty_flow(measured, rounds)], floor))
     note("models")
-    triggers.watch(measured.instance)
+    triggers.start_poller(measured.instance)
     yield models(measured, rounds, interval, floor)
     note("bursts")
     yield from bursts(measured, github)
@@ -172,13 +172,13 @@ def models(measured: Line, rounds: int, interval: float, floor: Sequence[float])
     taken = []
     for _ in range(rounds):
         known = set(measured.runs_of(sha))
-        breathe(random.uniform(1, 1 + interval))  # the watch is at any moment of its interval
+        breathe(random.uniform(1, 1 + interval))  # the poller is at any moment of its interval
         measured.publish()
         began = time.time()
         run = awaited(partial(another_run, measured, sha, known), "a run with the new model")
         taken.append(measured.first_stage(run).timestamp() - began)
         measured.ended(run)
-    what = f"model in the store → first stage of CI is running, the watch looking every {interval:.0f} s"
+    what = f"model in the store → first stage of CI is running, the poller at {interval:.0f} s"
     return Row(what, against(taken, floor), f"< {interval:.0f} s + 4 s")
 
 

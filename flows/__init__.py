@@ -1,1 +1,1 @@
-"""What is run: the pipeline's flows, and the values, decisions and services they stand on."""
+"""The pipeline: its flows, and the stages, decisions and services that they use."""

@@ -1,4 +1,4 @@
-"""Hold and resume: whether an environment takes releases by itself."""
+"""Hold and resume: whether the nightly release releases to an environment."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -17,11 +17,11 @@ from flows.stages.context import RunContext
 @flow(name="hold", flow_run_name="{environment}: hold")
 @returns_failed_state
 def hold(environment: str, reason: str, by: str = "") -> State[None]:
-    """Keep what is live: the nightly release skips the environment, and says why.
+    """Keep what is live: the nightly release skips the environment, and shows the reason.
 
     Args:
         environment: one of those in slipway.toml.
-        reason: why; the nightly release will tell it.
+        reason: why; the nightly release shows it.
         by: who asks, as Prefect does not know.
     """
     report = Rows()
@@ -36,7 +36,7 @@ def hold(environment: str, reason: str, by: str = "") -> State[None]:
 @flow(name="resume", flow_run_name="{environment}: resume")
 @returns_failed_state
 def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
-    """Lift a hold: the next nightly release takes the environment along again.
+    """Lift a hold: the next nightly release includes the environment again.
 
     Args:
         environment: one of those in slipway.toml.
@@ -54,6 +54,6 @@ def resume(environment: str, reason: str = "", by: str = "") -> State[None]:
 
 
 def name_run(run: RunContext, environment: str, what: str) -> None:
-    """For the list of runs: where, and what is live there."""
+    """Name and tag the run: the environment, and what is live there."""
     live = tasks.find_deployed(run, environment)
     show(run, f"{environment}: {what}" + (f" {live.content}" if live else ""), environment_tag(environment))

@@ -13,11 +13,11 @@ from flows.core.trigger.crash import is_lost
 
 @flow(name="mark-lost", flow_run_name="mark lost: {name}")
 def mark_lost(run: UUID, seconds: float, name: str = "") -> State[None]:
-    """Mark a run as crashed that was silent for so long, if it should have had a process all the while.
+    """Mark a run as crashed that sent no heartbeat for `seconds`, if it should have had a process.
 
     Args:
         run: its id.
-        seconds: how long nothing was heard of it.
+        seconds: the time without a heartbeat.
         name: its name, for the list of runs.
     """
     with get_client(sync_client=True) as client:
@@ -32,7 +32,7 @@ def mark_lost(run: UUID, seconds: float, name: str = "") -> State[None]:
 def give_up(client: SyncPrefectClient, silent: FlowRun, seconds: float) -> State[None]:
     """Mark the run as crashed, or as cancelled if a person cancelled it; the state of this run.
 
-    The server lets no run that is over crash, so one that has ended since it was read stays as it is.
+    The server refuses to mark a run that is over, so a run that has ended since it was read is unchanged.
     """
     why = f"No sign of life for {seconds:.0f} s: its process or its machine is gone."
     is_cancelling = silent.state_type == StateType.CANCELLING

@@ -21,13 +21,13 @@ from flows.runtime.flow_context import run_context, this_run
 from flows.runtime.flow_errors import returns_failed_state
 
 MISSING = "slipway.nightly.missing"
-"""The event: its payload says what, why, whose `move`, and has a link."""
+"""Name of the event; its payload has `what`, `why`, `move` (who does what next) and `link`."""
 
 
 @flow(name="nightly-check", flow_run_name="nightly check")
 @returns_failed_state
 def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
-    """Tell how the night went; fail, and emit an event, where it has come to nothing.
+    """Report how the night went; fail, and emit an event, if it has no outcome.
 
     Args:
         deployment: the nightly release, as flow/deployment.
@@ -56,9 +56,9 @@ def nightly_check(deployment: str = NIGHTLY_RELEASE) -> State[None]:
 
 
 def asked_for(nights: Nights, nightly_by: str) -> tuple[datetime, datetime | None]:
-    """The time that the check is about, and when a newer one was due, if this one comes too late.
+    """The time that the check is about; and when a newer check was due that replaces this one, else None.
 
-    The scheduler makes checks for a few days ahead: after a longer downtime the newest stands for the last.
+    The scheduler makes checks for a few days ahead: after a longer downtime, only the newest one counts.
     """
     this, now = this_run(), datetime.now(UTC)
     if this is None or this.deployment_id is None:
@@ -69,7 +69,7 @@ def asked_for(nights: Nights, nightly_by: str) -> tuple[datetime, datetime | Non
 
 
 def check_again(later: datetime) -> None:
-    """Have a run of the same deployment do what this one does, then: no downtime until then loses it."""
+    """Schedule a run of the same deployment for that time; the server keeps it through a downtime."""
     this = this_run()
     assert this is not None, "a check that is late was started by Prefect"
     assert this.deployment_id is not None, "and so it is of a deployment"
@@ -95,12 +95,12 @@ def deployment_named(name: str) -> DeploymentResponse:
 
 
 def is_paused(deployment: DeploymentResponse) -> bool:
-    """Whether nothing starts it by the clock."""
+    """Whether no schedule starts it."""
     return deployment.paused or not any(schedule.active for schedule in deployment.schedules)
 
 
 def announce(outcome: NightOutcome, happened: str, deployment: str, night: str) -> None:
-    """Tell Prefect's event feed, for an automation to tell people."""
+    """Emit the event that an automation makes into a notification."""
     this = this_run()
     emit_event(
         MISSING,

@@ -1,4 +1,4 @@
-"""Publishing a trained model: the data scientists' own pace, and no code commit."""
+"""Publish a trained model: without a commit, whenever data scientists have one."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from flows.runtime.run_labels import show
 @flow(name="publish-model", flow_run_name="publish {name} {version}")
 @returns_failed_state
 def publish_model(file: Path, name: str, version: str) -> State[None]:
-    """Check a model, and publish it to the store; the next CI run packs it.
+    """Check a model, and publish it to the store; the next CI run builds an image with it.
 
     Args:
         file: the ONNX file, with manifest.json beside it, or the folder of both, on the worker's machine.
@@ -31,5 +31,5 @@ def publish_model(file: Path, name: str, version: str) -> State[None]:
         report |= {"model": described.model, "digest": described.digest, "bytes": described.size}
         tasks.validate_model(run, file, described)
         published = tasks.upload_model(run, file, described)
-        report["outcome"] = published
+        report |= {"version in the store": published.model.stored, "outcome": published}
         return Completed(message=f"{published}.")

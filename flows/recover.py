@@ -1,4 +1,4 @@
-"""Recover: what a run left in the middle is finished or undone, and proven."""
+"""Recover: finish or undo the release that a run left in the middle, and verify the result."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -17,7 +17,7 @@ from flows.runtime.run_labels import show
 @flow(name="recover", flow_run_name="{environment}: recover")
 @returns_failed_state
 def recover(environment: str) -> State[None]:
-    """Close the record of a release whose run was cancelled, or ended in the middle.
+    """Finish or undo a release whose run was cancelled or killed, and close its record.
 
     Args:
         environment: one of those in slipway.toml.
@@ -29,10 +29,8 @@ def recover(environment: str) -> State[None]:
             left = tasks.find_pending(run, environment)
             name = f"{environment}: recover {left.content if left else '(nothing)'}"
             show(run, name, environment_tag(environment))
-            outcome = (
-                reconcile(run, lock, is_wanted=lambda _: True)
-                or f"Nothing was left in the middle in {environment}."
-            )
+            mended = reconcile(run, lock, is_wanted=lambda _: True)
+            outcome = mended or f"Nothing was left in the middle in {environment}."
             artifacts.update_history_page(run, environment)
         report |= {"environment": environment, "outcome": outcome}
         return Completed(message=outcome)

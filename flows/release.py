@@ -1,7 +1,8 @@
-"""Release: an image from the registry becomes what an environment's users reach, or nothing has changed."""
+"""Release: an image from the registry goes live in an environment, or the environment stays unchanged."""
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -20,6 +21,7 @@ from flows.core.release.decision import (
     SkipRelease,
     decide,
 )
+from flows.core.release.endpoint import is_whole
 from flows.core.release.report import EnvironmentOutcome, ReleaseReport, most_urgent
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, release_name, to_tag
 from flows.procedures.deploy import deploy, environment_lock
@@ -27,18 +29,18 @@ from flows.procedures.nightly import is_nightly, once_a_night
 from flows.procedures.reconcile import reconcile_pending, recover_abandoned
 from flows.runtime import approval, artifacts, tasks
 from flows.runtime.flow_context import asked_by, run_context, was_scheduled
-from flows.runtime.flow_errors import returns_failed_state
+from flows.runtime.flow_errors import is_tried_again
 from flows.runtime.run_labels import show
 from flows.stages.context import RunContext
 from flows.stages.resolve_image import Plan
 
 
 @flow(name="release", flow_run_name="{environment} ← {image}")
-@returns_failed_state
+@partial(is_tried_again, when=is_nightly)
 def release(
     environment: str = EVERY, image: str = "latest", reason: str = "", by: str = "", force: bool = False
 ) -> State[None]:
-    """Roll an image out to an environment, prove it from outside, and undo it if it is not good.
+    """Roll out an image to an environment, verify it from outside, and undo it if that fails.
 
     Args:
         environment: one of those in slipway.toml; or `every`: the first takes `image`, each further one the
@@ -46,7 +48,7 @@ def release(
         image: `latest`, a tag, a capsule's hash, or a digest (sha256:...).
         reason: why; others will read it.
         by: who asks, as Prefect does not know.
-        force: release whatever speaks against it; needs a reason.
+        force: release it also where Slipway would skip it; needs a reason.
     """
     report = ReleaseReport()
     with run_context("release", report) as run:
@@ -55,18 +57,18 @@ def release(
             run.settings.environment(environment)  # an unknown one is refused before any system is asked
         if is_nightly():
             return once_a_night(
-                run, lambda: released(run, report, request), lambda: recover_everywhere(run, report)
+                run, lambda: release_requested(run, report, request), lambda: recover_everywhere(run, report)
             )
-        return released(run, report, request)
+        return release_requested(run, report, request)
 
 
 def requested_by_person(environment: str) -> bool:
-    """Whether a person wants just this environment released: neither the clock nor its way through all."""
+    """Whether a person asks for just this environment: not a schedule, and not a run through all of them."""
     return environment != EVERY and not was_scheduled()
 
 
-def released(run: RunContext, report: ReleaseReport, request: Request) -> State[None]:
-    """The state that the run ends in, once the requested environments are released."""
+def release_requested(run: RunContext, report: ReleaseReport, request: Request) -> State[None]:
+    """Release to the requested environments; the state in which the run ends."""
     if request.environment == EVERY:
         outcomes = release_every_environment(run, report, request)
     else:
@@ -78,7 +80,7 @@ def released(run: RunContext, report: ReleaseReport, request: Request) -> State[
 def release_every_environment(
     run: RunContext, report: ReleaseReport, request: Request
 ) -> list[EnvironmentOutcome]:
-    """One environment after the other; one that fails does not stop the others."""
+    """Release to one environment after the other; one that fails does not stop the others."""
     outcomes: list[EnvironmentOutcome] = []
     failures: list[SlipwayError] = []
     for name, wanted in run.settings.environments.items():
@@ -93,7 +95,7 @@ def release_every_environment(
 
 
 def release_environment(run: RunContext, report: ReleaseReport, request: Request) -> EnvironmentOutcome:
-    """Finish or undo what a killed run left; then decide, ask, lock, decide again, and deploy."""
+    """Finish or undo what a killed run left; decide, ask for approval, lock, decide again, and deploy."""
     environment, part = request.environment, report.of(request.environment)
     show(run, None, environment_tag(environment))
     reconcile_pending(run, part, environment)
@@ -101,48 +103,51 @@ def release_environment(run: RunContext, report: ReleaseReport, request: Request
     if candidate is None:
         return skipped(run, report, environment, nothing_promotable(run, environment))
     name_run(run, report, request, candidate)
+    candidate = tasks.resolve_manifests(run, request, candidate)
     plan = tasks.render_manifests(run, request, candidate)
     snapshot = tasks.observe(run, environment)
     part.changed = changed(snapshot, candidate)
     decision = decided(run, plan, snapshot)
     if isinstance(decision, SkipRelease):
-        return skipped(run, report, environment, decision.reason)
-    tasks.check_endpoint(run, environment)
-    if (refusal := refused(run, report, plan, snapshot)) is not None:
+        return skipped(run, report, environment, decision.reason, snapshot)
+    tasks.check_endpoint(run, environment, snapshot.live)
+    if (refusal := ask_for_approval(run, report, plan, snapshot)) is not None:
         return refusal
     try:
         with environment_lock(run, environment, run.settings.environment(environment).lock_wait) as lock:
-            recover_abandoned(run, part, lock, candidate.image)  # its holder may have been killed meanwhile
+            recover_abandoned(run, part, lock, candidate.image)  # the lock's last holder may have been killed
             snapshot = tasks.observe(run, environment)
             decision = decided(run, plan, snapshot)  # the answer may have changed
             if isinstance(decision, SkipRelease):
-                return skipped(run, report, environment, decision.reason)
-            tasks.check_endpoint(run, environment)  # an approval, or the lock, may have taken hours
+                return skipped(run, report, environment, decision.reason, snapshot)
+            tasks.check_endpoint(run, environment, snapshot.live)  # an approval may have taken hours
             tasks.check_manifests(run, lock, plan)
-            outgoing = tasks.measure_outgoing(run, environment, records.live(snapshot.history))
+            outgoing = tasks.measure_outgoing(run, environment, snapshot)
             record = tasks.record_release(run, lock, plan, snapshot)
             part.number = record.number
             part.changed = changed(snapshot, candidate)
-            part.proof = deploy(run, lock, record, decision.reason, outgoing)
+            served = is_whole(snapshot.live)
+            part.proof = deploy(run, lock, record, decision.reason, outgoing, was_served=served)
             return deployed(report, request, decision)
     except LockedByAnother as other:
         return skipped(run, report, environment, str(other))
 
 
 def decided(run: RunContext, plan: Plan, snapshot: EnvironmentSnapshot) -> Release | SkipRelease:
-    """Whether the release is due, and why; `ReleaseRefused` where it can't be done as it was asked."""
+    """Whether the release is due, and why; `ReleaseRefused` where it can't be done as requested."""
     now = datetime.now(run.settings.nights.zone)
     decision = decide(plan.request, plan.candidate, plan.manifests.hash, snapshot, now)
     run.say(f"{plan.environment}: {type(decision).__name__}: {decision.reason}.")
     if isinstance(decision, Refuse):
-        raise ReleaseRefused(f"{plan.environment}: {decision.reason}.", "Nothing was changed.")
+        raise ReleaseRefused(f"{plan.environment}: {decision.reason}. Nothing was changed.")
     return decision
 
 
-def refused(
+def ask_for_approval(
     run: RunContext, report: ReleaseReport, plan: Plan, snapshot: EnvironmentSnapshot
 ) -> EnvironmentOutcome | None:
-    """How it ends where a person has to approve and does not; None where the release may go on."""
+    """Ask a person, if the environment requires it. The outcome if they refuse or do not answer in time; None
+    if the release may go on."""
     answer = approval.ask_if_required(run, plan, records.live(snapshot.history))
     if answer is None:
         return None
@@ -153,15 +158,22 @@ def refused(
     return EnvironmentOutcome("ApprovalTimedOut" if answer.timed_out else "Refused", message)
 
 
-def skipped(run: RunContext, report: ReleaseReport, environment: str, reason: str) -> EnvironmentOutcome:
-    """How it ends where nothing is released, for that reason."""
-    artifacts.update_history_page(run, environment)  # its run may have been killed before it had done so
+def skipped(
+    run: RunContext,
+    report: ReleaseReport,
+    environment: str,
+    reason: str,
+    snapshot: EnvironmentSnapshot | None = None,
+) -> EnvironmentOutcome:
+    """The outcome where nothing is released, for that reason."""
+    known = snapshot.history if snapshot else None
+    artifacts.update_history_page(run, environment, known)  # a killed run may not have written it
     report.of(environment).decision = f"skipped: {reason}"
     return EnvironmentOutcome("Skipped", f"Nothing to release to {environment}: {reason}.")
 
 
 def deployed(report: ReleaseReport, request: Request, decision: Release) -> EnvironmentOutcome:
-    """How it ends where the candidate is live now."""
+    """The outcome where the candidate is live now."""
     part = report.of(request.environment)
     part.decision = f"released: {decision.reason}"
     why = request.reason if part.changed != SAME and request.reason else decision.reason
@@ -171,7 +183,7 @@ def deployed(report: ReleaseReport, request: Request, decision: Release) -> Envi
 
 
 def changed(snapshot: EnvironmentSnapshot, candidate: Candidate) -> str:
-    """What distinguishes the candidate from what is deployed."""
+    """How the candidate differs from what is deployed."""
     before = records.live(snapshot.history)
     return what_changed(before.content if before else None, candidate.content)
 
@@ -182,7 +194,7 @@ def nothing_promotable(run: RunContext, environment: str) -> str:
 
 
 def name_run(run: RunContext, report: ReleaseReport, request: Request, candidate: Candidate) -> None:
-    """For the list of runs and the report: what goes where, as far as it is known by now."""
+    """Name and tag the run, and report what goes to the environment, as far as it is known by now."""
     part = report.of(request.environment)
     part.candidate = candidate
     part.requested_as = request.image or "what it promotes"

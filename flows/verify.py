@@ -1,11 +1,18 @@
-"""Verify: the proof of a release, asked again of what is live."""
+"""Verify: check what is live as after its release."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.config.load import EVERY
-from flows.core.errors import LockedByAnother, ProofFailed, RolloutFailed, SlipwayError, raise_all
+from flows.core.errors import (
+    EdgeNotInOrder,
+    LockedByAnother,
+    ProofFailed,
+    RolloutFailed,
+    SlipwayError,
+    raise_all,
+)
 from flows.core.release import record as records
 from flows.core.release.record import Record
 from flows.core.trigger.run_labels import environment_tag, verify_name
@@ -22,9 +29,10 @@ from flows.stages.environment_lock import EnvironmentLock
 @flow(name="verify", flow_run_name="{environment}: verify")
 @returns_failed_state
 def verify(environment: str = EVERY) -> State[None]:
-    """Ask what is live for its proof again. Nothing is promoted from what fails, until it passes again.
+    """Verify what is live again. A release that fails is degraded: it promotes nothing until it passes again.
 
-    It changes nothing else: a release that was good once is not undone by it.
+    Nothing else changes: no release is undone by this. The run also fails if only the infrastructure is at
+    fault, but then the release stays good while any replica is ready.
 
     Args:
         environment: one of those in slipway.toml, or `every`.
@@ -38,7 +46,7 @@ def verify(environment: str = EVERY) -> State[None]:
         for name in names:
             try:
                 report[name] = found[name] = verify_one(run, name, seen)
-            except SlipwayError as failure:  # one keeps none of the others from being looked at
+            except SlipwayError as failure:  # a failure does not stop the check of the others
                 report[name] = failure
                 failures.append(failure)
         raise_all(failures)
@@ -46,33 +54,40 @@ def verify(environment: str = EVERY) -> State[None]:
 
 
 def verify_one(run: RunContext, environment: str, seen: dict[str, str]) -> str:
-    """What was found; a failure takes the good verdict away, a pass gives it back.
+    """What was found; a failed check degrades the release, a passed one ends that.
 
-    `seen` takes what is live, and names the run.
+    Replicas are checked before the endpoint: if all are down, the load balancer accepts no connection. The
+    content that is live is added to `seen`, of which the run's name is made.
     """
     try:
         with environment_lock(run, environment, one_lease_period(run)) as lock:
-            history = tasks.observe(run, environment).history
+            snapshot = tasks.observe(run, environment)
+            history = snapshot.history
             if (left := records.pending(history)) is not None:
                 return f"not now: {left} was left in the middle, which `recover` ends"
             live = records.live(history)
             if live is None:
                 return "nothing is live"
+            if snapshot.live is not None and snapshot.live.asleep:
+                return f"not now: scaled to zero by {snapshot.live.asleep}"
             seen[environment] = str(live.content)
             show(run, verify_name(seen), environment_tag(environment))
             try:
-                tasks.check_endpoint(run, environment)
-                proof = tasks.verify_live(run, lock, live)
-            except (ProofFailed, RolloutFailed) as failure:
-                record_doubt(run, lock, live, failure.happened)
+                tasks.require_whole(run, lock, live)
+                tasks.verify_endpoint(run, environment)
+                proof = tasks.verify_replicas(run, lock, live)
+            except (EdgeNotInOrder, ProofFailed, RolloutFailed) as failure:
+                record_check(run, lock, live, failure)
                 raise
-            record_doubt(run, lock, live, "")
+            record_check(run, lock, live)
             return f"{live} is good: {proof}"
     except LockedByAnother as other:
         return f"not now: {other.happened}"
 
 
-def record_doubt(run: RunContext, lock: EnvironmentLock, live: Record, found: str) -> None:
-    """Where a proof has found anything else than the one before, records and ledger say so."""
-    if tasks.mark_degraded(run, lock, live, found):
+def record_check(
+    run: RunContext, lock: EnvironmentLock, live: Record, failure: SlipwayError | None = None
+) -> None:
+    """Write the result of a check into record and history page, if it differs from the check before."""
+    if tasks.mark_degraded(run, lock, live, failure):
         artifacts.update_history_page(run, lock.environment)

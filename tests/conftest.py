@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ from deployments.local.stores.registry import RegistryAccess
 from deployments.prefect.api import PrefectApi
 from flows.config.load import load_as
 from tests.stand_ins.private_git import private_git
-from tests.support import worker
+from tests.support import lanes, worker
 from tests.support.instance_apart import NONE, SHARED, instance_apart, shared_instance
 from tests.support.own_runs import OwnRuns, own_runs
 from tests.support.platform_under_test import PlatformUnderTest
@@ -58,9 +58,12 @@ def source(instance: Instance) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings(instance: Instance) -> WrittenSettings:
-    """slipway.toml, as it is for the test platform."""
-    return load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
+def settings(instance: Instance) -> Iterator[WrittenSettings]:
+    """slipway.toml, as it is for the test platform; to the end, its variables are set."""
+    with pytest.MonkeyPatch.context() as variables:
+        for key, value in worker.teams_allowed(instance).items():
+            variables.setenv(key, value)
+        yield load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
 
 
 @pytest.fixture(scope="session")
@@ -160,22 +163,28 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what ru
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = (
-    *("tests/flows/releases/test_promotion.py", "tests/flows/releases/test_release_failures.py"),
-    *("tests/flows/test_ci.py", "tests/triggers/test_poller.py", "tests/flows/cut_off/test_killed.py"),
-    *("tests/stages/test_faults.py", "tests/flows/releases/test_release.py", "tests/flows/test_rerun.py"),
-    *("tests/flows/cut_off/test_cancelled.py", "tests/flows/cut_off/test_overlapping.py"),
-    *("tests/services/kubernetes/test_rollout_watch.py", "tests/services/kubernetes/test_lease.py"),
-    *(
-        "tests/flows/releases/test_unnoticed.py",
-        "tests/flows/test_ci_failures.py",
-        "tests/flows/test_cancel.py",
-    ),
+    "tests/flows/releases/test_promotion.py",
+    "tests/flows/releases/test_release_failures.py",
+    "tests/flows/test_ci.py",
+    "tests/triggers/test_poller.py",
+    "tests/flows/cut_off/test_killed.py",
+    "tests/flows/releases/test_behind_a_cloud.py",
+    "tests/flows/releases/test_manifests.py",
+    "tests/stages/test_faults.py",
+    "tests/flows/releases/test_release.py",
+    "tests/flows/test_rerun.py",
+    "tests/flows/cut_off/test_cancelled.py",
+    "tests/flows/cut_off/test_overlapping.py",
+    "tests/services/kubernetes/test_rollout_watch.py",
+    "tests/services/kubernetes/test_lease.py",
+    "tests/flows/releases/test_unnoticed.py",
+    "tests/flows/test_ci_failures.py",
+    "tests/flows/test_cancel.py",
 )
 """Files that take minutes. They begin first, so that none of them is left for one worker at the end."""
 
-
-PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs"}
-"""Fixtures of which a test that uses one, or what stands on it, needs docker or a server."""
+PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs", "versioned"}
+"""A test that uses one of these fixtures, or a fixture that uses one, needs docker or a server."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -187,17 +196,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("platform")
         if "released" in used:
             item.add_marker("released")
+    strayed = [item.nodeid for item in items if not lanes.runs(item.nodeid, partial(_has, item))]
+    if strayed:
+        raise pytest.UsageError(f"make test runs these nowhere: see tests/support/lanes.py: {strayed}")
     order = {file: number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(LONGEST)))
 
 
+def _has(item: pytest.Item, mark: str) -> bool:
+    return item.get_closest_marker(mark) is not None
+
+
+REASON = 400
+"""Characters of why a test failed, at the end of `make test`."""
+
 took: dict[str, float] = {}
+failed: dict[str, str] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write down how long each test took, its fixtures included."""
+    """Write down how long each test took, its fixtures included, and why it failed."""
     took[report.nodeid] = took.get(report.nodeid, 0) + report.duration
+    if report.failed:
+        failed.setdefault(report.nodeid, reason(report))
     file = os.environ.get("TEST_DURATIONS")
     if report.when == "teardown" and file and "PYTEST_XDIST_WORKER" not in os.environ:
         with Path(file).open("a") as stream:
-            stream.write(f"{took.pop(report.nodeid):.2f}\t{report.nodeid}\n")
+            row = (f"{took.pop(report.nodeid):.2f}", report.nodeid, failed.pop(report.nodeid, ""))
+            stream.write("\t".join(row) + "\n")
+
+
+def reason(report: pytest.TestReport) -> str:
+    """What a failed test raised, in one line; `failed` where pytest has no more."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return " ".join(crash.message.split())[:REASON] if crash else "failed"

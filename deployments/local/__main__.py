@@ -12,8 +12,10 @@ from rich.console import Console
 from deployments.local.instance import Instance
 from deployments.local.platform_file import WrittenSettings
 from flows.config import load as configuration
+from flows.config import network
 from flows.config.load import CHECKOUT, Settings
 from flows.core.errors import SettingsError, SlipwayError
+from flows.services.process import temporary
 
 SETTINGS_WRONG, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -31,7 +33,7 @@ def run() -> None:
     """
     from deployments.local.commands.run import run_everything  # noqa: PLC0415  # --help and wrong settings are quick
 
-    written = configuration.load_as(WrittenSettings)
+    written = _written()
     run_everything(_instance(written), written)
 
 
@@ -40,7 +42,7 @@ def up() -> None:
     """Bring up or repair the platform, and start nothing on it."""
     from deployments.local.commands.run import bring_up  # noqa: PLC0415  # as above
 
-    written = configuration.load_as(WrittenSettings)
+    written = _written()
     bring_up(_instance(written), written)
 
 
@@ -49,16 +51,17 @@ def build() -> None:
     """Build what the platform is made of: images, and Kubernetes. `run` does that too, when it is missing."""
     from deployments.local.commands.run import build_everything  # noqa: PLC0415  # as above
 
-    written = configuration.load_as(WrittenSettings)
+    written = _written()
     build_everything(_instance(written), written)
 
 
 @main.command()
-def stop() -> None:
-    """End the platform's processes and containers. Data, images and settings stay."""
+@click.option("--images", is_flag=True, help="Also delete the images that are built on this machine.")
+def stop(images: bool) -> None:
+    """End the platform's processes and containers. Data and settings stay."""
     from deployments.local.commands.stop import stop_platform  # noqa: PLC0415  # as above
 
-    stop_platform(_instance(configuration.load()), Console(highlight=False))
+    stop_platform(_instance(configuration.load()), Console(highlight=False), with_images=images)
 
 
 @main.command()
@@ -102,7 +105,7 @@ def restore(file: Path) -> None:
     """Fill an empty platform with what `backup` has written, and bring it up."""
     from deployments.local.commands import restore as restoring  # noqa: PLC0415  # as above
 
-    written = configuration.load_as(WrittenSettings)
+    written = _written()
     restoring.restore(_instance(written), written, file, Console(highlight=False, soft_wrap=True))
 
 
@@ -118,12 +121,20 @@ def variables() -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
+def _written() -> WrittenSettings:
+    """The settings, with [network] in force for this process and for what it starts, such as the worker."""
+    written = configuration.load_as(WrittenSettings)
+    network.apply(written)
+    return written
+
+
 def _instance(settings: Settings) -> Instance:
     return Instance(settings.embedded.name, CHECKOUT, configuration.state_folder(), settings.embedded)
 
 
 def _run_to_the_end() -> NoReturn:
     """Exit at once, whatever threads of abandoned steps still wait for: nothing they do matters any more."""
+    temporary.sweep()
     try:
         main(standalone_mode=False)
         code = 0
@@ -138,6 +149,7 @@ def _run_to_the_end() -> NoReturn:
         code = INTERRUPTED
     sys.stdout.flush()
     sys.stderr.flush()
+    temporary.delete_own()
     os._exit(code)
 
 

@@ -31,7 +31,7 @@ class Instance:
         return {"slipway.instance": self.name, "slipway.checkout": str(self.checkout)}
 
     def container(self, role: str) -> str:
-        """The container of that role: registry, blob-store, database, control-plane, worker, edge, dns."""
+        """The container of that role, such as registry, registry-pull, database, control-plane or worker."""
         return f"{self.name}-{role}"
 
     def volume(self, role: str) -> str:

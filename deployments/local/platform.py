@@ -10,7 +10,7 @@ import docker
 from deployments.local import platform_file, preflight
 from deployments.local.cluster import cluster, kubernetes_binary
 from deployments.local.commands.cleanup import remove_abandoned_tests
-from deployments.local.docker import daemon, images
+from deployments.local.docker import daemon, images, metadata
 from deployments.local.docker.engine import connect, ensure_network
 from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
@@ -39,7 +39,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class BringUp:
-    """Begins with parts of one platform; a part can be had alone."""
+    """Brings up parts of one platform; each method begins with one, and returns its future."""
 
     steps: Steps
     client: docker.DockerClient
@@ -47,7 +47,7 @@ class BringUp:
     settings: WrittenSettings
 
     def everything(self) -> Parts:
-        """Begin with all, and tell what will be there when."""
+        """Begin with all parts, as far as slipway.toml wants them."""
         server, registry_access, store = self.server(), self.registry(), self.store()
         old = self.old_platform(server)
         blocks_saved = self.steps.start(
@@ -83,10 +83,9 @@ class BringUp:
         return self.steps.start("Database", database.up, self.client, self.instance, image)
 
     def store(self) -> Future[BlobStoreAccess]:
-        """The blob store, with the container for models."""
-        image = self._image("azurite")
-        container = self.settings.model.container
-        return self.steps.start("Blob store", blob_store.up, self.client, self.instance, image, container)
+        """The blob store, with the containers for models and test results."""
+        image, wanted = self._image("azurite"), blob_store.containers(self.settings)
+        return self.steps.start("Blob store", blob_store.up, self.client, self.instance, image, wanted)
 
     def registry(self) -> Future[RegistryAccess | None]:
         """The registry with the base image in it, if images go there."""
@@ -113,7 +112,9 @@ class BringUp:
 
     def _offer_base(self, base: str, access: RegistryAccess, say: Say) -> RegistryAccess:
         reference = registry.push_base(self.client, base, access, say)
-        platform_file.add_registry(self.instance, self.settings, access.address, reference)
+        found = self.client.images.get(base).attrs
+        platform = f"{found['Os']}/{found['Architecture']}"  # this machine's, as its cluster's
+        platform_file.add_registry(self.instance, self.settings, access.address, reference, platform)
         return access
 
     def _up_edge(self, image: str, binary: Path, kubeconfig: Path, _names: str, say: Say) -> Path:
@@ -156,7 +157,7 @@ class BringUp:
 
 
 def _nothing() -> Future[Any]:
-    """The result of a part that this platform has not."""
+    """The result of a part that this platform does not have."""
     nothing: Future[Any] = Future()
     nothing.set_result(None)
     return nothing
@@ -175,13 +176,14 @@ def prepare_to_build(instance: Instance, ports: list[str], say: Say) -> docker.D
     """The docker daemon, once there is room, and those ports of [embedded] are free."""
     preflight.check(instance, ports, kubernetes_binary.cache_folder())
     daemon.ensure(say)
+    metadata.ensure(say)
     return connect()
 
 
 def _ports(settings: WrittenSettings) -> list[str]:
     ports = ["prefect_port", "database_port", "blob_store_port", "hooks_port"]
     if platform_file.wants_registry(settings):
-        ports.append("registry_port")
+        ports += ["registry_port", "registry_pull_port"]
     if settings.wants_embedded_cluster:
         ports += ["kubernetes_port", "dns_port", *(edge.port_setting(name) for name in edge.served(settings))]
     return ports

@@ -15,11 +15,11 @@ from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
 from deployments.local.prefect.server import client_settings
 from flows.config.load import CHECKOUT, Settings, config_file
-from flows.services.process.files import write_atomically, write_private
+from flows.services.process.files import private_folder, write_atomically, write_private
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
-"""Stands in slipway.toml for machines that reach Docker Hub; here ours takes its place."""
+"""What slipway.toml names, for machines that reach Docker Hub; the platform's own base image replaces it."""
 
 STATE_MARK = ".slipway-state"
 
@@ -41,7 +41,7 @@ def wants_registry(written: WrittenSettings) -> bool:
 
 
 def forget_stale(instance: Instance, written: WrittenSettings) -> None:
-    """Drop what an earlier run filled in and slipway.toml says itself by now."""
+    """Delete what an earlier run filled in and slipway.toml now says itself."""
     file = _file(instance)
     if not file.exists():
         return
@@ -57,11 +57,15 @@ def forget_stale(instance: Instance, written: WrittenSettings) -> None:
     _replace(file, content)
 
 
-def add_registry(instance: Instance, written: WrittenSettings, address: str, base_image: str) -> None:
-    """Images go there, and are built from that base (a name with a digest)."""
-    content: dict[str, Any] = {"registry": {"address": address, "insecure": True}}
+def add_registry(
+    instance: Instance, written: WrittenSettings, address: str, base_image: str, platform: str = ""
+) -> None:
+    """Images go there, and are built from that base (a name with a digest), which has that platform."""
+    twin = f"localhost:{instance.ports.registry_pull_port}"
+    registry = {"address": address, "pull_address": twin, "insecure": True}
+    content: dict[str, Any] = {"registry": registry}
     if written.app.base_image == PUBLIC_BASE_IMAGE:
-        content["app"] = {"base_image": base_image}
+        content["app"] = {"base_image": base_image} | ({"platform": platform} if platform else {})
     _add(instance, content)
 
 
@@ -86,8 +90,8 @@ def write_command_line(instance: Instance) -> None:
 
 
 def mark_state_folder(folder: Path) -> None:
-    """Make the folder, and mark it as one that may be deleted as a whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make the folder, for this user alone, and mark it as one that may be deleted as a whole."""
+    private_folder(folder)
     (folder / STATE_MARK).touch()
 
 

@@ -43,7 +43,7 @@ def terminate(processes: Sequence[psutil.Process]) -> None:
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """Its program and arguments; empty if it is gone or someone else's."""
+    """Its program and arguments; empty if it is gone or another user's."""
     try:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):

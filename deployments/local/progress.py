@@ -77,7 +77,7 @@ class Display:
         self.console.print(Text(stamp + text))
 
     def note(self, text: str) -> None:
-        """A message that matters only while its step runs: kept only where nothing can be redrawn."""
+        """A message that matters only while its step runs: printed only where lines can't be redrawn."""
         if not self.console.is_terminal:
             self.line(text)
 

@@ -1,16 +1,14 @@
 """Programs of the platform that run beside the containers, kept alive by supervisord.
 
-supervisord is found through a socket in the state folder. Its identifier is a digest of everything it was
-started with, so that a changed setting or package replaces it.
+supervisord is found through a socket that is this user's alone. Its identifier is a digest of everything it
+was started with, so that a changed setting or package replaces it.
 """
 
 import configparser
 import hashlib
 import io
-import os
 import subprocess
 import sys
-import tempfile
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -19,6 +17,7 @@ from pathlib import Path
 from supervisor.states import RUNNING_STATES, getProcessStateDescription
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from deployments.local import control_socket
 from deployments.local.instance import Instance
 from deployments.local.processes import (
     MARK,
@@ -29,10 +28,14 @@ from deployments.local.processes import (
     terminate,
 )
 from flows.core.errors import PlatformFailed
-from flows.services.process.files import write_private
+from flows.services.process.files import private_folder, write_private
 
-SOCKET_PATH_LIMIT = 100
-"""Characters; the kernel takes 107, and supervisord adds some of its own while it binds."""
+UMASK = "077"
+"""What the programs and flow runs write is for this user alone."""
+
+
+LOG_SIZE, LOG_BACKUPS = "10MB", "3"
+"""Of each log: supervisord begins a new file at that size, and keeps so many of those before."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ def ensure(instance: Instance, programs: Sequence[Program], environment: Mapping
     if _identifier(instance) == identifier:
         return
     end(instance)
-    (instance.state / "logs").mkdir(parents=True, exist_ok=True)
+    (private_folder(instance.state) / "logs").mkdir(exist_ok=True)
     file = instance.state / "supervisord.conf"
     content = io.StringIO()
-    _configuration(instance, programs, identifier).write(content)
+    _configuration(instance, control_socket.create(instance.state), programs, identifier).write(content)
     write_private(file, content.getvalue().encode())
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)]
     started = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
@@ -81,7 +84,9 @@ def start(instance: Instance, name: str) -> bool:
         if fault.faultCode == Faults.ALREADY_STARTED:
             return False
         log = log_file(instance, name)
-        raise PlatformFailed(f"{name} does not start ({fault.faultString}).", f"Its log: {log}") from fault
+        raise PlatformFailed(
+            f"{name} does not start ({fault.faultString}).", f"Read {log}, then run this again."
+        ) from fault
     return True
 
 
@@ -123,7 +128,7 @@ def end(instance: Instance) -> None:
         if "supervisor.supervisord" in command_of(process):
             terminate([process])  # first, or it would start again what is ended
     terminate(belonging_to(instance.name))
-    _socket(instance).unlink(missing_ok=True)
+    control_socket.remove(instance.state)
 
 
 def log_file(instance: Instance, name: str) -> Path:
@@ -132,17 +137,19 @@ def log_file(instance: Instance, name: str) -> Path:
 
 
 def _configuration(
-    instance: Instance, programs: Sequence[Program], identifier: str
+    instance: Instance, socket: Path, programs: Sequence[Program], identifier: str
 ) -> configparser.RawConfigParser:
-    socket = str(_socket(instance))
     sections: dict[str, dict[str, str]] = {
         "supervisord": {
             "identifier": identifier,
             "logfile": str(log_file(instance, "supervisord")),
+            "logfile_maxbytes": LOG_SIZE,
+            "logfile_backups": LOG_BACKUPS,
             "pidfile": str(instance.state / "supervisord.pid"),
             "directory": str(instance.checkout),
+            "umask": UMASK,
         },
-        "unix_http_server": {"file": socket, "chmod": "0700"},
+        "unix_http_server": {"file": str(socket), "chmod": "0700"},
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
@@ -161,8 +168,8 @@ def _configuration(
             "killasgroup": "true",
             "redirect_stderr": "true",
             "stdout_logfile": str(log_file(instance, program.name)),
-            "stdout_logfile_maxbytes": "10MB",
-            "stdout_logfile_backups": "3",
+            "stdout_logfile_maxbytes": LOG_SIZE,
+            "stdout_logfile_backups": LOG_BACKUPS,
         }
     parser = configparser.RawConfigParser()
     parser.read_dict(
@@ -182,16 +189,8 @@ def _digest(instance: Instance, programs: Sequence[Program], variables: Mapping[
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 
-def _socket(instance: Instance) -> Path:
-    preferred = instance.state / "supervisord.sock"
-    if len(str(preferred)) <= SOCKET_PATH_LIMIT:
-        return preferred
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR", tempfile.gettempdir()))
-    return folder / f"slipway-{os.getuid()}-{hashlib.sha256(str(preferred).encode()).hexdigest()[:12]}.sock"
-
-
 def _connect(instance: Instance) -> xmlrpc.client.ServerProxy:
-    transport = SupervisorTransport(None, None, f"unix://{_socket(instance)}")
+    transport = SupervisorTransport(None, None, f"unix://{control_socket.find(instance.state)}")
     return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
 

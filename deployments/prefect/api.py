@@ -11,6 +11,7 @@ from flows.core.errors import PlatformFailed
 from flows.services.prefect.client import FlowRun, credentials, flow_run, http_client
 
 POOL = "slipway"
+"""The work pool of prefect.yaml."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PrefectApi:
 
     @property
     def auth(self) -> httpx.BasicAuth | None:
-        """What lets a client of one's own in."""
+        """The sign-in, for another HTTP client."""
         return credentials(self.sign_in)
 
     def __enter__(self) -> Self:
@@ -129,7 +130,7 @@ class PrefectApi:
         return [flow_run(found) for found in self._call("POST", "/flow_runs/filter", query)]
 
     def set_state(self, run: FlowRun, state: str, message: str, name: str | None = None) -> None:
-        """Put the run into that state, whatever it was in; `name` is what ops read instead of the type."""
+        """Put the run into that state, whatever it was in; `name` is shown instead of the type."""
         body = {"state": {"type": state, "name": name, "message": message}, "force": True}
         self._call("POST", f"/flow_runs/{run.id}/set_state", body)
 
@@ -162,7 +163,9 @@ class PrefectApi:
             return None
         if not answer.is_success:  # a redirect too: the path is not quite right then
             raise PlatformFailed(
-                f"The Prefect server answered {answer.status_code} to {method} {path}: {answer.text[:300]}"
+                f"The Prefect server answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
+                "If this is 401, correct PREFECT_API_AUTH_STRING. Otherwise, read the server's log, then run "
+                "this again.",
             )
         return answer.json() if answer.content else {}
 

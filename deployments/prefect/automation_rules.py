@@ -13,6 +13,8 @@ from prefect.events.actions import (
     SendNotification,
 )
 
+from flows.core.night.schedule import NIGHTLY_RELEASE
+from flows.core.trigger.attempts import UNAVAILABLE
 from flows.core.trigger.run_labels import WHY
 
 OWNED = "slipway-code"
@@ -20,6 +22,9 @@ OWNED = "slipway-code"
 
 RELEASING = ("release", "rollback", "recover", "verify")
 """The flows that change what users reach, or say whether it is good."""
+
+UNAVAILABLE_EVENT = f"prefect.flow-run.{UNAVAILABLE}"
+"""Prefect's, of a run that gets the state of that name."""
 
 RESTART_CRASHED, MARK_LOST = "restart-crashed/on-crash", "mark-lost/on-demand"
 
@@ -52,6 +57,13 @@ CI_FAILED = Message(
     "The commit's author corrects it, unless the reason names another cause. `latest` did not move.",
     LINK,
 )
+CI_UNAVAILABLE = Message(
+    f"CI waits: {RUN}",
+    REASON,
+    "Operations: check the system that the reason names. If the commit is still wanted, the poller starts it "
+    "again, with growing pauses.",
+    LINK,
+)
 RELEASE_FAILED = Message(
     f"Failed: {RUN}",
     REASON,
@@ -76,29 +88,33 @@ AS_EVENT_SAYS = Message(
 def wanted(deployments: Mapping[str, UUID], lost_after: float, target: Target | None) -> list[AutomationCore]:
     """The automations for these deployments (flow/name -> id); without a target no notifications.
 
-    `lost_after` are the seconds without a heartbeat after which a run has crashed. The runs that look after
-    others are not looked after: each would start the next.
+    `lost_after` are the seconds without a heartbeat after which a run has crashed. The runs that these
+    automations start are not watched themselves: each would start the next.
     """
     watched = _ids(deployments, deployments.keys() - {RESTART_CRASHED, MARK_LOST})
-    crashed, silent = _on("prefect.flow-run.Crashed", watched), _silent(watched, lost_after)
+    crashed, lost = _on("prefect.flow-run.Crashed", watched), _without_heartbeat(watched, lost_after)
+    nights = _ids(deployments, deployments.keys() & {NIGHTLY_RELEASE})
+    restart = [_restart(deployments[RESTART_CRASHED])]
     return [
-        *([] if target is None else _telling(deployments, target)),
-        _automation("run crashed", crashed, [_start_anew(deployments[RESTART_CRASHED])]),
-        _automation("run lost", silent, [_look_after(deployments[MARK_LOST], lost_after)]),
+        *([] if target is None else _notifications(deployments, target)),
+        _automation("run crashed", crashed, restart),
+        *(_automation("night unavailable", _on(UNAVAILABLE_EVENT, [one]), restart) for one in nights),
+        _automation("run lost", lost, [_mark_lost(deployments[MARK_LOST], lost_after)]),
     ]
 
 
-def _telling(deployments: Mapping[str, UUID], target: Target) -> list[AutomationCore]:
+def _notifications(deployments: Mapping[str, UUID], target: Target) -> list[AutomationCore]:
     ci = _ids(deployments, [name for name in deployments if name.startswith("ci/")])
     releasing = _ids(deployments, [name for name in deployments if name.partition("/")[0] in RELEASING])
     return [
-        _automation("CI failed", _failed(ci), _tell(target, CI_FAILED)),
+        _automation("CI failed", _failed(ci), _notify(target, CI_FAILED)),
+        _automation("CI waits", _on(UNAVAILABLE_EVENT, ci), _notify(target, CI_UNAVAILABLE)),
         _automation(
-            "approval wanted", _on("slipway.approval.wanted", releasing), _tell(target, APPROVAL_WANTED)
+            "approval wanted", _on("slipway.approval.wanted", releasing), _notify(target, APPROVAL_WANTED)
         ),
-        _automation("crash", _on("slipway.run.crashed"), _tell(target, AS_EVENT_SAYS)),
-        _automation("nightly missing", _on("slipway.nightly.missing"), _tell(target, AS_EVENT_SAYS)),
-        _automation("release failed", _failed(releasing), _tell(target, RELEASE_FAILED)),
+        _automation("crash", _on("slipway.run.crashed"), _notify(target, AS_EVENT_SAYS)),
+        _automation("nightly missing", _on("slipway.nightly.missing"), _notify(target, AS_EVENT_SAYS)),
+        _automation("release failed", _failed(releasing), _notify(target, RELEASE_FAILED)),
     ]
 
 
@@ -124,11 +140,11 @@ def _failed(deployments: list[str]) -> EventTrigger:
     )
 
 
-def _silent(deployments: list[str], after: float) -> EventTrigger:
-    """A run that has shown no sign of life for so many seconds, and did not end or pause before that.
+def _without_heartbeat(deployments: list[str], after: float) -> EventTrigger:
+    """A run that has sent no event for so many seconds after a heartbeat or after it began to run.
 
-    Every event of a run is one; after those named first another has to follow. A paused run, whose process
-    waits for an answer, goes on with its heartbeats; a suspended one has no process, and owes none.
+    A run that ended or paused has sent another event. A paused run, whose process waits for an answer, sends
+    further heartbeats; a suspended one has no process, and sends none.
     """
     return EventTrigger(
         after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running"},
@@ -148,7 +164,7 @@ def _on(event: str, deployments: list[str] | None = None) -> EventTrigger:
 
 
 def _of(deployments: list[str]) -> ResourceSpecification:
-    """Runs of these alone: others on the same server are none of our business."""
+    """Runs of these deployments alone: the server may have others, of other projects."""
     return ResourceSpecification({"prefect.resource.role": "deployment", "prefect.resource.id": deployments})
 
 
@@ -156,18 +172,18 @@ def _ids(deployments: Mapping[str, UUID], names: Iterable[str]) -> list[str]:
     return sorted(f"prefect.deployment.{deployments[name]}" for name in names)
 
 
-def _look_after(deployment: UUID, seconds: float) -> ActionTypes:
-    """By a run of its own, as no trigger can ask in which state the silent one is."""
+def _mark_lost(deployment: UUID, seconds: float) -> ActionTypes:
+    """By a run of its own, as no trigger can ask in which state the lost one is."""
     parameters = {"run": "{{ flow_run.id|string }}", "name": "{{ flow_run.name }}", "seconds": seconds}
     return RunDeployment(source="selected", deployment_id=deployment, parameters=parameters)
 
 
-def _start_anew(deployment: UUID) -> ActionTypes:
+def _restart(deployment: UUID) -> ActionTypes:
     parameters = {"run": "{{ flow_run.id|string }}", "name": "{{ flow_run.name }}"}
     return RunDeployment(source="selected", deployment_id=deployment, parameters=parameters)
 
 
-def _tell(target: Target, message: Message) -> list[ActionTypes]:
+def _notify(target: Target, message: Message) -> list[ActionTypes]:
     if target.kind == "webhook":
         return [CallWebhook(block_document_id=target.id, payload=as_json(message))]
     return [SendNotification(block_document_id=target.id, subject=message.what, body=as_text(message))]

@@ -24,23 +24,24 @@ from prefect.events.filters import AutomationFilter, AutomationFilterTags
 from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectNotFound
 
+from deployments.prefect.api import POOL
 from deployments.prefect.automation_rules import MARK_LOST, OWNED, RESTART_CRASHED, Target, wanted
 from deployments.prefect.work_pool import RETIRED
 from flows.config import load as configuration
+from flows.config import network
 from flows.config.load import Settings
 from flows.core.errors import SettingsError, SlipwayError
-
-POOL = "slipway"
-"""The work pool of prefect.yaml."""
+from flows.services.prefect.api import translated_prefect_errors
 
 
 def ensure(settings: Settings) -> list[str]:
     """What was made, changed or deleted, a line each.
 
-    `SettingsError` where the deployments are not registered, or the block for notifications is missing; what
-    needs none is in place then.
+    `SettingsError` where the deployments are not registered, or the block for notifications is missing; in
+    the latter case, the automations that need no block are in place. `PrefectUnavailable` where the server
+    is away.
     """
-    with get_client(sync_client=True) as client:
+    with translated_prefect_errors(), get_client(sync_client=True) as client:
         deployments = registered(client)
         for needed in (RESTART_CRASHED, MARK_LOST):
             if needed not in deployments:
@@ -79,14 +80,14 @@ def apply(client: SyncPrefectClient, automations: Sequence[AutomationCore]) -> l
 
 
 def delete_retired(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> list[str]:
-    """Delete the deployments of flows that have another name by now; a line for each.
+    """Delete the deployments that have another name by now; a line for each.
 
-    Only once no automation starts them any more.
+    Call it after `apply`, when no automation starts them any more.
     """
     retired = [name for name in RETIRED if name in deployments]
     for name in retired:
         client.delete_deployment(deployments[name])
-    return [f"{name}: deployment deleted, its flow has another name" for name in retired]
+    return [f"{name}: deployment deleted, it has another name" for name in retired]
 
 
 def registered(client: SyncPrefectClient) -> dict[str, UUID]:
@@ -121,9 +122,11 @@ def _content(automation: AutomationCore | Automation) -> dict[str, Any]:
 def main() -> int:
     """Exit status: 0 when all is in place, 2 for wrong settings, 1 for anything else."""
     try:
-        done = ensure(configuration.load())
+        settings = configuration.load()
+        network.enter(settings)
+        done = ensure(settings)
     except SlipwayError as error:
-        print(error, file=sys.stderr)
+        print(error.with_docs, file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
     print("\n".join(done) or "Nothing to change.")
     return 0

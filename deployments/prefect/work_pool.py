@@ -15,7 +15,9 @@ import httpx
 
 from deployments.prefect.api import POOL, PrefectApi
 from flows.config import load as configuration
+from flows.config import network
 from flows.config.load import CHECKOUT, Settings
+from flows.config.on_prefect import blocks_of, variables_of
 from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
 from flows.core.trigger.crash import HEARTBEAT
 
@@ -23,8 +25,8 @@ QUEUES = {"ci": 2, "release": 4, "checks": 2}
 """Work queues, and how many runs of each go on at once. A lock in the cluster keeps two releases of one
 environment apart; one that waits for it, or for a person, is not to hold up the others, nor a check."""
 
-RETIRED = ("silence/on-demand", "again/on-crash")
-"""Deployments whose flows have other names by now: mark-lost and restart-crashed."""
+RETIRED = ("silence/on-demand", "again/on-crash", "housekeeping/weekly")
+"""Deployments that have other names by now: mark-lost, restart-crashed and housekeeping/daily."""
 
 LIMITS = {"slipway-latest": 1}
 """Global concurrency limits that the flows take slots of, and how many there are."""
@@ -35,36 +37,6 @@ def ensure(api: PrefectApi, checkout: Path) -> None:
     api.ensure_work_pool(_job_template(api, checkout), QUEUES)
     for limit, slots in LIMITS.items():
         api.ensure_limit(limit, slots)
-
-
-def variables_of(settings: Settings) -> dict[str, str]:
-    """What prefect.yaml takes from slipway.toml, by the variable's name."""
-    return {
-        "slipway_nightly": settings.schedule.nightly,
-        "slipway_nightly_by": settings.schedule.nightly_by,
-        "slipway_timezone": settings.timezone,
-    }
-
-
-def blocks_of(settings: Settings) -> dict[str, str]:
-    """Every block that slipway.toml names, as type/name, and the key that names it."""
-    source, hooks = settings.source, settings.hooks
-    secrets = {
-        "[source] credentials": source.credentials,
-        "[source] status_credentials": source.status_credentials,
-        "[hooks] github": hooks.github,
-        "[hooks] azure_devops": hooks.azure_devops,
-        **{f"[environments.{name}] credentials": e.credentials for name, e in settings.environments.items()},
-    }
-    named = {
-        "[engine] credentials": f"docker-host/{settings.engine.credentials}",
-        "[registry] credentials": f"docker-registry-credentials/{settings.registry.credentials}",
-        "[model] credentials": "/".join(settings.model.block),
-        "[results] storage": settings.results.storage,
-        "[notifications] block": settings.notifications.block,
-        **{key: name and f"secret/{name}" for key, name in secrets.items()},
-    }
-    return {block: key for key, block in named.items() if block}
 
 
 def _job_template(api: PrefectApi, checkout: Path) -> dict[str, Any]:
@@ -109,13 +81,15 @@ def _ensure_all(api: PrefectApi, settings: Settings) -> None:
 def main() -> int:
     """Exit status: 0 when all but the blocks is in place, 2 for wrong settings, 1 for anything else."""
     try:
+        settings = configuration.load()
+        network.enter(settings)
         with _client() as api:
             try:
-                _ensure_all(api, configuration.load())
+                _ensure_all(api, settings)
             except httpx.TransportError as error:
                 raise PrefectUnavailable(f"{api.ui_url} does not answer: {error}.") from error
     except SlipwayError as error:
-        print(error, file=sys.stderr)
+        print(error.with_docs, file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
     return 0
 

@@ -29,9 +29,11 @@ CREDENTIALS = """Credentials of --local, and what counts without them:
 
 SLIPWAY_SOURCE_TOKEN: git's own on this machine.
 
-SLIPWAY_REGISTRY_USERNAME, SLIPWAY_REGISTRY_PASSWORD: docker login, az acr login.
+SLIPWAY_REGISTRY_USERNAME, SLIPWAY_REGISTRY_PASSWORD: the registry's `login` in slipway.toml, or docker login.
 
 SLIPWAY_MODEL_CONNECTION_STRING: az login, at the account of SLIPWAY_MODEL_ACCOUNT_URL.
+
+SLIPWAY_AZURE_SECRET: needed if [azure] names a service principal.
 
 AWS_REGION, AWS_ACCESS_KEY_ID and so on, for a bucket: the machine's role."""
 

@@ -1,9 +1,10 @@
-"""Which Prefect server the command line talks to, and what lets it in."""
+"""Which Prefect server the command line uses, and with which credentials."""
 
 import os
 from dataclasses import dataclass
 
 from flows.config import load as configuration
+from flows.config import network
 from flows.core.errors import SettingsError
 
 URL, AUTH = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
@@ -30,6 +31,7 @@ def connection() -> Connection:
     `SettingsError` where there is neither.
     """
     if url := os.environ.get(URL, "").rstrip("/"):
+        network.apply_if_readable()
         return _connection(url, os.environ.get(AUTH) or None)
     file = configuration.sign_in_file()
     try:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from flows.cli.output import print_json, run_json, say
 from flows.cli.server import LogLine, Run, Server
 from flows.core.errors import PrefectUnavailable
-from flows.core.explain.blockers import ENDED_UNASKED
+from flows.core.explain.blockers import ENDED_UNAPPROVED
 from flows.services.prefect import log
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -26,8 +26,8 @@ PATIENCE = 120
 OVERLAP = timedelta(seconds=30)
 """How much later than its successors a line of a log may arrive."""
 
-LAST_LINES = 5
-"""Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
+LOG_LAG = 5
+"""Seconds for which a log may still grow after its run has ended: lines are sent in batches."""
 
 
 def run_to_its_end(deployment: str, parameters: Mapping[str, object], *, as_json: bool) -> int:
@@ -64,12 +64,12 @@ def follow(server: Server, run: Run, show: Callable[[str], None]) -> Run:
         with waiting.for_the_server():
             current = server.run(run.id)
             lines = new.lines()
-            for line in filter(tells_something, lines):
+            for line in filter(is_of_a_stage, lines):
                 show(line_text(line))
             waiting.look_at(current)
             if current.is_over:
                 over_since = over_since or time.monotonic()
-                if _said_all(lines) or (not lines and time.monotonic() - over_since > LAST_LINES):
+                if _said_all(lines) or (not lines and time.monotonic() - over_since > LOG_LAG):
                     return current
         time.sleep(INTERVAL)
 
@@ -103,7 +103,7 @@ class _Waiting:
 
     @contextmanager
     def for_the_server(self) -> Iterator[None]:
-        """Bear with a server that is away, for as long as it may be."""
+        """Ignore that the server is away, for `PATIENCE` seconds."""
         try:
             yield
             self._away_since = None
@@ -122,7 +122,8 @@ class _Waiting:
             )
         elif run.state in {"SCHEDULED", "PENDING"} and time.monotonic() - self._began > PICK_UP:
             self._once(
-                f"No worker has taken up the run for {PICK_UP} s. Look at Work Pools in the Prefect UI."
+                f"No worker has taken up the run for {PICK_UP} s: none runs, or other runs have all places. "
+                "Look at Work Pools in the Prefect UI."
             )
 
     def _once(self, line: str) -> None:
@@ -133,7 +134,7 @@ class _Waiting:
 
 def exit_status(run: Run) -> int:
     """0 where what was asked for is so: done, live already, or skipped with a reason."""
-    return DONE if run.state == "COMPLETED" and run.state_name not in ENDED_UNASKED else FAILED
+    return DONE if run.state == "COMPLETED" and run.state_name not in ENDED_UNAPPROVED else FAILED
 
 
 def outcome(run: Run) -> str:
@@ -141,9 +142,9 @@ def outcome(run: Run) -> str:
     return " ".join(f"{run.state_name}: {run.message or run.name}".split())
 
 
-def tells_something(line: LogLine) -> bool:
+def is_of_a_stage(line: LogLine) -> bool:
     """Whether a stage wrote it, and not Prefect about itself."""
-    return log.tells_something(line.logger, line.message)
+    return log.is_of_a_stage(line.logger, line.message)
 
 
 def line_text(line: LogLine) -> str:
@@ -156,7 +157,7 @@ def _said_all(lines: list[LogLine]) -> bool:
 
 
 def _leave_or_cancel(server: Server, run: Run) -> None:
-    """Ask whether to cancel the run; without a terminal it goes on, and how to cancel it is said."""
+    """Ask whether to cancel the run. Without a terminal, it goes on, and a line says how to cancel it."""
     if _wants_it_cancelled():
         cancelled = server.cancel(run, "Cancelled from the command line.")
         say(f"Run {run.short} is {cancelled.state_name}. See its end with: slipway logs {run.short} --follow")

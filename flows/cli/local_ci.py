@@ -1,10 +1,11 @@
 """The stages of CI on this machine, without a server: the same plain functions, logged to a terminal.
 
-What a flow run adds is left out: further tries after a failure that may pass, commit statuses, what is
-remembered of earlier tests, and moving `latest`, which only one may do at a time.
+It leaves out what a flow run adds: retries, commit statuses, cached test results, and moving `latest`, which
+only one run may do at a time.
 """
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,14 +21,21 @@ from flows.cli.output import say
 from flows.core.build.image import Image
 from flows.core.build.test_results import TestResults, TestsFailed
 from flows.core.errors import SlipwayError
+from flows.core.text import printable
 from flows.credentials import environment
 from flows.services.models.transfer import Progress
+from flows.services.process.temporary import in_use
 from flows.stages import ci
 from flows.stages.ci import Inputs
 from flows.stages.context import RunContext, containers_removed, opened, stage_name
+from flows.stages.machine_limits import machine_kept_small
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+RANDOM = 12
+OF_THIS_MACHINE = f"local-{socket.gethostname()}-"
+"""How the ids of runs by hand on this machine begin; `RANDOM` characters follow."""
 
 _stage: ContextVar[str] = ContextVar("stage", default="")
 _console = Console(highlight=False, soft_wrap=True)
@@ -42,7 +50,7 @@ def run(ref: str, model: str, *, push: bool, fresh: bool) -> None:
     """
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, _interrupt)
-    with opened(f"local-{uuid4().hex[:12]}", _say, _progress, environment) as run:
+    with opened(f"{OF_THIS_MACHINE}{uuid4().hex[:RANDOM]}", _say, _progress, environment) as run:
         try:
             outcome = run_stages(run, ref, model, push=push, fresh=fresh)
         except SlipwayError as failure:
@@ -67,14 +75,29 @@ def run_stages(run: RunContext, ref: str, version: str, *, push: bool, fresh: bo
     found = staged(run, ci.find_image, inputs)
     if found is not None and not fresh:
         return f"{inputs}: nothing to do, the registry has {found}."
-    with containers_removed(run):
+    with machine_kept_small(run), containers_removed(run):
+        remove_abandoned_containers(run)
         return build(run, inputs, found, push=push)
+
+
+def remove_abandoned_containers(run: RunContext) -> None:
+    """Remove those of killed runs by hand on this machine: no living process has a folder of theirs."""
+    living = in_use()
+    for other in run.engine.runs_with_containers():
+        if is_of_this_machine(other) and not any(other[-RANDOM:] in folder for folder in living):
+            count = run.engine.remove_containers(other)
+            say(f"Removed {count} containers of {other}, which was killed.")
+
+
+def is_of_this_machine(run_id: str) -> bool:
+    """Whether it is the id of a run by hand here: another machine's name may begin with this one's."""
+    return run_id.startswith(OF_THIS_MACHINE) and len(run_id) == len(OF_THIS_MACHINE) + RANDOM
 
 
 def build(run: RunContext, inputs: Inputs, found: Image | None, *, push: bool) -> str:
     """The stages from inputs to an image that was tried out, and pushed where that was asked for.
 
-    One that the registry has already (`found`) stays as it is there: releases name it by digest.
+    An image that the registry has already (`found`) is not replaced: releases name it by digest.
     """
     with _beside(lambda: staged(run, ci.fetch_model, inputs)) as fetched:
         show_tests(staged(run, ci.run_tests, inputs))
@@ -83,9 +106,10 @@ def build(run: RunContext, inputs: Inputs, found: Image | None, *, push: bool) -
     staged(run, ci.smoke_test, inputs, image, model)
     if found is not None:
         return f"{inputs}: tested, built and tried out. Nothing to push, the registry has {found}."
-    name = f"{run.registry.name}:{inputs.capsule.tag}"
+    name = f"{run.registry.name}:{inputs.tag}"
     if not push:
-        return f"{inputs}: tested, built and tried out. It would be pushed as {name}."
+        here = f"On this engine, it is {ci.own_tag(run)}."
+        return f"{inputs}: tested, built and tried out. It would be pushed as {name}. {here}"
     pushed = staged(run, ci.push_image, inputs, image, model)
     return f"{inputs}: tested, built, tried out and pushed as {pushed}; latest stays."
 
@@ -125,7 +149,7 @@ def show_stages(run: RunContext) -> None:
 
 @contextmanager
 def _beside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
-    """Do it in a thread beside the block, which gets a function that waits for it, if it wants to."""
+    """Do it in a thread beside the block, which gets a function that waits for the result."""
     pool = ThreadPoolExecutor(1)
     try:
         yield pool.submit(copy_context().run, work).result
@@ -134,7 +158,7 @@ def _beside(work: Callable[[], R]) -> Iterator[Callable[[], R]]:
 
 
 def _say(line: str) -> None:
-    _console.print(f"{_stage.get():>14} | {line}", style="dim", markup=False)
+    _console.print(f"{_stage.get():>14} | {printable(line)}", style="dim", markup=False)
 
 
 def _progress(title: str) -> Progress:
@@ -151,7 +175,7 @@ def _progress(title: str) -> Progress:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """End once; a second Ctrl-C does not keep what was started from being removed."""
+    """End the run once: a second Ctrl-C does not interrupt the clean-up."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt

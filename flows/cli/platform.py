@@ -15,15 +15,22 @@ Release = Annotated[
     typer.Option("--release", help="Then build the newest commit and model, and release them everywhere."),
 ]
 
+Images = Annotated[
+    bool,
+    typer.Option(
+        "--images", help="Also delete its images: the next `up` builds them from Debian's newest packages."
+    ),
+]
+
 
 def up(release: Release = False) -> NoReturn:
     """Bring up or repair the platform on this machine; what is up stays."""
     _hand_over("run" if release else "up")
 
 
-def down() -> NoReturn:
-    """Stop the platform. Its data, images and settings stay."""
-    _hand_over("stop")
+def down(images: Images = False) -> NoReturn:
+    """Stop the platform. Its data and settings stay."""
+    _hand_over("stop", *(["--images"] if images else []))
 
 
 def clean() -> NoReturn:
@@ -44,4 +51,4 @@ def status(as_json: Json = False) -> None:
 def _hand_over(*arguments: str) -> NoReturn:
     """Become that program: its output, its exit status and its Ctrl-C."""
     os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", "deployments.local", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "deployments.local", *arguments])  # noqa: S606  # no shell is wanted

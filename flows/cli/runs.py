@@ -1,6 +1,7 @@
 """Flow runs: listed, their logs, cancelled; and a person's answer to one that waits for approval."""
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -10,9 +11,9 @@ from flows.cli.follow import (
     exit_status,
     follow,
     follow_to_its_end,
+    is_of_a_stage,
     line_text,
     outcome,
-    tells_something,
 )
 from flows.cli.options import By, EnvOption, Json, RunId, known_environment, requester
 from flows.cli.server import Run, Server
@@ -37,7 +38,9 @@ def runs(env: EnvOption = "", branch: Branch = "", limit: Limit = 20, as_json: J
     if as_json:
         output.print_json({"runs": [{**output.run_json(run), "flow": run.flow} for run in found]})
     else:
-        output.print_table(("RUN", "STARTED", "FLOW", "STATE", "WHAT"), map(_row, found))
+        zone = configuration.load().nights.zone
+        rows = (_row(run, zone) for run in found)
+        output.print_table(("RUN", "STARTED", "FLOW", "STATE", "WHAT"), rows)
 
 
 def logs(run: RunId, until_its_end: Follow = False, as_json: Json = False) -> int:
@@ -51,7 +54,7 @@ def logs(run: RunId, until_its_end: Follow = False, as_json: Json = False) -> in
     if as_json:
         output.print_json({"run": output.run_json(found), "lines": [output.line_json(one) for one in lines]})
         return status
-    for line in filter(tells_something, lines):
+    for line in filter(is_of_a_stage, lines):
         print(line_text(line))
     if found.is_over:
         print(outcome(found))
@@ -59,7 +62,7 @@ def logs(run: RunId, until_its_end: Follow = False, as_json: Json = False) -> in
 
 
 def cancel(run: RunId, as_json: Json = False) -> None:
-    """Cancel a run. What it left in the middle is undone by a run of `recover`."""
+    """Cancel a run. A cancelled release restores what was live; a run of `recover` verifies that."""
     with Server() as server:
         found = server.find(run)
         if found.is_over:
@@ -99,6 +102,6 @@ def _answer(run: str, form: dict[str, object], by: str, *, as_json: bool) -> Non
         print(f"{answer} by {name}: {found.name}. Follow it with: slipway logs {found.short} --follow")
 
 
-def _row(run: Run) -> tuple[str, ...]:
-    started = wall_time(run.started, configuration.load().nights.zone) if run.started else "-"
+def _row(run: Run, zone: ZoneInfo) -> tuple[str, ...]:
+    started = wall_time(run.started, zone) if run.started else "-"
     return run.short, started, run.flow, run.state_name, run.name

@@ -15,12 +15,15 @@ import httpx
 from flows.cli.connection import Connection, connection
 from flows.core.errors import PermanentError, PrefectUnavailable, SettingsError
 from flows.services.prefect.client import TERMINAL, http_client
+from flows.services.process.network_faults import permanent_fault, through_proxy
 
 SHORT = 12
 """Characters at a run's id's end that people type: the beginning is the time, and alike in many."""
 
 LISTED = 200
 """The most that Prefect lists at once; among so many recent runs a shortened id is looked for."""
+
+WITH_API = "Set PREFECT_API_URL to the address of a Prefect server, with /api at its end."
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,7 @@ class Server:
     def _demand(self, method: str, path: str, body: object = None) -> Any:
         answer = self._ask(method, path, body)
         if answer is None:
-            raise SettingsError(
-                f"{path} does not exist on Prefect's API at {self._to.url} (404).",
-                "Set PREFECT_API_URL to the address of a Prefect server, with /api at its end.",
-            )
+            raise SettingsError(f"{path} does not exist on Prefect's API at {self._to.url} (404).", WITH_API)
         return answer
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
@@ -165,8 +165,11 @@ class Server:
         try:
             answer = self._http.request(method, path, json=body)
         except (httpx.TransportError, httpx.InvalidURL) as error:
+            url = self._to.url
+            if fault := permanent_fault(f"Prefect's server at {url}", url, error):
+                raise fault from error
             raise PrefectUnavailable(
-                f"Prefect's server at {self._to.url} does not answer ({type(error).__name__}).",
+                f"Prefect's server at {url} does not answer{through_proxy(url)} ({type(error).__name__}).",
                 "Check that it is running (`slipway status`) and that PREFECT_API_URL points to it.",
             ) from error
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -180,11 +183,23 @@ class Server:
             raise PrefectUnavailable(
                 f"Prefect's server answers {answer.status_code}.", "Read its log, then try again."
             )
+        if answer.status_code == httpx.codes.METHOD_NOT_ALLOWED:
+            raise self._no_api(f"{path} takes no {method} (405)")
         if not answer.is_success:
             raise SettingsError(
-                f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}"
+                f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}.",
+                "Correct what its answer names.",
             )
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:  # outside of its API, Prefect's server gives the UI's page
+            raise self._no_api(f"{path} gives no JSON") from error
+
+    def _no_api(self, reason: str) -> SettingsError:
+        return SettingsError(
+            f"{self._to.url} is not the address of Prefect's API: {reason}.",
+            WITH_API,
+        )
 
     def _run(self, found: Mapping[str, Any], flow: str = "") -> Run:
         state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": ""}

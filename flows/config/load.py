@@ -27,13 +27,16 @@ from pydantic_settings import (
 
 from flows.config.schema import (
     App,
+    Azure,
     DnsLabel,
     Embedded,
     Engine,
     Environment,
     Hooks,
     Housekeeping,
+    Manifests,
     ModelSettings,
+    Network,
     Notifications,
     Registry,
     Results,
@@ -45,16 +48,24 @@ from flows.config.schema import (
 from flows.core.errors import SettingsError
 from flows.core.night.schedule import Nights, date_without_night
 from flows.core.text import Location, validation_message
+from flows.services.process.files import require_own
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EMBEDDED = "embedded"
 """The kubeconfig context that stands for the cluster of the embedded platform."""
 
 SIGN_IN = "prefect-sign-in"
-"""The name of the state folder's file with the line that lets in at the platform's Prefect server."""
+"""Name of the file in the state folder with user and password of the platform's Prefect server."""
 
-SECRET = ("source.repository",)
-"""Keys whose wrong value may hold a password."""
+SECRET = (
+    "network.proxy",
+    "source.repository",
+    "manifests.repository",
+    "hooks.repository",
+    "model.store",
+    "results.store",
+)
+"""Keys whose wrong value may hold a password or a token."""
 
 CORRECT = "Correct it, then run this again."
 EVERY = "every"
@@ -86,8 +97,11 @@ class Settings(BaseSettings):
 
     timezone: Annotated[str, AfterValidator(_time_zone)]
     """Time zone of all schedules and of the dates of nights, such as `Europe/Berlin`."""
+    network: Network = Network()
+    azure: Azure = Azure()
     source: Source
     app: App
+    manifests: Manifests = Manifests()
     model: ModelSettings
     registry: Registry
     engine: Engine
@@ -118,15 +132,19 @@ class Settings(BaseSettings):
             earlier.append(name)
         return self
 
-    def environment(self, name: str) -> Environment:
-        """The environment of that name; `SettingsError` lists those there are."""
-        if name not in self.environments:
-            known = ", ".join(self.environments)
-            raise SettingsError(
-                f"There is no environment {name!r} in {config_file()}.",
-                f"It names: {known}. Choose one of them, or add [environments.{name}].",
-            )
-        return self.environments[name]
+    @model_validator(mode="after")
+    def _each_in_a_namespace_of_its_own(self) -> Self:
+        places: dict[tuple[object, ...], str] = {}
+        for name, wanted in self.environments.items():
+            place = (wanted.kubeconfig, wanted.context, wanted.aks, wanted.namespace)
+            where = wanted.context or (wanted.aks and wanted.aks.cluster)
+            if (other := places.setdefault(place, name)) != name:
+                raise ValueError(
+                    f"environments.{name} has the context {where!r} and the namespace "
+                    f"{wanted.namespace!r} of environments.{other}: they would share lock, records and "
+                    "replicas; give it a namespace of its own"
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_night_a_date(self) -> Self:
@@ -138,6 +156,21 @@ class Settings(BaseSettings):
                 "would fall on the date before, which then has two; choose a later hour"
             )
         return self
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name; `SettingsError` lists those there are."""
+        if name not in self.environments:
+            known = ", ".join(self.environments)
+            raise SettingsError(
+                f"There is no environment {name!r} in {config_file()}.",
+                f"It names: {known}. Choose one of them, or add [environments.{name}].",
+            )
+        return self.environments[name]
+
+    @property
+    def old_keys(self) -> list[str]:
+        """What to write in place of each key that an earlier version took."""
+        return [change for change in (self.model.old_key, self.results.old_key) if change]
 
     @property
     def nights(self) -> Nights:
@@ -158,12 +191,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables over the files, of which the first wins; the rest of pydantic's sources stay out."""
+        """Variables win over files, an earlier file over a later one. Pydantic reads no other source."""
         return env_settings, *(TomlConfigSettingsSource(settings_cls, file) for file in cls.files())
 
     @classmethod
     def files(cls) -> tuple[Path, ...]:
-        """Where the settings are from: platform.toml, then slipway.toml."""
+        """The files with settings, the one that wins first: platform.toml, then slipway.toml."""
         return platform_file(), config_file()
 
 
@@ -183,7 +216,7 @@ def platform_file() -> Path:
 
 
 def sign_in_file() -> Path:
-    """What lets people and programs in at the embedded platform's Prefect server: one line, user:password."""
+    """The file with user and password of the embedded platform's Prefect server: one line, user:password."""
     return state_folder() / SIGN_IN
 
 
@@ -196,10 +229,18 @@ def load() -> Settings:
 
 
 def load_as(kind: type[S]) -> S:
-    """As `load`, for a subclass with other sources."""
+    """As `load`, for a subclass with other sources.
+
+    `SettingsError` also where another user may have written to the state folder.
+    """
+    require_own(state_folder())
     try:
         return kind()
     except ValidationError as error:
+        if not config_file().is_file():
+            raise SettingsError(
+                f"There is no file {config_file()}.", "Create it, or correct SLIPWAY_CONFIG."
+            ) from None
         wrong = validation_message(error, _siblings, secret=SECRET)
         # not chained: the cause's text quotes what was given, which may be a secret
         raise SettingsError(f"{_origin()}: {wrong}.", CORRECT) from None

@@ -33,7 +33,7 @@ def _sections(path: str, table: dict[str, Any], known: dict[str, Any]) -> Iterat
     rows, tables = [], []
     for key, value in table["properties"].items():
         place = f"{path}.{key}".lstrip(".")
-        if name := _table_name(value):
+        if name := _table_name(value) or _table_name(value.get("items", {})):
             tables.append((place, known[name]))
         elif values := value.get("additionalProperties") or next(
             iter(value.get("patternProperties", {}).values()), None
@@ -72,7 +72,7 @@ def _type(value: dict[str, Any]) -> str:
     if value["type"] == "array":
         return f"list of {_type(value['items'])}"
     ranges = " and ".join(f"{sign} {value[key]:g}" for key, sign in _RANGES.items() if key in value)
-    kind = {"path": "path", "ipv4": "IPv4 address", "ipv6": "IPv6 address"}.get(
+    kind = {"path": "path", "ipv4": "IPv4 address", "ipv6": "IPv6 address", "ipvanynetwork": "network"}.get(
         value.get("format", ""), value["type"]
     )
     return f"{kind} {ranges}".strip()

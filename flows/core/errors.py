@@ -1,4 +1,4 @@
-"""Everything that can go wrong, by who has to act and whether waiting may help.
+"""Everything that can go wrong: the type says who has to act and whether waiting may help.
 
 Each error carries one sentence that says what happened and one that says what to do next, so that a person
 who sees only that line can act. Tasks retry a `TransientError` and nothing else.
@@ -8,8 +8,17 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from flows.core.text import printable
+
 Fault = Literal["image", "configuration", "infrastructure"]
 """What has to change: the image, the manifests (limits, quotas, secrets, policies), or what it runs on."""
+
+TWO_STOPS = re.compile(r"(?<=[^\s./])\.\.(?=\s|$)")
+"""After a sentence that ends with what another system said, with its full stop."""
+
+EndpointFinding = Literal["unresolved", "elsewhere", "refused", "certificate", "unserved"]
+"""What is not in order at a public URL: its name has no address, or one that is not the load balancer's; no
+connection is accepted; the certificate is wrong; the edge answers, and no replica behind it."""
 
 
 class SlipwayError(Exception):
@@ -21,13 +30,16 @@ class SlipwayError(Exception):
     """
 
     fault: Fault = "infrastructure"
+    answered_wrong: bool = False
+    """Whether the image is at fault whatever the manifests are."""
+
     advice: ClassVar[str] = "Read the details in the run's report."
 
     def __init__(self, happened: str, remedy: str = "", *, details: str = "") -> None:
-        self.happened = happened
-        self.remedy = remedy or self.advice
-        self.details = details
-        super().__init__(happened, remedy)
+        self.happened = printable(TWO_STOPS.sub(".", happened))
+        self.remedy = printable(remedy or self.advice)
+        self.details = printable(details)
+        super().__init__(self.happened, remedy)
 
     def __str__(self) -> str:
         return f"{self.happened} {self.remedy}"
@@ -44,9 +56,16 @@ class SlipwayError(Exception):
 
 
 class TransientError(SlipwayError):
-    """It may pass by itself: a connection lost, a 429, a 5xx. The only kind that is retried."""
+    """It may pass by itself: a connection lost, a 429, a 5xx. The only kind that is retried.
+
+    `retry_after` are the seconds for which the system asked to be left alone.
+    """
 
     advice = "Retry the run; if it fails again, check the system that is named."
+
+    def __init__(self, happened: str, remedy: str = "", *, details: str = "", retry_after: float = 0) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.retry_after = retry_after
 
 
 class PermanentError(SlipwayError):
@@ -79,6 +98,12 @@ class CredentialsRefused(PermanentError):
     advice = "Update the credentials in the block."
 
 
+class IdentityUnavailable(TransientError):
+    """What gives tokens for our identity (Entra ID, the machine, `az`) could not be reached, or was busy."""
+
+    advice = "Check the network between this machine and Entra ID."
+
+
 # source
 
 
@@ -95,13 +120,13 @@ class RefNotFound(PermanentError):
 
 
 class CommitNotThere(TransientError):
-    """The remote has not got a commit yet that was announced, as a mirror that lags behind."""
+    """The remote lacks a commit that was announced, because it is a mirror that lags behind."""
 
     advice = "Wait: the poller starts CI once the commit has arrived."
 
 
 class StatusNotTaken(TransientError):
-    """The commit's host did not take the news of how its run goes; nothing depends on that."""
+    """The commit's host did not accept the commit status; nothing depends on it."""
 
     advice = "Check the token of `[source] status_credentials`; the build is not affected."
 
@@ -124,6 +149,12 @@ class StoreUnavailable(TransientError):
     advice = "Check that the blob store is running and that the block of `[model] credentials` points to it."
 
 
+class ObjectReplaced(StoreUnavailable):
+    """An object of the store was replaced while it was downloaded."""
+
+    advice = "Publish each model once, under a version of its own."
+
+
 class ModelNotFound(PermanentError):
     """The store holds no such model or version."""
 
@@ -137,7 +168,7 @@ class DigestMismatch(PermanentError):
 
 
 class ModelRejected(PermanentError):
-    """The model can't be served as it is: it does not load, its manifest is incomplete or contradicts it."""
+    """The model can't be served: it does not load, or its manifest is incomplete or contradicts it."""
 
     advice = "Correct the model or its manifest, and publish a new version."
 
@@ -191,7 +222,7 @@ class ClusterUnavailable(TransientError):
 
 
 class ClusterNotPrepared(PermanentError):
-    """The cluster lacks what an administrator creates once: the namespace, its rights, its secrets."""
+    """The cluster lacks what an administrator creates once: the namespace, its accounts, its secrets."""
 
     advice = "Prepare it as an administrator: python -m deployments.cluster.bootstrap"
 
@@ -203,7 +234,7 @@ class ChangedMeanwhile(TransientError):
 
 
 class FenceLost(PermanentError):
-    """Another run has taken the environment over; nothing of what this one still writes is let in."""
+    """Another run has taken over the environment; the API server refuses every further write of this run."""
 
     advice = "Do nothing here: the other run continues from where this one stopped."
 
@@ -234,6 +265,12 @@ class ManifestsRejected(PermanentError):
     fault = "configuration"
 
 
+class PodNotAllowed(ManifestsRejected):
+    """The cluster's pod policy refuses an image, a service account or a Secret of the manifests' pods."""
+
+    advice = "Correct the manifests, or let an administrator allow it."
+
+
 class RolloutFailed(PermanentError):
     """The new replicas did not become ready; `fault` says what has to change."""
 
@@ -253,16 +290,26 @@ class ResolverUnavailable(TransientError):
 
 
 class EdgeNotInOrder(PermanentError):
-    """DNS, load balancer or certificate of the public URL are not as users need them: no image's fault."""
+    """DNS, load balancer or certificate of the public URL are not as users need them: no image's fault.
+
+    `finding` says which of them.
+    """
 
     advice = "Correct DNS, load balancer or certificate, and release again."
+
+    def __init__(
+        self, happened: str, remedy: str = "", *, details: str = "", finding: EndpointFinding
+    ) -> None:
+        super().__init__(happened, remedy, details=details)
+        self.finding = finding
 
 
 class ProofFailed(PermanentError):
     """Asked from outside, the release did not answer as it must.
 
-    `fault` says whose: the image's, or the infrastructure's where no replica was reached. `pod` is the
-    replica that answered wrong, "" where none answered at all.
+    `fault` is the image's, or the infrastructure's where no replica was reached. `pod` is the replica that
+    answered wrong, "" where none answered at all. `answered_wrong` is True where the model's examples were
+    answered, but wrongly.
     """
 
     advice = "Compare the answer with what was released; docs/bring-your-app.md says what is expected."
@@ -275,20 +322,22 @@ class ProofFailed(PermanentError):
         details: str = "",
         fault: Fault = "image",
         pod: str = "",
+        answered_wrong: bool = False,
     ) -> None:
         super().__init__(happened, remedy, details=details)
         self.fault = fault
         self.pod = pod
+        self.answered_wrong = answered_wrong
 
 
 class ReleaseRefused(PermanentError):
-    """What was asked for can't be done as it was asked."""
+    """What was requested can't be done in the way it was requested."""
 
     advice = "Change the request as described, and start it again."
 
 
 class ReleaseUndone(PermanentError):
-    """A release failed; what was in force before is in force again, and proven."""
+    """A release failed; the previous release was restored and verified."""
 
     advice = "Read in the report why the release failed, and correct that. Users are served."
 
@@ -305,6 +354,12 @@ class NightlyMissing(PermanentError):
     advice = "Open the night's run, or check that a worker runs and the schedule is active."
 
 
+class NotInOrder(PermanentError):
+    """The doctor found something that a run needs and does not have."""
+
+    advice = "Do what the table `findings` of the doctor's run says of each row that failed."
+
+
 # the embedded platform
 
 
@@ -318,7 +373,7 @@ class PlatformFailed(PermanentError):
 
 
 class CommandFailed(PermanentError):
-    """A program ended with an exit status that says it failed, or `timed_out`; `details`: its last lines."""
+    """A program ended with the exit status of a failure, or was `timed_out`; `details` has its last lines."""
 
     advice = "Read the program's last lines."
 
@@ -344,8 +399,15 @@ class SeveralFailed(SlipwayError):
         self.fault = failures[0].fault
 
 
+def is_passing(error: SlipwayError) -> bool:
+    """Whether only systems that were away caused it, so that the same run may succeed later."""
+    if isinstance(error, SeveralFailed):
+        return all(is_passing(failure) for failure in error.failures)
+    return isinstance(error, TransientError)
+
+
 def raise_all(failures: Sequence[SlipwayError]) -> None:
-    """Raise the only one as it is, several as `SeveralFailed`; nothing where there is none."""
+    """Raise a single failure unchanged, several as `SeveralFailed`; raise nothing if there is none."""
     if len(failures) == 1:
         raise failures[0]
     if failures:

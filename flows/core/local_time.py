@@ -1,10 +1,10 @@
-"""Times as text. Values keep instants, whatever their offset."""
+"""Times as text. Values in the code are moments; their offset does not matter."""
 
 from datetime import UTC, datetime, tzinfo
 
 
 def wall_time(moment: datetime, zone: tzinfo | None) -> str:
-    """The date and time there; None: on this machine."""
+    """Date and time in that zone; None: in this machine's."""
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 

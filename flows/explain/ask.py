@@ -1,4 +1,4 @@
-"""What people ask: where an environment stands, what was released to it, and which models there are."""
+"""What people ask: the status of an environment, its releases, and the models in the store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,8 @@ from flows.stages.context import opened
 
 @dataclass(frozen=True)
 class Models:
-    """The versions in the store, the newest first; the one that the next image gets; the pinned one."""
+    """The model's name; its versions in the store, newest first; the one that the next image gets; the pinned
+    one."""
 
     name: str
     versions: list[str]
@@ -26,9 +27,9 @@ class Models:
 
 
 def status(environment: str) -> DeploymentStatus:
-    """Where everything stands for that environment; a system that does not answer is named in it."""
+    """The status of that environment; a system that does not answer is named in it."""
     with _collector() as collector:
-        return collector.standing(environment)
+        return collector.collect(environment)
 
 
 def places() -> list[Place]:

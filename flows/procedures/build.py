@@ -5,6 +5,7 @@ from prefect import runtime
 from flows.core.build.image import Image
 from flows.core.build.report import CiReport
 from flows.core.build.test_results import TestResults, TestsFailed
+from flows.core.markdown import Markdown, linked, plain
 from flows.runtime import artifacts, tasks
 from flows.stages.ci import Inputs
 from flows.stages.context import RunContext
@@ -12,7 +13,7 @@ from flows.stages.test_cache import Earlier
 
 
 def build(run: RunContext, inputs: Inputs, report: CiReport, *, fresh: bool) -> Image:
-    """Test, build, try out and push; the model is fetched while the tests run."""
+    """Test, build, smoke-test and push the image; the model is fetched while the tests run."""
     coming = tasks.fetch_model.submit(run, inputs)
     test(run, inputs, report, fresh=fresh)
     fetched = coming.result()
@@ -23,12 +24,12 @@ def build(run: RunContext, inputs: Inputs, report: CiReport, *, fresh: bool) -> 
 
 
 def test(run: RunContext, inputs: Inputs, report: CiReport, *, fresh: bool) -> None:
-    """The tests, unless they passed before with the same content; what fails is never remembered."""
+    """Run the tests, unless they passed before with the same content; a failure is never cached."""
     table = f"tests-{inputs.capsule.short}"
     earlier = tasks.look_up_tests(run, inputs, fresh=fresh)
     if (passed := earlier.passed) is not None:
         results = passed.results
-        report.tests = f"passed before, in {_linked(passed.run)}: {results}"
+        report.tests = Markdown(f"passed before, in {_linked(passed.run)}: {plain(results)}")
     else:
         results = run_tests(run, inputs, table, earlier)
         report.tests = str(results)
@@ -38,8 +39,8 @@ def test(run: RunContext, inputs: Inputs, report: CiReport, *, fresh: bool) -> N
 
 
 def run_tests(run: RunContext, inputs: Inputs, table: str, earlier: Earlier) -> TestResults:
-    """The test stage; a run that fails by it shows its table as well, and forgets an earlier pass that it
-    could not look up."""
+    """Run the test stage. If tests fail, publish their table too, and delete a cached pass that could not be
+    looked up."""
     try:
         return tasks.run_tests(run, inputs)
     except TestsFailed as failure:
@@ -51,8 +52,8 @@ def run_tests(run: RunContext, inputs: Inputs, table: str, earlier: Earlier) -> 
 
 
 def _linked(run: str) -> str:
-    """A run as a report names it, with a link to its page."""
+    """The run with a link to its page; "this run" for the run itself."""
     this, link = str(runtime.flow_run.id), runtime.flow_run.ui_url or ""
     if run == this:
         return "this run"
-    return f"[run {run}]({link.replace(this, run)})" if link else f"run {run}"
+    return linked(f"run {run}", link.replace(this, run))

@@ -1,4 +1,4 @@
-"""What makes a run the release of a night, once; and how the table of nights comes to the server."""
+"""The nightly release: one run of each night releases, and every run updates the table of nights."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +21,7 @@ from flows.core.night.table import NIGHTS_KEPT, Row, bounded, table
 from flows.core.trigger.run_labels import was_restarted
 from flows.runtime import artifacts
 from flows.runtime.flow_context import started_by_clock, this_run, was_scheduled
+from flows.runtime.flow_errors import unavailable_or_failed
 from flows.stages.context import RunContext
 
 NIGHTLY = "nightly"
@@ -29,7 +30,7 @@ NIGHTLY = "nightly"
 TABLE = "The table of nights"
 
 RUNS_READ = 200
-"""The newest so many: more than there are nights in the table, with all that people start by hand."""
+"""Number of runs that are read, the newest: more than the nights in the table and the runs of people."""
 
 
 def is_nightly() -> bool:
@@ -41,9 +42,10 @@ def is_nightly() -> bool:
 def once_a_night(
     run: RunContext, release: Callable[[], State[None]], recover: Callable[[], None]
 ) -> State[None]:
-    """What `release` ends with, if that of the night is this run's; else a state Skipped that says why.
+    """The state that `release` ends with, if this run releases for its night; else Skipped, with the reason.
 
-    Either way the table has it. `recover` mends what a crashed run left, where it is too late for more.
+    The table of nights gets the outcome. A restarted run that does not release still calls `recover`, which
+    finishes or undoes what the crashed run left.
     """
     this = this_run()
     assert this is not None
@@ -59,7 +61,8 @@ def once_a_night(
                 recover()
             state = Completed(name="Skipped", message=f"No release: {decision.reason}.")
     except SlipwayError as error:
-        failed = replace(own, state="FAILED", state_name="Failed", message=str(error))
+        end = unavailable_or_failed(error)
+        failed = replace(own, state=end.type.value, state_name=end.name or "", message=str(error))
         _publish_end(run, deployment, failed)
         raise
     ended = replace(own, state=state.type.value, state_name=state.name or "", message=state.message or "")
@@ -68,7 +71,7 @@ def once_a_night(
 
 
 def known_runs(deployment: UUID, nights: Nights) -> NightlyRuns:
-    """The runs of a deployment since somewhat more nights ago than the table has."""
+    """The runs of a deployment in the nights of the table, and a few days before."""
     now = datetime.now(UTC)
     wanted = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
@@ -82,7 +85,7 @@ def known_runs(deployment: UUID, nights: Nights) -> NightlyRuns:
 
 
 def nightly_run(found: FlowRun) -> NightlyRun:
-    """A run as the decision sees it."""
+    """The run with what the decision needs to know about it."""
     due = _plain(found.expected_start_time) or _plain(found.created)
     assert due is not None
     return NightlyRun(
@@ -98,13 +101,14 @@ def nightly_run(found: FlowRun) -> NightlyRun:
 
 
 def publish_table(run: RunContext, runs: NightlyRuns, *further: Row) -> None:
-    """The table as the runs say, over the one before; `further` rows are of nights without a run."""
+    """Write the table that follows from the runs over the one before; `further` rows are of nights without a
+    run."""
     with artifacts.best_effort(TABLE, run.say):
         artifacts.publish_nights(bounded([*table(artifacts.nights(), runs, artifacts.link), *further]))
 
 
 def _publish_end(run: RunContext, deployment: UUID, own: NightlyRun) -> None:
-    """The table with this run as it is about to end."""
+    """Write the table with this run in the state in which it is about to end."""
     with artifacts.best_effort(TABLE, run.say):
         runs = known_runs(deployment, run.settings.nights)
         others = [one for one in runs.runs if one.id != own.id]
@@ -112,5 +116,5 @@ def _publish_end(run: RunContext, deployment: UUID, own: NightlyRun) -> None:
 
 
 def _plain(moment: datetime | None) -> datetime | None:
-    """Without what Prefect's own type of it does otherwise."""
+    """As Python's own type: Prefect's behaves differently."""
     return None if moment is None else datetime.fromtimestamp(moment.timestamp(), UTC)

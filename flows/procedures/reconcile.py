@@ -1,4 +1,4 @@
-"""What becomes of a release whose run was killed: the next run finishes or undoes it."""
+"""Finish or undo a release whose run was killed: the next run of the environment does it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +15,10 @@ from flows.stages.environment_lock import EnvironmentLock
 
 
 def reconcile_pending(run: RunContext, report: EnvironmentReport, environment: str) -> None:
-    """Finish or undo a release whose run was killed; one whose run is still at work is left alone.
+    """Finish or undo a release whose run was killed; leave alone one whose run is still at work.
 
-    What keeps it from that is logged, and the run goes on, as it may be the run that repairs it. `UndoFailed`
-    ends it: a person has to look.
+    An error is logged and the run goes on, because its release may repair what is wrong. Only `UndoFailed` is
+    raised: a person has to act.
     """
     try:
         if tasks.find_pending(run, environment) is None:
@@ -36,9 +36,9 @@ def reconcile_pending(run: RunContext, report: EnvironmentReport, environment: s
 def recover_abandoned(
     run: RunContext, report: EnvironmentReport, lock: EnvironmentLock, image: Image | None = None
 ) -> None:
-    """The same under the lock that the run holds; that it ended badly does not end the run.
+    """The same under a lock that the run holds already. A release that had to be undone does not end the run.
 
-    With `image`, a release of any other image is undone, as it is not wanted any more.
+    With `image`, a release of any other image is undone: this run replaces it.
     """
     try:
         outcome = reconcile(run, lock, lambda record: image is None or record.image.digest == image.digest)
@@ -49,10 +49,11 @@ def recover_abandoned(
 
 
 def reconcile(run: RunContext, lock: EnvironmentLock, is_wanted: Callable[[Record], bool]) -> str | None:
-    """Finish or undo what a run before this one left in the middle; what became of it, or None.
+    """Finish or undo the release that an earlier run left in the middle; what became of it, None if there is
+    none.
 
-    It is finished where its rollout has ended well and it is (still) what is wanted; else undone.
-    `ReleaseUndone` where it failed its proof, after all.
+    It is finished if its rollout has ended well and it `is_wanted`; otherwise it is undone. `ReleaseUndone`
+    if it then fails its verification or soak.
     """
     tasks.close_leftovers(run, lock)
     record = tasks.find_pending(run, lock.environment)
@@ -61,7 +62,8 @@ def reconcile(run: RunContext, lock: EnvironmentLock, is_wanted: Callable[[Recor
     story = f"{record} was left in the middle by run {record.run}."
     run.say(story)
     if not record.undoing and is_wanted(record) and tasks.is_rollout_complete(run, lock.environment, record):
-        seen = deploy(run, lock, record, "finished by the run after the one that was cut off")
+        why = "finished by the run after the one that was cut off"
+        seen = deploy(run, lock, record, why, is_applied=True)
         return f"{record} was cut off and is finished now: {seen}."
     undoing_it = replace(record, undoing=record.undoing or "its run was cut off")
     outcome = undo(run, lock, undoing_it, story)

@@ -1,4 +1,4 @@
-"""What becomes of a release that fails, or whose run ends: what was deployed before is deployed again."""
+"""Undo a release that fails, or whose run is interrupted: restore what was deployed before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,6 @@ from flows.stages.environment_lock import EnvironmentLock
 from flows.stages.release import explain
 from flows.stages.undo import restore_unverified
 
-RECOVER = "recover/on-demand"
-"""The deployment that verifies, and closes, what a cancelled run has restored."""
-
 
 @contextmanager
 def undo_on_failure(run: RunContext, lock: EnvironmentLock, record: Record) -> Iterator[None]:
@@ -34,9 +31,9 @@ def undo_on_failure(run: RunContext, lock: EnvironmentLock, record: Record) -> I
 
 @contextmanager
 def restore_on_interrupt(run: RunContext, lock: EnvironmentLock, record: Record) -> Iterator[None]:
-    """Restore at once what was deployed before, also while undoing: Prefect kills 30 s after a cancel.
+    """Restore at once what was deployed before, also during an undo: Prefect kills a run 30 s after a cancel.
 
-    What interrupted it is raised again, whatever becomes of that: nothing may begin after a cancel.
+    The interrupting exception is raised again, even if the restore fails: no stage may begin after a cancel.
     """
     try:
         yield
@@ -56,12 +53,14 @@ def restore_on_interrupt(run: RunContext, lock: EnvironmentLock, record: Record)
 def undone_error(
     run: RunContext, lock: EnvironmentLock, record: Record, failure: SlipwayError
 ) -> ReleaseUndone:
-    """The error with both stories, after the previous release was restored; else `UndoFailed`."""
+    """Undo the release; the error that says how it failed and how it was undone. Else `UndoFailed`."""
     story = f"{record} failed in {lock.environment}: {failure}"
     run.say(story)
     if details := failure.details or explain(run, lock.environment):
         run.say(details)
-    failed = replace(record, undoing=failure.happened, fault=failure.fault)
+    failed = replace(
+        record, undoing=failure.happened, fault=failure.fault, answered_wrong=failure.answered_wrong
+    )
     outcome = undo(run, lock, failed, story, details)
     return ReleaseUndone(story, f"Undone: {outcome}", details=details)
 
@@ -78,8 +77,8 @@ def undo(run: RunContext, lock: EnvironmentLock, record: Record, story: str, det
     except SlipwayError as failure:
         raise UndoFailed(
             f"{story} Undo failed too: {failure}",
-            f"Look at {lock.environment} now. Correct the cause, then start {RECOVER} or release again: both "
-            "continue the undo.",
+            f"Look at {lock.environment} now. Correct the cause, then start {run.settings.runs.recover} or "
+            "release again: both continue the undo.",
             details=f"{details}\n\nWhile undoing:\n{failure.details or failure}",
         ) from failure
 
@@ -89,10 +88,11 @@ def _undo(run: RunContext, lock: EnvironmentLock, record: Record) -> str:
     tasks.undo_write_record(run, lock, record)
     tasks.undo_restore(run, lock, record, deployed)
     if deployed is None:
-        tasks.watch_removal(run, lock)
-        outcome = f"{lock.environment} is as empty as it was before."
+        tasks.watch_removal(run, lock, record)
+        outcome = as_before(lock.environment, record)
     else:
-        tasks.undo_watch_rollout(run, lock)
+        tasks.undo_watch_rollout(run, lock, deployed)
+        tasks.undo_await_endpoint(run, lock)
         proof = tasks.undo_verify_replicas(run, lock, deployed)
         outcome = f"{deployed} is in force again: {proof}."
     tasks.mark_undone(run, lock, record)
@@ -100,14 +100,25 @@ def _undo(run: RunContext, lock: EnvironmentLock, record: Record) -> str:
     return outcome
 
 
-def start_recovery(run: RunContext, environment: str) -> None:
-    """Start a run that verifies what was restored: this one has no time left.
+def as_before(environment: str, record: Record) -> str:
+    """What is there after a first release was undone."""
+    found = ", ".join(f"{item['kind']} {item['metadata']['name']}" for item in record.before)
+    return (
+        f"{environment} has what it had before: {found}."
+        if found
+        else f"{environment} is as empty as it was before."
+    )
 
-    Where Prefect is away, the next release of the environment does it.
+
+def start_recovery(run: RunContext, environment: str) -> None:
+    """Start a run of recover that verifies what was restored: this run has no time left.
+
+    If Prefect is away, the next release of the environment does it.
     """
+    name = run.settings.runs.recover
     try:
         with get_client(sync_client=True) as client:
-            deployment = client.read_deployment_by_name(run.settings.runs.recover)
+            deployment = client.read_deployment_by_name(name)
             client.create_flow_run_from_deployment(deployment.id, parameters={"environment": environment})
     except (PrefectException, httpx.HTTPError) as error:
-        run.say(f"{RECOVER} could not be started; the next release of {environment} does the same: {error}")
+        run.say(f"{name} could not be started; the next release of {environment} does the same: {error}")

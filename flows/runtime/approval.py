@@ -1,4 +1,4 @@
-"""A person's word before a release: Prefect's form in the UI, filled in while the run is paused."""
+"""A person's approval of a release: Prefect's form in the UI, filled in while the run is paused."""
 
 import threading
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Approval(RunInput):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking: `by` and `comment` as the person gave them; `timed_out` if there was no answer."""
+    """The answer: `by` and `comment` as the person gave them; `timed_out` if there was none."""
 
     approved: bool
     by: str = ""
@@ -54,7 +54,7 @@ class Answer:
 
 
 def ask_if_required(run: RunContext, plan: Plan, deployed: Record | None) -> Answer | None:
-    """What came of asking; None where the environment takes releases without approval."""
+    """Ask for approval, and return the answer; None if the environment takes releases without approval."""
     environment = run.settings.environment(plan.environment)
     if not environment.approval:
         return None
@@ -66,7 +66,7 @@ def ask_if_required(run: RunContext, plan: Plan, deployed: Record | None) -> Ans
         )
     except SourceUnavailable:
         commits = None
-    change = describe(plan.request, plan.candidate, deployed, commits)
+    change = describe(plan.request, plan.candidate, plan.manifests.objects, deployed, commits)
     run.say(f"{plan.environment} asks for approval.")
     answer = ask(plan.environment, change, environment.approval_timeout)
     run.say(f"{plan.environment}: {answer}.")
@@ -76,8 +76,8 @@ def ask_if_required(run: RunContext, plan: Plan, deployed: Record | None) -> Ans
 def ask(environment: str, change: str, timeout: int) -> Answer:
     """Pause the run until a person answers, for at most `timeout` seconds; holds no lock meanwhile.
 
-    Prefect fails a run whose pause has timed out, whatever it says then. So the time is kept here: at its end
-    the form is answered as `NO_ANSWER`.
+    Prefect fails a run whose pause has timed out, with its own message. Therefore a thread keeps the time,
+    and answers the form with `NO_ANSWER` at its end.
     """
     announce(environment, change)
     form = Approval.with_initial_data(description=change)
@@ -95,12 +95,12 @@ def ask(environment: str, change: str, timeout: int) -> Answer:
 
 
 def form_key(environment: str) -> str:
-    """Of the form that this try of the run fills in: Prefect keeps the forms of earlier tries."""
+    """The key of this attempt's form: Prefect keeps the forms of a run's earlier attempts."""
     return f"approve-{environment}-{runtime.flow_run.run_count}"
 
 
 def announce(environment: str, change: str) -> None:
-    """Emit the event that a person must answer, and what about."""
+    """Emit the event that a person must answer; `why` is the text of the form."""
     run = runtime.flow_run
     emit_event(
         "slipway.approval.wanted",
@@ -110,7 +110,7 @@ def announce(environment: str, change: str) -> None:
 
 
 def _time_out(run: UUID, timeout: int, answered: threading.Event, log: LoggingAdapter) -> None:
-    """Answer the form as `NO_ANSWER` after `timeout` seconds, and try until the run has the answer."""
+    """Answer the form with `NO_ANSWER` after `timeout` seconds, and try until the run has the answer."""
     pause = timeout
     while not answered.wait(pause):
         pause = POLL

@@ -1,7 +1,7 @@
-"""What a person finds on a run's page in the Prefect UI, and in its ledgers: markdown and tables, of values.
+"""What a person sees on a run's page in the Prefect UI, and on history pages: Markdown and tables.
 
-A ledger is an artifact under one key, and its versions are its history. No run fails by an artifact: that the
-server is away, or busy, or refuses it, is said in the log.
+A history page is an artifact under one key, whose versions are its history. No run fails because of an
+artifact: if the server is away, is busy or refuses it, that is logged.
 """
 
 import json
@@ -19,10 +19,11 @@ from prefect.utilities.urls import url_for
 
 from flows.core.build.report import CiReport
 from flows.core.build.test_results import Case, TestResults
+from flows.core.doctor.finding import Finding, summary
 from flows.core.errors import SlipwayError
+from flows.core.markdown import block, plain
 from flows.core.release import history_page
 from flows.core.release import record as records
-from flows.core.release.history_page import cell
 from flows.core.release.record import Record
 from flows.core.release.report import EnvironmentReport, ReleaseReport
 from flows.services.process.command import Say
@@ -38,7 +39,7 @@ Report = CiReport | ReleaseReport | Rows
 
 @contextmanager
 def best_effort(what: str, say: Say) -> Iterator[None]:
-    """What goes wrong with the server is said in the log, and no more; our own mistakes still end the run."""
+    """Log an error of the Prefect server instead of raising it; other errors still end the run."""
     try:
         yield
     except (PrefectException, httpx.HTTPError) as error:
@@ -46,31 +47,31 @@ def best_effort(what: str, say: Say) -> Iterator[None]:
 
 
 def markdown(title: str, facts: Mapping[str, object], journal: Iterable[Stage], story: str = "") -> str:
-    """What went in, what came out and how long each stage took; `story` explains a failure."""
-    rows = [f"| {name} | {cell(value)} |" for name, value in facts.items()]
+    """The report of a run: its facts, how long each stage took, and the `story` that explains a failure."""
+    rows = [f"| {name} | {plain(value)} |" for name, value in facts.items()]
     stages = [
         f"| {stage.name} | {stage.seconds:.1f} s | {'' if stage.outcome == 'done' else '**failed**'} |"
         for stage in journal
     ]
-    parts = [f"# {title}", "| | |\n|---|---|\n" + "\n".join(rows)]
+    parts = [f"# {plain(title)}", "| | |\n|---|---|\n" + "\n".join(rows)]
     if story:
-        parts.append(f"## Why\n\n```\n{story}\n```")
+        parts.append(f"## Why\n\n{block(story)}")
     parts.append("## Stages\n\n| stage | took | |\n|---|---|---|\n" + "\n".join(stages))
     return "\n\n".join(parts)
 
 
 def publish(run: RunContext, key: str, report: Report) -> None:
-    """The run's closing artifact."""
+    """Write the report of a run that ended well."""
     _write(run, key, markdown(f"{key}: done", rows_of(report), run.journal))
 
 
 def publish_failure(run: RunContext, key: str, error: SlipwayError, report: Report) -> None:
-    """The closing artifact of a run that failed: what happened, and all that explains it."""
+    """Write the report of a run that failed: what happened, and all that explains it."""
     _write(run, key, markdown(error.with_docs, rows_of(report), run.journal, error.details), error.happened)
 
 
 def rows_of(report: Report) -> dict[str, object]:
-    """What is known, by its name in the table."""
+    """The facts that are known, by their names in the report's table."""
     match report:
         case CiReport():
             rows = _rows_of_ci(report)
@@ -91,6 +92,7 @@ def _rows_of_ci(report: CiReport) -> dict[str, object]:
         "branch": commit and (commit.branch or "none"),
         "passed over": report.passed_over,
         "model": report.model,
+        "its version in the store": report.model and report.model.stored,
         "capsule": report.capsule,
         "changed": report.changed,
         "tests": report.tests,
@@ -120,7 +122,7 @@ def _rows_of_environment(part: EnvironmentReport) -> dict[str, object]:
 
 
 def publish_tests(run: RunContext, results: TestResults, key: str) -> None:
-    """Totals, every failed test with its message, and the ten slowest."""
+    """Write the table of tests: totals, every failed test with its message, and the ten slowest."""
     rows = [
         {"test": "total", "result": str(results), "seconds": f"{sum(c.seconds for c in results.cases):.1f}"}
     ]
@@ -130,51 +132,68 @@ def publish_tests(run: RunContext, results: TestResults, key: str) -> None:
         create_table_artifact(rows, key=key, description=f"Tests: {results}")
 
 
+def publish_findings(run: RunContext, found: Sequence[Finding]) -> None:
+    """Write the doctor's table."""
+    rows = [
+        {
+            "state": one.state,
+            "what": plain(one.subject),
+            "seen": plain(one.seen),
+            "what to do": plain(one.remedy),
+            "tried": plain(one.tried),
+        }
+        for one in found
+    ]
+    with best_effort("The table findings", run.say):
+        create_table_artifact(rows, key="findings", description=plain(summary(found)))
+
+
 def publish_branch_page(run: RunContext, report: CiReport, verdict: str) -> None:
-    """The page of a branch: how its newest run of ci ended; nothing for a commit that is on no branch."""
+    """Write the page of a branch: how its newest run of ci ended. A commit on no branch has no page."""
     if branch := report.built_branch:
-        page = history_page.verdict(branch, verdict, rows_of(report), link(run.id))
+        page = history_page.branch_page(branch, verdict, rows_of(report), link(run.id))
         _write(run, history_page.branch_key(branch), page.text, page.headline)
 
 
-def update_history_page(run: RunContext, environment: str) -> None:
-    """Write what is deployed now into the environment's page, where it differs; no run fails by it.
+def update_history_page(run: RunContext, environment: str, known: Sequence[Record] | None = None) -> None:
+    """Write what is deployed now into the environment's page, if it differs; no run fails because of it.
 
-    While a release is under way that is its run's to do, which then knows more.
+    `known` are the records if they were just read. While a release is pending, nothing is written: its run
+    does that at its end.
     """
     try:
-        history = run.releases(environment).history()
+        history = run.releases(environment).history() if known is None else known
     except SlipwayError as error:
-        run.say(f"The ledger of {environment} was not written, which nothing depends on: {error}")
+        run.say(f"The history page of {environment} was not written, which nothing depends on: {error}")
         return
     if records.pending(history) is None:
         publish_history(run, environment, history)
 
 
 def publish_history(run: RunContext, environment: str, history: Sequence[Record]) -> None:
-    """The page of an environment: what is deployed now, and what was before; not where it says so already."""
+    """Write the page of an environment, what is deployed now and what was before, unless it is unchanged."""
     key = history_page.environment_key(environment)
-    page = history_page.live(environment, history, link, ZoneInfo(run.settings.timezone))
+    page = history_page.environment_page(environment, history, link, ZoneInfo(run.settings.timezone))
     with best_effort(f"The artifact {key}", run.say):
         if (newest := _newest(key)) is None or newest.data != page.text:
-            create_markdown_artifact(page.text, key=key, description=page.headline)
+            create_markdown_artifact(page.text, key=key, description=plain(page.headline))
 
 
 def publish_nights(rows: Sequence[Mapping[str, str]]) -> None:
-    """The table of nights, in place of the one before."""
+    """Write the table of nights in place of the one before."""
     create_table_artifact(
         [dict(row) for row in rows], key=history_page.NIGHTS, description="What became of each night"
     )
 
 
 def nights() -> list[Mapping[str, str]]:
-    """The table of nights as it is; empty before the first."""
+    """The rows of the table of nights; none before the first night."""
     before = _newest(history_page.NIGHTS)
     return json.loads(str(before.data)) if before and before.data else []
 
 
 def link(run: str) -> str:
-    """Where a person sees the flow run of that id."""
+    """The address of the flow run's page; "" where the UI's address is not known."""
     return url_for("flow-run", obj_id=run) or ""
 
 
@@ -184,8 +203,8 @@ def _newest(key: str) -> Artifact | None:
 
 def _write(run: RunContext, key: str, text: str, description: str | None = None) -> None:
     with best_effort(f"The artifact {key}", run.say):
-        create_markdown_artifact(text, key=key, description=description)
+        create_markdown_artifact(text, key=key, description=description and plain(description))
 
 
 def _row(case: Case, result: str) -> dict[str, str]:
-    return {"test": case.name, "result": result, "seconds": f"{case.seconds:.2f}"}
+    return {"test": plain(case.name), "result": plain(result), "seconds": f"{case.seconds:.2f}"}

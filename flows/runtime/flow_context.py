@@ -1,4 +1,4 @@
-"""What every flow does around its stages: open the run, and close it with a report that explains it."""
+"""What every flow does around its stages: open the run, and publish its report at the end."""
 
 import time
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
 from flows.core.errors import SlipwayError
+from flows.core.text import printable
 from flows.core.trigger.run_labels import was_restarted
 from flows.credentials import prefect_blocks
 from flows.runtime import artifacts
@@ -31,7 +32,7 @@ BY_SCHEDULE = "auto-scheduled"
 
 @contextmanager
 def run_context(key: str, report: Report) -> Iterator[RunContext]:
-    """This flow's run; `report` is published at its end, and after an error explains that as well."""
+    """The context of this flow's run; `report` is published at its end, with the error if there is one."""
     run_id = str(runtime.flow_run.id)
     with errors_on_one_line(), opened(run_id, _log, _progress, prefect_blocks) as run:
         try:
@@ -45,21 +46,21 @@ def run_context(key: str, report: Report) -> Iterator[RunContext]:
 
 
 def this_run() -> FlowRun | None:
-    """The run that this code is in, as the server knew it when it began; None outside of any."""
+    """The flow run that this code is in, as the server knew it at its start; None outside of a flow run."""
     context = FlowRunContext.get()
     return context.flow_run if context else None
 
 
 def started_by_clock(run: FlowRun) -> bool:
-    """Whether a schedule made the run, or the one that it stands in for.
+    """Whether a schedule made the run, or the crashed run that it replaces.
 
-    A restarted run has the tags of the one that crashed, Prefect's mark of a schedule among them.
+    A restarted run has the tags of the crashed one, among them the one that Prefect's scheduler gives.
     """
     return bool(run.auto_scheduled) or (was_restarted(run.tags) and BY_SCHEDULE in run.tags)
 
 
 def was_scheduled() -> bool:
-    """Whether the clock started this run, and not a person."""
+    """Whether a schedule started this run, and not a person."""
     run = this_run()
     return run is not None and started_by_clock(run)
 
@@ -70,11 +71,11 @@ def asked_by(name: str) -> str:
 
 
 def _log(line: str) -> None:
-    get_run_logger().info(line)
+    get_run_logger().info(printable(line))
 
 
 def _progress(title: str) -> Progress:
-    """Shows a transfer as a progress artifact and in the log, from its first update on."""
+    """A function that shows a transfer as a progress artifact and in the log, from its first update on."""
     artifact: UUID | None = None
     reported = 0.0
 

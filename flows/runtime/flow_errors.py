@@ -1,4 +1,4 @@
-"""How a flow that ends with an error of ours reports it: in its own words, on one line, in log and state."""
+"""How a flow reports a `SlipwayError`: as one line in the log, and as the message of the flow's state."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,22 +8,23 @@ from typing import Any, ParamSpec
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State, StateType
-from prefect.states import Failed
+from prefect.states import Crashed, Failed
 
-from flows.core.errors import CommitNotThere, SlipwayError
+from flows.core.errors import CommitNotThere, SlipwayError, is_passing
+from flows.core.trigger.attempts import NOT_THERE_YET, UNAVAILABLE
 from flows.runtime.run_labels import show_reason
 
 P = ParamSpec("P")
-
-
-NOT_THERE_YET = "NotThereYet"
-"""The state of a run whose commit was announced and has not arrived in any of its tries: the repository may
-lag for longer than a run should hold a place. Its type is that of a crash, after which a trigger starts the
-commit again; as its name is another, no notification is sent."""
-
+StateOf = Callable[[SlipwayError], State[Any]]
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.flow_engine", "prefect.engine")
-"""What Prefect logs an error of a flow or a task with."""
+"""Loggers with which Prefect logs an error of a flow or a task."""
+
+ENDED = (
+    "The run's process was asked to end, as when its worker or its machine stops. Start the run again, "
+    "unless it was restarted."
+)
+"""The message of a run that ends by SystemExit; Prefect's own does not say why."""
 
 
 class OneLine(logging.Filter):
@@ -39,7 +40,7 @@ class OneLine(logging.Filter):
 
 @contextmanager
 def errors_on_one_line() -> Iterator[None]:
-    """Log errors of ours in one line while the block runs."""
+    """Log each `SlipwayError` in one line while the block runs."""
     shortened = OneLine()
     loggers = [logging.getLogger(name) for name in LOGGERS]
     for logger in loggers:
@@ -52,18 +53,31 @@ def errors_on_one_line() -> Iterator[None]:
 
 
 def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[Any]]:
-    """The flow, whose last state says what the error says and nothing else, as does the list of runs.
+    """The flow, but a `SlipwayError` becomes the message of its Failed state, and its name says why it ended.
 
-    Prefect would put "Flow run encountered an exception" and the error's type before it. The error's type
-    decides the state: `NOT_THERE_YET` after `CommitNotThere`, else `Failed`.
+    Prefect would put "Flow run encountered an exception" and the error's type before the message.
     """
+    return _ending(body, failed)
 
+
+def is_tried_again(
+    body: Callable[P, State[None]], when: Callable[[], bool] = lambda: True
+) -> Callable[P, State[Any]]:
+    """As `returns_failed_state`, but a run that may succeed later ends in a state after which it is started
+    again: `NOT_THERE_YET` after `CommitNotThere`, `UNAVAILABLE` after an outage; only `when` that is True."""
+    return _ending(body, lambda error: unavailable_or_failed(error) if when() else failed(error))
+
+
+def _ending(body: Callable[P, State[None]], state_of: StateOf) -> Callable[P, State[Any]]:
     def ended(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
         try:
             return body(*args, **kwargs)
         except SlipwayError as error:
             get_run_logger().error(f"{type(error).__name__}: {error.with_docs}")  # it explains itself
-            return _state_of(error)
+            return state_of(error)
+        except SystemExit:
+            get_run_logger().error(ENDED)
+            return Crashed(message=ENDED)
 
     @wraps(body)
     def flow(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
@@ -74,8 +88,18 @@ def returns_failed_state(body: Callable[P, State[None]]) -> Callable[P, State[An
     return flow
 
 
-def _state_of(error: SlipwayError) -> State[Any]:
-    message = " ".join(error.with_docs.split())
-    if isinstance(error, CommitNotThere):
-        return State(type=StateType.CRASHED, name=NOT_THERE_YET, message=message, data=error)
-    return Failed(message=message, data=error)
+def failed(error: SlipwayError) -> State[Any]:
+    """The state of a run on which a person has to act."""
+    return Failed(message=_message(error), data=error)
+
+
+def unavailable_or_failed(error: SlipwayError) -> State[Any]:
+    """The state of a run that is started again after an outage; for other errors as `failed`."""
+    if not is_passing(error):
+        return failed(error)
+    name = NOT_THERE_YET if isinstance(error, CommitNotThere) else UNAVAILABLE
+    return State(type=StateType.CRASHED, name=name, message=_message(error), data=error)
+
+
+def _message(error: SlipwayError) -> str:
+    return " ".join(error.with_docs.split())

@@ -1,4 +1,4 @@
-"""The lock that runs on all machines share: a global concurrency limit of 1 on the Prefect server."""
+"""A lock for runs on all machines: a global concurrency limit of 1 on the Prefect server."""
 
 import time
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from prefect.concurrency.sync import concurrency
 from flows.core.errors import ClaimedByAnother, SettingsError
 
 LATEST = "slipway-latest"
-"""The global concurrency limit of 1 under which `latest` moves: a registry can't compare and set."""
+"""The limit under which `latest` moves, because a registry has no compare-and-set."""
 
 LEASE = 60
-"""Seconds for which a slot stays taken when its holder is killed, the least that Prefect takes; its server
-looks every 15 s for what has run out."""
+"""Seconds for which a slot stays taken after its holder was killed: the least that Prefect accepts. Its
+server looks for expired leases every 15 s."""
 
 LOCK_TIMEOUT = 300
-"""Seconds to wait for a slot: longer than a lease, and than anybody who lives holds one."""
+"""Seconds to wait for a slot: longer than a lease, and longer than a running holder needs it."""
 
 ASK_FOR = 5
 """Seconds after which a slot is requested again. Until then, a cancelled process does not end."""
@@ -36,7 +36,7 @@ def global_lock(limit: str) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise ClaimedByAnother(
                     f"Another run has held the concurrency limit {limit!r} for {LOCK_TIMEOUT} s.",
-                    "See at Concurrency in the Prefect UI who holds it, and run this again.",
+                    "See at Concurrency in the Prefect UI which run holds it, and start this run again.",
                 )
         yield
 

@@ -1,7 +1,7 @@
-"""What the list of runs shows of a run: its name and tags, once they are known, and in the name why it ended.
+"""What the list of runs shows of a run: its name and tags once they are known, and in the name why it ended.
 
-A deployment's form knows neither commit nor model, so Prefect's templates name a run until then. And the list
-shows a state by its name alone.
+A deployment's form knows neither commit nor model, so Prefect's template names a run until they are known.
+The list shows only the name of a state, not its message.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from flows.stages.context import RunContext
 
 
 def show(run: RunContext, name: str | None, *tags: str) -> None:
-    """Name this flow run (None: leave its name), and add the tags; a server that takes neither is logged."""
+    """Name this flow run (None: keep its name), and add the tags; an error of the server is logged."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or not isinstance(context.client, SyncPrefectClient):
         return
@@ -28,7 +28,7 @@ def show(run: RunContext, name: str | None, *tags: str) -> None:
 
 
 def show_reason(state: State[Any], say: Say) -> None:
-    """Let this flow run's name say why it ends in this state, unless it is simply done."""
+    """Add to this flow run's name why it ends in this state, unless it is Completed."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or not isinstance(context.client, SyncPrefectClient):
         return

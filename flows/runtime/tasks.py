@@ -1,16 +1,19 @@
 """The one table of tasks: how often each stage is tried, and how long it may take.
 
 A task has the name of its stage: `seal_capsule` is "seal capsule" in Prefect, in the log and in the report.
-What undoes a release has "undo: " before it.
+A stage that undoes a release has "undo: " before its name.
 
-A stage of single requests is tried again after a `TransientError`, and after nothing else. A stage that
-polls waits itself for a system that does not answer, and has one try: a second one would begin with a fresh
-deadline, and the two kinds of patience would multiply.
+A stage of single requests is tried again after a `TransientError`, and after nothing else. A stage that polls
+waits itself for a system that does not answer, and has one try: a second one would begin with a new deadline,
+and the two waiting times would multiply.
 
-The time-outs are the outer limit: subprocesses and clients carry their own, shorter ones. A stage in a thread
-beside another has those alone: Prefect can't interrupt it there.
+The time-outs here are the outer limit: subprocesses and clients have their own, shorter ones. Two kinds of
+stages have only those: one that runs in a thread beside another, because Prefect can't interrupt it there;
+and one whose length is a setting, or follows from the replicas and their answer times, because a fixed
+time-out would be too short for some. Such a stage ends with a `SlipwayError`.
 """
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -29,12 +32,23 @@ R = TypeVar("R")
 
 MINUTE = 60
 DELAYS = (2.0, 5.0, 15.0)
-"""Seconds before each further try: a registry or API server that was restarted is back by the second."""
+"""Seconds before each further try: a restarted registry or API server is back by the second of them."""
+
+
+LONGEST_PAUSE = 60.0
+"""Seconds that a throttled system is left alone at most, beside the delay."""
 
 
 def may_pass(_task: object, _task_run: TaskRun, state: State[Any]) -> bool:
-    """Whether another try makes sense; Prefect calls it as a `retry_condition_fn`."""
-    return isinstance(state.data, TransientError)
+    """Whether to try again; Prefect calls it as a `retry_condition_fn`.
+
+    If the system asked for a pause (Retry-After), this returns after it: Prefect's own delays are fixed. The
+    stage's time-out does not count meanwhile.
+    """
+    if not isinstance(state.data, TransientError):
+        return False
+    time.sleep(min(state.data.retry_after, LONGEST_PAUSE))
+    return True
 
 
 def _task(
@@ -66,24 +80,25 @@ def _task(
 UNDO = "undo: "
 
 # fmt: off
-resolve_commit       = _task(ci.resolve_commit, tries=4, timeout=10 * MINUTE)
+resolve_commit       = _task(ci.resolve_commit, tries=4)
 resolve_model        = _task(ci.resolve_model, tries=3)
 pin_model            = _task(ci.pin_model, tries=3, timeout=2 * MINUTE)
 seal_capsule         = _task(ci.seal_capsule, tries=3, timeout=2 * MINUTE)
 find_image           = _task(ci.find_image, tries=3, timeout=2 * MINUTE)
 compare_with_latest  = _task(ci.compare_with_latest, tries=3, timeout=2 * MINUTE)
 look_up_tests        = _task(test_cache.look_up_tests, timeout=2 * MINUTE)
-run_tests            = _task(ci.run_tests, tries=2, timeout=60 * MINUTE)
+run_tests            = _task(ci.run_tests, tries=2)
 keep_tests           = _task(test_cache.keep_tests, timeout=2 * MINUTE)
 forget_tests         = _task(test_cache.forget_tests, timeout=2 * MINUTE)
 fetch_model          = _task(ci.fetch_model, tries=4)
 build_image          = _task(ci.build_image, tries=2, timeout=35 * MINUTE)
-smoke_test           = _task(ci.smoke_test, timeout=10 * MINUTE)
-push_image           = _task(ci.push_image, tries=4, timeout=35 * MINUTE)
+smoke_test           = _task(ci.smoke_test)
+push_image           = _task(ci.push_image, tries=4)
 decide_latest        = _task(ci.decide_latest, tries=4, timeout=5 * MINUTE)
 move_latest          = _task(ci.move_latest, tries=4, timeout=5 * MINUTE)
 
-resolve_image        = _task(image.resolve_image, tries=4, timeout=2 * MINUTE)
+resolve_image        = _task(image.resolve_image, tries=4, timeout=10 * MINUTE)
+resolve_manifests    = _task(image.resolve_manifests, tries=4, timeout=10 * MINUTE)
 render_manifests     = _task(image.render_manifests, timeout=2 * MINUTE)
 observe              = _task(release.observe, tries=4, timeout=5 * MINUTE)
 check_fence          = _task(release.check_fence, tries=4, timeout=2 * MINUTE)
@@ -91,15 +106,19 @@ claim_objects        = _task(release.claim_objects, tries=4, timeout=2 * MINUTE)
 hold                 = _task(release.hold, tries=4, timeout=2 * MINUTE)
 lift_hold            = _task(release.lift_hold, tries=4, timeout=2 * MINUTE)
 check_endpoint       = _task(release.check_endpoint, tries=4, timeout=2 * MINUTE)
-measure_outgoing     = _task(release.measure_outgoing, timeout=2 * MINUTE)
+verify_endpoint      = _task(release.verify_endpoint, tries=4, timeout=2 * MINUTE)
+measure_outgoing     = _task(release.measure_outgoing, tries=4, timeout=2 * MINUTE)
 find_examples        = _task(release.find_examples, tries=4, timeout=2 * MINUTE)
 check_manifests      = _task(release.check_manifests, tries=4, timeout=2 * MINUTE)
+find_before          = _task(release.find_before, tries=4, timeout=2 * MINUTE)
 record_release       = _task(release.record_release, tries=4, timeout=2 * MINUTE)
 write_record         = _task(release.write_record, tries=4, timeout=2 * MINUTE)
+count_outgoing       = _task(release.count_outgoing, timeout=2 * MINUTE)
 apply_manifests      = _task(release.apply_manifests, tries=4, timeout=5 * MINUTE)
-watch_rollout        = _task(release.watch_rollout, timeout=60 * MINUTE)
-verify_replicas      = _task(release.verify_replicas, timeout=5 * MINUTE)
-soak                 = _task(release.soak, timeout=60 * MINUTE)
+watch_rollout        = _task(release.watch_rollout)
+await_endpoint       = _task(release.await_endpoint)
+verify_replicas      = _task(release.verify_replicas)
+soak                 = _task(release.soak)
 mark_deployed        = _task(release.mark_deployed, tries=4, timeout=2 * MINUTE)
 
 find_pending         = _task(release.find_pending, tries=4, timeout=2 * MINUTE)
@@ -108,11 +127,12 @@ is_rollout_complete  = _task(undo.is_rollout_complete, tries=4, timeout=2 * MINU
 find_deployed        = _task(undo.find_deployed, tries=4, timeout=2 * MINUTE)
 undo_write_record    = _task(release.write_record, prefix=UNDO, tries=4, timeout=2 * MINUTE)
 undo_restore         = _task(undo.restore, prefix=UNDO, tries=4, timeout=5 * MINUTE)
-undo_watch_rollout   = _task(release.watch_rollout, prefix=UNDO, timeout=60 * MINUTE)
-watch_removal        = _task(undo.watch_removal, timeout=60 * MINUTE)
-undo_verify_replicas = _task(release.verify_replicas, prefix=UNDO, timeout=5 * MINUTE)
+undo_watch_rollout   = _task(release.watch_rollout, prefix=UNDO)
+watch_removal        = _task(undo.watch_removal)
+undo_await_endpoint  = _task(release.await_endpoint, prefix=UNDO)
+undo_verify_replicas = _task(release.verify_replicas, prefix=UNDO)
 mark_undone          = _task(undo.mark_undone, tries=4, timeout=2 * MINUTE)
-verify_live          = _task(release.verify_live, timeout=5 * MINUTE)
+require_whole        = _task(release.require_whole)
 mark_degraded        = _task(release.mark_degraded, tries=4, timeout=2 * MINUTE)
 
 describe_model       = _task(publish_model.describe_model, timeout=10 * MINUTE)
@@ -122,6 +142,7 @@ upload_model         = _task(publish_model.upload_model, tries=4, timeout=60 * M
 forget_runs          = _task(housekeeping.forget_runs, tries=2, timeout=60 * MINUTE)
 sweep_machine        = _task(housekeeping.sweep_machine, timeout=30 * MINUTE)
 sweep_test_cache     = _task(housekeeping.sweep_test_cache, tries=2, timeout=30 * MINUTE)
+remove_abandoned_containers = _task(housekeeping.remove_abandoned_containers, tries=2, timeout=2 * MINUTE)
 sweep_engine         = _task(housekeeping.sweep_engine, tries=2, timeout=30 * MINUTE)
 take_stock           = _task(housekeeping.take_stock, tries=2, timeout=60 * MINUTE)
 sweep_registry       = _task(housekeeping.sweep_registry, tries=2, timeout=4 * MINUTE)

@@ -1,9 +1,9 @@
-"""The stages from a commit and a model to an image that `latest` names."""
+"""The stages from a commit and a model to an image that `latest` may name."""
 
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from flows.core.build import test_results
 from flows.core.build.capsule import Capsule, seal
 from flows.core.build.commit import Commit
 from flows.core.build.content import BuildContent, what_changed
-from flows.core.build.image import Image, parse
-from flows.core.build.latest import Keep, LatestPointer, Move
+from flows.core.build.image import Image, Reference, tag_of_run
+from flows.core.build.latest import BASE_DIGEST, Keep, LatestPointer, Move
 from flows.core.build.test_results import TestResults
-from flows.core.errors import SlipwayError
+from flows.core.build.trust import Trust
+from flows.core.errors import ClaimedByAnother, SlipwayError
 from flows.core.local_time import rfc3339
 from flows.core.model.manifest import ModelManifest
 from flows.core.model.manifest import parse as parse_manifest
@@ -24,24 +25,27 @@ from flows.services.git.commit_status import BuildStatus
 from flows.services.images import smoke_test as smoke_tests
 from flows.services.images import test_stage
 from flows.services.images.container_engine import Build
+from flows.services.images.dockerfile import dockerfile_for
 from flows.services.images.sandbox import Sandbox
 from flows.services.images.smoke_test import Expected, Limits, Trial
-from flows.services.registry import client
 from flows.stages.context import RunContext
 
 LISTED = 20
-"""Commits that are listed; of more, these and how many they are."""
+"""Number of commits that are listed; the rest is counted."""
 
 WANTED, NEWEST = "wanted", "newest"
+
+FOLDER, FILE = 0o755, 0o644
+"""Access rights of what is packed into an image."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a CI run is about: everything that enters the image, and the capsule that names it."""
+    """Everything that enters the image of a CI run, and its capsule."""
 
     commit: Commit
     model: Model
-    base_image: str
+    base_image: Reference
     capsule: Capsule
 
     def __str__(self) -> str:
@@ -50,12 +54,23 @@ class Inputs:
     @property
     def content(self) -> BuildContent:
         """What the image is made of, as it is recorded."""
-        return BuildContent(self.commit.sha, self.model.named, self.commit.time, self.capsule.hash)
+        return BuildContent(
+            self.commit.sha,
+            self.model.named,
+            self.commit.time,
+            self.capsule.hash,
+            base_digest=self.base_image.reference,
+        )
+
+    @property
+    def tag(self) -> str:
+        """The image's tag in the registry, if it is built now."""
+        return self.capsule.tag_for(self.commit.trust)
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The folder with a model and its manifest, and how they got there."""
+    """The folder with a model and its manifest, and whether they were fetched now or before."""
 
     folder: Path
     how: str
@@ -64,28 +79,27 @@ class Fetched:
 def resolve_commit(run: RunContext, ref: str, branch: str = "") -> Commit:
     """Bring the mirror up to date and find the commit that `ref` names, on `branch` if it is there.
 
-    A trigger names both; what it names may be on its way to the repository yet.
+    A trigger names both; the commit may not have arrived in the repository yet.
     """
     run.repository.fetch(run.say)
-    on = branch or run.settings.source.released_branch
-    commit = run.repository.resolve(ref, on, announced=bool(branch))
+    commit = run.repository.resolve(ref, run.settings.source.released_branch, announced=branch)
     where = commit.branch or "no branch"
     run.say(f"{ref} is {commit} by {commit.author}, {commit.time:%Y-%m-%d %H:%M}, on {where}.")
     return commit
 
 
 def passed_over(run: RunContext, commit: Commit, since: str) -> list[str]:
-    """The commits after `since` that this one is built in place of, newest first."""
+    """The commits after `since` that are not built because this one is newer, newest first."""
     if not since:
         return []
-    found = [line for line in run.repository.between(since, commit.sha)[1:] if line]
+    found = (run.repository.between(since, commit.sha) or [])[1:]
     if found:
-        run.say(f"Passed over, for {commit.short} is newer: {listed(found)}.")
+        run.say(f"Passed over, because {commit.short} is newer: {listed(found)}.")
     return found
 
 
 def listed(commits: Sequence[str]) -> str:
-    """In one line: the first of them, and how many more there are."""
+    """The first `LISTED` commits in one line, and how many more there are."""
     more = [f"and {len(commits) - LISTED} more"] if len(commits) > LISTED else []
     return "; ".join([*commits[:LISTED], *more])
 
@@ -110,7 +124,7 @@ def pin_model(run: RunContext, model: Model, asked_for: str) -> None:
 
 
 def resolve_model(run: RunContext, version: str) -> Model:
-    """The model of that version; for `wanted` the pinned or else the newest one. Pins nothing."""
+    """The model of that version; for `wanted`, the pinned or else the newest one. Nothing is pinned."""
     name = run.settings.model.name
     progress = run.progress(f"fetch {name}")  # a plain file's digest is known once it was fetched
     if version == WANTED:
@@ -119,64 +133,70 @@ def resolve_model(run: RunContext, version: str) -> Model:
         model = run.models.newest(name, progress)
     else:
         model = run.models.find(name, version, progress)
-    run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}.")
+    stored = f", version {model.stored} in the store" if model.stored else ""
+    run.say(f"Model {model}, {model.size / 1e6:.1f} MB, {model.digest[:19]}{stored}.")
     return model
 
 
 def seal_capsule(run: RunContext, commit: Commit, model: Model) -> Inputs:
-    """Hash what would enter the image."""
+    """Hash everything that would enter the image."""
     app = run.settings.app
-    base_image = client.resolve_base(parse(app.base_image), run.registry)
+    base_image = run.base_image()
     files = run.repository.files(commit.sha, app.context)
     capsule = seal(
         files,
         model_digest=model.digest,
         manifest_digest=model.manifest_digest,
-        base_image=base_image,
+        base_image=str(base_image),
         dockerfile=app.dockerfile,
+        platform=app.platform,
     )
     run.say(f"Capsule {capsule}: {len(files)} files, {model}, base {base_image}.")
     return Inputs(commit, model, base_image, capsule)
 
 
 def find_image(run: RunContext, inputs: Inputs) -> Image | None:
-    """The image of this capsule if the registry has it: then nothing is built."""
-    image = run.registry.find(inputs.capsule.tag)
-    run.say(
-        f"The registry has it: {image.short}." if image else "The registry has no image of this capsule yet."
-    )
-    return image
+    """The image of this capsule, if the registry has it: then nothing is built.
+
+    For a commit of the released branch, an image that was built for another branch does not count.
+    """
+    for trust in inputs.commit.trust.readable:
+        if image := run.registry.find(inputs.capsule.tag_for(trust)):
+            run.say(f"The registry has the image: {image.short}, built of a {trust} commit.")
+            return image
+    run.say("The registry has no image of this capsule yet.")
+    return None
 
 
 def compare_with_latest(run: RunContext, inputs: Inputs) -> str:
     """What changed since the image that `latest` names."""
     pointer = run.registry.pointer()
     changed = what_changed(pointer.content if pointer else None, inputs.content)
-    run.say(f"To what latest names, this is: {changed}.")
+    run.say(f"Compared with what latest names: {changed}.")
     return changed
 
 
 def run_tests(run: RunContext, inputs: Inputs) -> TestResults:
     """Build the test stage, run it, keep its JUnit report, and require that every test passed."""
-    context = _context(run, inputs, "tests")
     app = run.settings.app
-    tag = f"{run.registry.name}-tests:{inputs.capsule.short}"
-    build = Build(context, app.dockerfile, tag, "test", {"BASE_IMAGE": inputs.base_image})
-    image = run.engine.build(build, run.say)
+    tag = f"{run.registry.name}-tests:{tag_of_run(run.id)}"
+    image = _built(run, inputs, Build(_context(run, inputs, "tests"), app.dockerfile, tag, "test"))
     sandbox, output = _sandbox(run, inputs.commit), run.reports / "tests.log"
     ran = test_stage.run(run.engine, image, app.test_timeout, run.say, sandbox=sandbox, output=output)
     if ran.report is not None:
         run.reports.mkdir(parents=True, exist_ok=True)
-        (run.reports / "junit.xml").write_text(ran.report)
+        (run.reports / "junit.xml").write_bytes(ran.report)
         run.say(f"The JUnit report is kept in {run.reports}.")
     results = test_results.parse(ran.report) if ran.report else None
-    return test_results.require_success(results, ran.status, ran.log)
+    passed = test_results.require_success(results, ran.status, ran.log)
+    run.engine.untag(tag)
+    return passed
 
 
 def _sandbox(run: RunContext, commit: Commit) -> Sandbox:
     """What the commit's tests may do: more than the default only on the released branch."""
     wanted = run.settings.app.tests
-    if commit.branch != run.settings.source.released_branch:
+    if commit.trust is not Trust.RELEASED:
         return Sandbox(memory=wanted.memory)
     if wanted.network or wanted.writable:
         more = [*(["the network"] if wanted.network else []), *wanted.writable]
@@ -196,12 +216,12 @@ def build_image(run: RunContext, inputs: Inputs, model: Path) -> str:
     """Pack code and model into one image; its id on the engine."""
     context = _context(run, inputs, "image")
     shutil.copytree(model, context / "model")
+    _set_rights(context / "model")
     manifest = read_manifest(model)
     _set_times(context, inputs.commit.time)
     _set_times(context / "model", datetime.fromisoformat(manifest.created))
     created = rfc3339(inputs.commit.time)
     arguments = {
-        "BASE_IMAGE": inputs.base_image,
         "CAPSULE": inputs.capsule.hash,
         "COMMIT": inputs.commit.sha,
         "CREATED": created,
@@ -211,44 +231,57 @@ def build_image(run: RunContext, inputs: Inputs, model: Path) -> str:
         "org.opencontainers.image.version": inputs.capsule.hash,
         "org.opencontainers.image.source": inputs.commit.repository,
         "org.opencontainers.image.created": created,
+        BASE_DIGEST: inputs.base_image.reference,
         "dev.slipway.model": inputs.model.name,
         "dev.slipway.model.version": inputs.model.version,
         "dev.slipway.model.digest": inputs.model.digest,
+        "dev.slipway.trust": inputs.commit.trust,
     }
-    build = Build(context, run.settings.app.dockerfile, _tag(run, inputs), None, arguments, labels)
-    return run.engine.build(build, run.say)
+    dockerfile = run.settings.app.dockerfile
+    return _built(run, inputs, Build(context, dockerfile, own_tag(run), None, arguments, labels))
 
 
 def smoke_test(run: RunContext, inputs: Inputs, image: str, model: Path) -> Trial:
-    """Start the image, ask it, and stop it, before anybody else gets it."""
+    """Start the image, send it requests, and stop it, before it is pushed."""
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
     return smoke_tests.smoke_test(
         run.engine,
         image,
         expected,
-        Limits(app.port, app.ready_timeout, app.stop_timeout, app.tests.memory),
+        Limits(app.port, app.ready_timeout, app.stop_timeout, app.tests.memory, app.probed_at),
         run.say,
     )
 
 
 def push_image(run: RunContext, inputs: Inputs, built: str, model: Path) -> Image:
-    """Push what was tried out under its capsule's tag, after the model's manifest, which releases need."""
-    run.registry.attach(inputs.capsule.tag, (model / "manifest.json").read_bytes())
-    run.engine.tag(built, _tag(run, inputs))  # another run of this capsule may have tagged its own
-    run.engine.push(_tag(run, inputs), run.say)
-    image = run.registry.image(inputs.capsule.tag)
+    """Push the image that passed the smoke test under its capsule's tag, after the model's manifest, which
+    releases need.
+
+    `ClaimedByAnother` where another image was pushed, because another run set the tag meanwhile.
+    """
+    run.registry.attach(inputs.tag, (model / "manifest.json").read_bytes())
+    tag = f"{run.registry.name}:{inputs.tag}"
+    run.engine.tag(built, tag)
+    pushed = run.engine.push(tag, run.say)
+    image = run.registry.image(pushed)
+    if built not in {pushed, *run.registry.manifest(image.digest).names}:
+        raise ClaimedByAnother(
+            f"The image that was pushed, {image.short}, is not the one that was tried out: another run "
+            "pushed another image of this capsule at the same time."
+        )
+    run.engine.untag(own_tag(run))
     run.say(f"Pushed {image}.")
     return image
 
 
 def decide_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
-    """Whether `latest` is to name the image, as branch, store and pointer are now."""
+    """Whether `latest` is to name the image, by what branch, store and pointer say now."""
     return _decided(run, inputs, image)[0]
 
 
 def move_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
-    """Decide again, with what was pushed and published meanwhile, and move `latest` where it still is due."""
+    """Decide again, with what was pushed and published meanwhile, and move `latest` if that is still due."""
     run.repository.fetch(run.say)
     decision, candidate = _decided(run, inputs, image)
     if isinstance(decision, Move):
@@ -259,7 +292,9 @@ def move_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
 def _decided(run: RunContext, inputs: Inputs, image: Image) -> tuple[Move | Keep, LatestPointer]:
     current = run.registry.pointer()
     facts = _branch_facts(run, inputs.commit, current)
-    candidate = LatestPointer.to(image, inputs.commit, inputs.model, inputs.capsule, run.id)
+    candidate = LatestPointer.to(
+        image, inputs.commit, inputs.model, inputs.base_image.reference, inputs.capsule, run=run.id
+    )
     if current is not None and facts.ahead:
         candidate = candidate.following(current)
     decision = pointers.decide(candidate, current, facts)
@@ -279,26 +314,45 @@ def _branch_facts(run: RunContext, commit: Commit, current: LatestPointer | None
         ahead=commit.sha == latest or source.is_ancestor(latest, commit.sha),
         current_on_branch=source.is_ancestor(latest, f"refs/heads/{branch}"),
         wanted_model=(wanted.version, wanted.digest),
+        built_as_released=commit.trust is Trust.RELEASED,
     )
 
 
-def _tag(run: RunContext, inputs: Inputs) -> str:
-    return f"{run.registry.name}:{inputs.capsule.tag}"
+def _built(run: RunContext, inputs: Inputs, build: Build) -> str:
+    """Build the image; its id on the engine. The build has no login for any registry."""
+    app = run.settings.app
+    run.engine.pull_base(str(inputs.base_image), app.platform, run.say)
+    path = dockerfile_for(inputs.commit.trust, build.context, app.dockerfile)
+    arguments = {"BASE_IMAGE": str(inputs.base_image), **build.arguments}
+    complete = replace(build, dockerfile=path, arguments=arguments, platform=app.platform)
+    return run.engine.build(complete, run.say)
+
+
+def own_tag(run: RunContext) -> str:
+    """The image's name on the engine until it is pushed; each run has its own."""
+    return f"{run.registry.name}:{tag_of_run(run.id)}"
 
 
 def _context(run: RunContext, inputs: Inputs, name: str) -> Path:
     folder = run.workspace / name
-    shutil.rmtree(folder, ignore_errors=True)  # of a try before this one
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier try of the stage left it
     folder.mkdir()
+    folder.chmod(FOLDER)
     files = run.repository.files(inputs.commit.sha, run.settings.app.context)
     run.repository.lay_out(files, folder, inputs.commit.time)
     return folder
 
 
 def _set_times(folder: Path, time: datetime) -> None:
-    """The same content gives the same layer: a model's files carry the model's time, not a commit's."""
+    """Set all times, so that the same content gives the same layer."""
     for path in (folder, *folder.rglob("*")):
         os.utime(path, (time.timestamp(), time.timestamp()), follow_symlinks=False)
+
+
+def _set_rights(folder: Path) -> None:
+    """Let every user of a container read the files, whatever this process's umask is."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(FOLDER if path.is_dir() else FILE)
 
 
 def read_manifest(model: Path) -> ModelManifest:

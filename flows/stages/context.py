@@ -1,46 +1,53 @@
-"""One run of a flow: its settings, the outside systems it reaches with whose credentials, and its journal."""
+"""The context of one run of a flow: its settings, its clients of outside systems, and its journal."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Literal
 
 from flows.config import load as configuration
+from flows.config import network
 from flows.config.load import CHECKOUT, Settings
 from flows.config.schema import ModelSettings
-from flows.core.build.image import Image
-from flows.core.errors import SettingsError
+from flows.core.build.capsule import Capsule
+from flows.core.build.image import Image, Reference
+from flows.core.build.image import parse as parse_image
+from flows.core.build.trust import Trust
+from flows.core.errors import ImageNotFound, SettingsError
 from flows.core.model.manifest import ModelManifest, parse
+from flows.credentials.azure import access as azure_access
 from flows.credentials.source import CredentialSource
+from flows.services.azure.identity import AzureIdentity
 from flows.services.git import commit_status
 from flows.services.git.commit_status import CommitStatus
 from flows.services.git.repository import Repository
 from flows.services.images.container_engine import ContainerEngine
 from flows.services.images.test_cache import TestCache
+from flows.services.kubernetes.account import as_releasing
 from flows.services.kubernetes.cluster import Cluster
-from flows.services.kubernetes.kubeconfig import context_of
+from flows.services.kubernetes.kubeconfig import AccountAccess, access
 from flows.services.kubernetes.manifests import Overlay
 from flows.services.kubernetes.release_store import Records
 from flows.services.models import blob_providers
+from flows.services.models.blob_providers import AzureAccess
 from flows.services.models.model_store import ModelStore
 from flows.services.models.plain_models import PlainDescription
 from flows.services.models.transfer import Progress
 from flows.services.process.cancellation import CancellationScope
 from flows.services.process.command import Say
-from flows.services.process.files import write_private
-from flows.services.registry.client import Registry
+from flows.services.process.files import private_folder
+from flows.services.process.temporary import sweep, temporary_folder
+from flows.services.registry.client import Registry, resolve_base
 from flows.services.verification.public_endpoint import PublicEndpoint
-from flows.stages.clusters import cluster_of
+from flows.stages.clusters import aks_cluster, cluster_of
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage that ended: what it is called, how long it took, and how it went."""
+    """One stage that ended: its name, how long it took, and its outcome."""
 
     name: str
     seconds: float
@@ -51,8 +58,8 @@ class Stage:
 class RunContext:
     """What every stage is given.
 
-    `say` writes to the run's log, `progress` shows how far a transfer of that title has come, `workspace`
-    is this run's own and goes with it; so do the processes and requests of its `scope`.
+    `say` writes to the run's log, and `progress` shows how far a transfer of that title has come. The folder
+    `workspace` is deleted at the end of the run; the processes and requests of its `scope` are ended.
     """
 
     id: str
@@ -68,64 +75,102 @@ class RunContext:
 
     @property
     def cache(self) -> Path:
-        """What makes later runs on this machine quicker, and nothing depends on."""
+        """Folder of what makes later runs on this machine quicker; it may be deleted at any time."""
         return configuration.state_folder() / "cache"
 
     @property
     def reports(self) -> Path:
-        """Folder of what this run keeps on the machine, for a later look."""
+        """Folder of the reports that this run keeps on the machine."""
         return configuration.state_folder() / "reports" / self.id
 
     @cached_property
+    def azure(self) -> AzureIdentity:
+        """The identity for all of Azure; `SettingsError` where the settings name none."""
+        return self.credentials.azure(self.settings.azure)
+
+    @cached_property
     def repository(self) -> Repository:
-        """The application's source."""
-        source = self.settings.source
-        is_path = "://" not in source.repository and "@" not in source.repository
-        url = str((CHECKOUT / source.repository).resolve()) if is_path else source.repository
-        return Repository(url, self.cache / "source", self.credentials.source_token(source))
+        """The application's git repository."""
+        return self._repository("source", self.settings.source.repository)
+
+    @cached_property
+    def manifests_repository(self) -> Repository:
+        """The repository of the Kubernetes manifests, by default the application's."""
+        wanted, source = self.settings.manifests, self.settings.source
+        if wanted.repository is None or wanted.repository == source.repository:
+            if not wanted.has_login:
+                return self.repository
+            return self._repository("manifests", source.repository)
+        return self._repository("manifests", wanted.repository)
+
+    def _repository(self, table: Literal["source", "manifests"], address: str) -> Repository:
+        is_path = "://" not in address and "@" not in address
+        url = str((CHECKOUT / address).resolve()) if is_path else address
+        login = self.credentials.repository_login(self.settings, table)
+        timeout = self.settings.source.fetch_timeout
+        return Repository(url, self.cache / "source", login, timeout, table=table)
 
     @cached_property
     def commit_status(self) -> CommitStatus | None:
-        """The client for commit statuses; None without a token, or if the host shows none."""
+        """The client for commit statuses; None without a login, or if the host shows none."""
         source = self.settings.source
-        token = self.credentials.status_token(source)
-        if token is None:
+        login = self.credentials.status_login(self.settings)
+        if login is None:
             return None
         repository = self.settings.hooks.repository or source.repository
-        return commit_status.host(repository, source.status, source.status_api, token)
+        return commit_status.host(repository, source.status, source.status_api, login)
 
-    @cached_property
+    @property
     def models(self) -> ModelStore:
-        """The store that models are published to."""
+        """The store to which models are published; with credentials as they are now."""
         wanted = self.settings.model
-        blobs = self.credentials.blob_store(wanted)
-        return ModelStore(blobs, self.cache / "models", plain=_plain(wanted))
+        blobs = self.credentials.blob_store(wanted, self._access)
+        return ModelStore(blobs, self.cache / "models", plain=_plain(wanted), largest=wanted.largest)
 
-    @cached_property
+    @property
     def passed_tests(self) -> TestCache:
-        """What is remembered of tests: in the settings' storage, else on this machine."""
-        storage = self.credentials.results_storage(self.settings.results)
+        """The cache of test results: in the store that the settings name, else on this machine."""
+        storage = self.credentials.results_storage(self.settings.results, self._access)
         if storage is not None:
             return TestCache(*storage)
         folder = configuration.state_folder() / "results"
         folder.mkdir(parents=True, exist_ok=True)
         return TestCache(blob_providers.folder(folder))
 
+    @property
+    def _access(self) -> AzureAccess:
+        wanted = self.settings.azure
+        return azure_access(wanted, None if wanted.identity is None else self.azure)
+
+    @cached_property
+    def results_secret(self) -> str:
+        """The secret that authenticates cached test results; `SettingsError` where there is none."""
+        return self.credentials.results_secret(self.settings.results)
+
     @cached_property
     def registry(self) -> Registry:
-        """The registry that images are pushed to."""
+        """The registry to which images are pushed."""
         wanted = self.settings.registry
-        login = self.credentials.registry_credentials(wanted)
-        return Registry(wanted.address, wanted.repository, login, wanted.insecure)
+        login = self.credentials.registry_login(wanted, self.settings.azure)
+        platform = self.settings.app.platform
+        return Registry(wanted.address, wanted.repository, login, wanted.insecure, platform)
+
+    def base_image(self) -> Reference:
+        """The base image by digest: the digest in the settings, else today's of the tag in its registry.
+
+        Errors as of `Registry.digest`.
+        """
+        name = parse_image(self.settings.app.base_image)
+        return name if name.pinned else resolve_base(name, self.registry)
 
     @cached_property
     def engine(self) -> ContainerEngine:
         """The container engine, as this run: what it starts is labelled with the run's id."""
         url = self.credentials.engine_url(self.settings.engine)
-        return ContainerEngine(url, self.id, self.registry.credentials, self.settings.registry.push_timeout)
+        return ContainerEngine(url, self.id, self.registry.login, self.settings.registry.push_timeout)
 
     def cluster(self, environment: str) -> Cluster:
-        """The namespace that the environment lives in, as the account that releases."""
+        """The environment's namespace, with the credentials of the account that releases."""
         if environment not in self._clusters:
             self._clusters[environment] = self._cluster(environment)
         return self._clusters[environment]
@@ -135,40 +180,42 @@ class RunContext:
         return Records(self.cluster(environment))
 
     def edge(self, environment: str) -> PublicEndpoint:
-        """The way that the environment's users take."""
+        """The environment's public URL, with its DNS server and load balancer."""
         wanted = self.settings.environment(environment)
         return PublicEndpoint(
             wanted.public_url, wanted.resolver, tuple(str(one) for one in wanted.load_balancer)
         )
 
     def model_manifest(self, image: Image, capsule: str) -> ModelManifest:
-        """The manifest of the model in that image, as the registry keeps it beside it; asked for once.
+        """The manifest of the model in that image, which the registry keeps beside it; asked for once.
 
-        It is where the image is: a recorded release may be of another repository than the settings name now.
+        It is in the image's own repository: that of a recorded release may be another than the settings name.
         """
         if capsule not in self._model_manifests:
             address, _, repository = image.repository.partition("/")
             theirs = replace(self.registry, repository=repository)
             holder = theirs if address == self.registry.address else self.registry
             source = f"the model's manifest beside {capsule[:12]}"
-            self._model_manifests[capsule] = parse(holder.attached(capsule), source=source)
+            self._model_manifests[capsule] = parse(_attached(holder, capsule), source=source)
         return self._model_manifests[capsule]
 
-    def overlay(self, environment: str) -> Overlay:
-        """The team's manifests for the environment."""
+    def overlay(self, environment: str, folder: Path) -> Overlay:
+        """The team's manifests for the environment, in that folder."""
         wanted = self.settings.environment(environment)
-        folder = CHECKOUT / self.settings.app.manifests
         return Overlay(folder, wanted.overlay, wanted.namespace, self.settings.app.name, wanted.replicas)
 
     def _cluster(self, environment: str) -> Cluster:
         wanted = self.settings.environment(environment)
+        if wanted.aks is not None:
+            login = aks_cluster(wanted.aks, self.azure).login()
+        elif (content := self.credentials.kubeconfig(environment, wanted)) is not None:
+            login = access(content, str(wanted.credentials))
+        else:
+            cluster = cluster_of(self.settings, environment)
+            mints = wanted.login is not None or isinstance(cluster.kubeconfig, AccountAccess)
+            return as_releasing(cluster) if mints else cluster
         cluster = cluster_of(self.settings, environment)
-        content = self.credentials.kubeconfig(environment, wanted)
-        if content is None:
-            return cluster
-        kubeconfig = self.workspace / f"{environment}.kubeconfig"
-        write_private(kubeconfig, content)
-        return replace(cluster, kubeconfig=kubeconfig, context=context_of(content, str(wanted.credentials)))
+        return as_releasing(replace(cluster, kubeconfig=login, context=login.context))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -187,20 +234,29 @@ class RunContext:
 def opened(
     run_id: str, say: Say, progress: Callable[[str], Progress], credentials: CredentialSource
 ) -> Iterator[RunContext]:
-    """A run that leaves nothing behind, however it ends: no process, no container, no file."""
-    wanted, workspace = configuration.load(), Path(mkdtemp(prefix=f"slipway-{run_id[-12:]}-"))
-    run = RunContext(run_id, wanted, workspace, say, progress, credentials)
-    try:
-        with run.scope.entered():
-            yield run
-    finally:
-        run.scope.cancel()
-        shutil.rmtree(run.workspace, ignore_errors=True)
+    """The context of a run. When it ends, its processes are ended and its workspace is deleted.
+
+    After a kill, the next run on this machine deletes its files.
+    """
+    wanted = configuration.load()
+    network.apply(wanted)
+    private_folder(configuration.state_folder())
+    for change in wanted.old_keys:
+        say(f"slipway.toml: {change}")
+    for name in sweep():
+        say(f"Deleted {name}, which a killed process left.")
+    with temporary_folder(f"run-{run_id[-12:]}") as workspace:
+        run = RunContext(run_id, wanted, workspace, say, progress, credentials)
+        try:
+            with run.scope.entered():
+                yield run
+        finally:
+            run.scope.cancel()
 
 
 @contextmanager
 def containers_removed(run: RunContext) -> Iterator[None]:
-    """Remove what this run started on the engine and did not get to remove, as after a cancel."""
+    """Remove the containers that this run started on the engine and did not remove, as after a cancel."""
     try:
         yield
     finally:
@@ -208,8 +264,20 @@ def containers_removed(run: RunContext) -> Iterator[None]:
 
 
 def stage_name(stage: Callable[..., object]) -> str:
-    """How the log, the report and Prefect name a stage: `seal_capsule` is "seal capsule"."""
+    """The stage's name in the log, in the report and in Prefect: `seal_capsule` is "seal capsule"."""
     return stage.__name__.replace("_", " ")
+
+
+def _attached(holder: Registry, capsule: str) -> bytes:
+    """The model's manifest beside the released branch's image, or else beside another branch's: the capsule
+    covers it, so both are the same."""
+    try:
+        return holder.attached(Capsule(capsule).tag_for(Trust.RELEASED))
+    except ImageNotFound as missing:
+        try:
+            return holder.attached(Capsule(capsule).tag_for(Trust.BRANCH))
+        except ImageNotFound:
+            raise missing from None
 
 
 def _plain(model: ModelSettings) -> PlainDescription | None:

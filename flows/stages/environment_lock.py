@@ -1,4 +1,4 @@
-"""The lock that every stage which changes an environment is given."""
+"""The lock of an environment: every stage that changes the environment needs it."""
 
 from dataclasses import dataclass
 

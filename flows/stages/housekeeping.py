@@ -1,6 +1,5 @@
-"""The stages of housekeeping: each finds what may go of one thing, and removes it unless it is a dry run."""
+"""The stages of housekeeping: each deletes what is old of one kind, or only counts it in a dry run."""
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -8,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from flows.core.build.capsule import ATTACHED, capsule_of
+from flows.core.build.image import familiar
 from flows.core.build.image_retention import (
     Freed,
     Named,
     Tagged,
     first_images,
+    removable_bases,
     removable_manifests,
     removable_names,
 )
@@ -33,18 +35,18 @@ from flows.stages.context import RunContext
 T = TypeVar("T")
 
 LISTED = 20
-"""Names that the log lists of what goes; of more, these."""
+"""Number of deleted names that the log lists; the rest is counted."""
 
 IMAGES_AT_A_TIME = 20
-"""Images deleted in one go: runs of ci that want to move `latest` wait meanwhile."""
+"""Number of images deleted in one go: runs of ci that move `latest` wait meanwhile."""
 
 
 def forget_runs(run: RunContext, *, dry_run: bool) -> Freed:
-    """Prefect's runs that ended long ago, with their logs.
+    """Delete Prefect's runs that ended long ago, with their logs.
 
-    Not those of commits that are still wanted, nor of releases that are recorded: the watch knows by a
-    commit's runs that it was built, and what is live leads to its run. `PermanentError` where the records of
-    an environment can't be read.
+    Runs of branch heads and of recorded releases stay: by a commit's runs, the poller knows that it was
+    built, and history pages link to the run of each release. `PermanentError` where the records of an
+    environment can't be read.
     """
     recorded = _of_each(run, "run", runs_recorded_in)
     spared = Spared(frozenset().union(*recorded), set(run.repository.heads().values()))
@@ -54,35 +56,36 @@ def forget_runs(run: RunContext, *, dry_run: bool) -> Freed:
 
 
 def runs_recorded_in(cluster: Cluster) -> frozenset[str]:
-    """The runs that the records of an environment name: what is live, and its ledger, lead to them."""
+    """The runs that the records of an environment name."""
     cluster.require_namespace()
     return frozenset(record.run for record in Records(cluster).history())
 
 
 def sweep_machine(run: RunContext, *, dry_run: bool) -> list[Freed]:
-    """Models, mirrors and reports on this machine that no run has used for long."""
+    """Delete models, mirrors and reports on this machine that no run has used for long."""
     wanted = run.settings.housekeeping
-    models = ModelCache(run.cache / "models").unused_since(_days_ago(wanted.cache))
-    mirrors = repository.unused_mirrors(run.cache / "source", _days_ago(wanted.cache))
+    models, before = ModelCache(run.cache / "models"), _days_ago(wanted.cache)
+    mirrors = repository.unused_mirrors(run.cache / "source", before)
     reports = files.older_than(run.reports.parent.glob("*"), _days_ago(wanted.runs))
     return [
-        _remove_folders("models on this machine", models, dry_run=dry_run),
-        _remove_folders("mirrors of repositories", mirrors, dry_run=dry_run),
-        _remove_folders("JUnit reports", reports, dry_run=dry_run),
+        _remove("models on this machine", models.unused_since(before), dry_run=dry_run),
+        _remove("descriptions of plain models", models.notes_unused_since(before), dry_run=dry_run),
+        _remove("mirrors of repositories", mirrors, dry_run=dry_run),
+        _remove("JUnit reports", reports, dry_run=dry_run),
     ]
 
 
 def sweep_test_cache(run: RunContext, *, dry_run: bool) -> Freed:
-    """What is remembered of tests that passed long ago."""
+    """Delete cached results of tests that passed long ago."""
     old = run.passed_tests.older_than(_days_ago(run.settings.housekeeping.images))
     if not dry_run:
         for blob in old:
             run.passed_tests.blobs.remove(blob.path)
-    return Freed("memories of passed tests", len(old), sum(blob.size for blob in old))
+    return Freed("cached test results", len(old), sum(blob.size for blob in old))
 
 
 def find_named(run: RunContext) -> Named:
-    """What `latest` and every environment name; `PermanentError` where one of them can't be read."""
+    """The images that `latest` or an environment names; `PermanentError` where one of them can't be read."""
     pointer = run.registry.pointer()
     named = Named(frozenset({pointer.digest}), frozenset({pointer.content.capsule})) if pointer else Named()
     for one in _of_each(run, "image", named_in):
@@ -91,7 +94,7 @@ def find_named(run: RunContext) -> Named:
 
 
 def named_in(cluster: Cluster) -> Named:
-    """What the records and marks of an environment name, and its replicas run."""
+    """The images that an environment's records and quarantine marks name, or its pods run."""
     cluster.require_namespace()
     kept = Records(cluster)
     history, marks = kept.history(), kept.notes().marks
@@ -103,20 +106,26 @@ def named_in(cluster: Cluster) -> Named:
         | {mark.digest for mark in marks}
         | {image.rpartition("@")[2] for image in running},
         frozenset([record.content.capsule for record in history])
-        | {image.rpartition(":")[2] for image in running},
+        | {capsule for image in running if (capsule := capsule_of(image.rpartition(":")[2]))},
     )
+
+
+def remove_abandoned_containers(run: RunContext, *, dry_run: bool) -> Freed:
+    """Remove containers of flow runs that were killed before they removed them."""
+    over = retention.ended(run.engine.runs_with_containers())
+    count = len(over) if dry_run else sum(run.engine.remove_containers(one) for one in over)
+    if count and not dry_run:
+        run.say(f"Removed {count} containers that killed runs left on the engine.")
+    return Freed("containers of killed runs", count, None)
 
 
 def sweep_engine(run: RunContext, *, dry_run: bool) -> Freed:
-    """The project's images on this machine's engine that are old, and that nothing names."""
+    """Delete old images of the project on this engine that nothing names, and earlier base images."""
     named = find_named(run)
-    repository = run.registry.name
-    names = removable_names(
-        docker_images.images_of(run.engine, repository),
-        repository,
-        named,
-        _days_ago(run.settings.housekeeping.images),
-    )
+    repository, old = run.registry.name, _days_ago(run.settings.housekeeping.images)
+    names = removable_names(docker_images.images_of(run.engine, repository), repository, named, old)
+    base = run.base_image()
+    names += removable_bases(docker_images.bases_of(run.engine, familiar(base)), base.reference, old)
     _tell(run, names)
     if dry_run:
         return Freed("images on this machine", len(names), None)
@@ -137,7 +146,7 @@ class Stock:
 
 @dataclass(frozen=True)
 class Swept:
-    """What was removed of the registry, what is left, and whether more of that may go."""
+    """What was deleted from the registry, what is left, and whether more of that may be deleted."""
 
     freed: Freed
     left: Stock
@@ -145,21 +154,29 @@ class Swept:
 
 
 def take_stock(run: RunContext) -> Stock:
-    """Every tag of the project; this takes a while, a question or two for each."""
+    """Every tag of the project; this takes a request or two for each."""
     manifests = _manifests(run.registry)
-    tags = [Tagged(tag, found.digest, run.registry.created(found)) for tag, found in manifests.items()]
+    tags = [Tagged(tag, found.digest, _age(run.registry, tag, manifests)) for tag, found in manifests.items()]
     return Stock(tuple(tags), manifests)
 
 
-def sweep_registry(run: RunContext, stock: Stock, *, dry_run: bool) -> Swept:
-    """Old images in the registry that nothing names. `latest` must not move meanwhile.
+def _age(registry: Registry, tag: str, manifests: Mapping[str, ImageManifest]) -> datetime | None:
+    """When the tag's image was built, or pushed if that was later; None where the tag is not an image's."""
+    created = registry.created(manifests[tag])
+    attached = manifests.get(f"{tag}{ATTACHED}")
+    pushed = attached.pushed if attached else None
+    return max(created, pushed) if created and pushed else created
 
-    Not all at once, as others wait for that; a dry run counts all. The size is that of layers which no
-    manifest needs any more. Azure's registry gives them back by itself, Debian's once its garbage is
-    collected.
+
+def sweep_registry(run: RunContext, stock: Stock, *, dry_run: bool) -> Swept:
+    """Delete a few old images in the registry that nothing names. `latest` must not move meanwhile.
+
+    Only a few, because other runs wait to move `latest`; a dry run counts all. The size is that of layers
+    which no manifest needs any more. Azure's registry frees them by itself, Debian's with its garbage
+    collection.
     """
     wanted, manifests = run.settings.housekeeping, stock.manifests
-    named = find_named(run) | _listed(manifests.values())  # asked last: what was named since then stays
+    named = find_named(run) | _listed(manifests.values())  # read after the stock: what was named since stays
     removable = removable_manifests(stock.tags, named, _days_ago(wanted.images), wanted.keep)
     may_go = [one for one in removable if one.digest not in stock.gone]
     going = may_go if dry_run else first_images(may_go, IMAGES_AT_A_TIME)
@@ -182,13 +199,13 @@ def _manifests(registry: Registry) -> dict[str, ImageManifest]:
 
 
 def _listed(stock: Iterable[ImageManifest]) -> Named:
-    """An index needs the manifests that it lists: `latest`, or one that a person made."""
-    entries = [entry for manifest in stock for entry in manifest.content.get("manifests", [])]
-    return Named(frozenset(entry["digest"] for entry in entries))
+    """The manifests that an index lists, `latest` or one that a person made: the index needs them."""
+    entries = [entry for manifest in stock for entry in manifest.parts.manifests or ()]
+    return Named(frozenset(entry.digest for entry in entries))
 
 
 def _of_each(run: RunContext, what: str, question: Callable[[Cluster], T]) -> list[T]:
-    """The answer of every environment; while one gives none, no such thing is deleted."""
+    """The answer of every environment. `PermanentError` where one gives none: then no `what` is deleted."""
     answers = []
     for environment in run.settings.environments:
         try:
@@ -202,7 +219,7 @@ def _of_each(run: RunContext, what: str, question: Callable[[Cluster], T]) -> li
 
 
 def _images(pod: Object) -> list[str]:
-    """The images that a pod was given, and those it runs."""
+    """The images in the pod's specification, and those in its status."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return [c["image"] for c in pod["spec"]["containers"]] + [status["imageID"] for status in statuses]
 
@@ -211,12 +228,8 @@ def _days_ago(days: float) -> datetime:
     return datetime.now(UTC) - timedelta(days=days)
 
 
-def _remove_folders(what: str, folders: list[Path], *, dry_run: bool) -> Freed:
-    size = sum(files.size_of(folder) for folder in folders)
-    if not dry_run:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-    return Freed(what, len(folders), size)
+def _remove(what: str, paths: list[Path], *, dry_run: bool) -> Freed:
+    return Freed(what, len(paths), sum(map(files.size_of, paths)) if dry_run else files.remove(paths))
 
 
 def _tell(run: RunContext, names: list[str]) -> None:

@@ -2,17 +2,25 @@
 
 import logging
 import os
+from contextlib import suppress
+
+from flows.config import load as configuration
+from flows.config import network
+from flows.core.errors import SettingsError
 
 wsgi_app = "flows.triggers.webhooks:application()"
 workers = 1
-worker_class = "gthread"
+worker_class = "flows.triggers.worker.ReceiverWorker"
 threads = 64  # deliveries wait for Prefect, not for this process; those of a burst for each other
 timeout = 30
 graceful_timeout = 10
 control_socket_disable = True
 
-# Read when the worker imports Prefect, whose client would wait and try for minutes: a delivery does for
-# seconds, of which GitHub gives it ten.
+with suppress(SettingsError):  # which the receiver reports at each delivery
+    network.apply(configuration.load())
+
+# Read when the worker imports Prefect, whose client would otherwise try for minutes: GitHub waits ten seconds
+# for the answer to a delivery.
 os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1")
 os.environ.setdefault("PREFECT_API_REQUEST_TIMEOUT", "3")
 

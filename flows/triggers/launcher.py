@@ -1,22 +1,26 @@
-"""One CI run for each commit and model, no matter how often receiver and poller ask for it.
+"""One CI run for each commit, model and new base image, no matter how often receiver and poller ask for it.
 
-Prefect makes one run of one idempotency key, so receiver and watch need not know of each other, and keep
-nothing: whatever is killed in between, the same question gives the same run. What is cancelled for a new run
-is cancelled by the watch at the latest.
+Prefect makes one run of one idempotency key, so receiver and poller need not know of each other, and keep
+nothing: if either is killed, the same question gives the same run again. A run that a newer commit overtakes
+is cancelled by the poller at the latest.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from flows.core.model.model import ModelVersionSeen
-from flows.core.trigger.run_labels import TRIGGERED, branch_tag, ci_name, commit_tag, model_tag
-from flows.core.trigger.trigger import MAX_ATTEMPTS, Rules, Wanted, identify, key
+from flows.core.trigger.attempts import Tries
+from flows.core.trigger.run_labels import TRIGGERED, base_tag, branch_tag, ci_name, commit_tag, model_tag
+from flows.core.trigger.trigger import Rules, Wanted, identify, key
 from flows.services.prefect.api import ACTIVE, FlowRuns
 from flows.services.prefect.client import FlowRun
 from flows.stages.context import RunContext
 
 OVERTAKEN = "overtaken"
 """Tag of a run that was cancelled for a newer commit of its branch."""
+
+OVERTAKEN_BY = "Overtaken by "
+"""How the message of such a run's Cancelled state begins."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,13 @@ class Started:
 def start(
     runs: FlowRuns, deployment: str, wanted: Wanted, model: ModelVersionSeen, again: str = ""
 ) -> Started:
-    """The run that builds the commit with that model; after a crash, up to `MAX_ATTEMPTS`, a new one.
+    """The run that builds the commit with that model; a new one where `Tries` say so, as after a crash.
 
     `again` asks for one more run although one has ended, once for each reason. Runs of the branch that are
-    under way for the commits before this one are overtaken (see there). Here, and not in the
-    CI run itself, since the older ones may hold the places that it waits for. Errors as of `FlowRuns`.
+    under way for the commits before this one are cancelled, as `overtake` says: here, and not by the CI run
+    itself, since the older ones may hold the places that it waits for. Errors as of `FlowRuns`.
     """
-    keys = [key(wanted, model.token, attempt, again) for attempt in range(1, MAX_ATTEMPTS + 1)]
-    counts, known = _that_counts(runs, keys)
+    counts, known = _that_counts(runs, wanted, model, again)
     if known is not None:
         return Started(known, runs.link(known.id), new=False)
     superseded = _overtaken(runs, deployment, wanted)
@@ -52,36 +55,44 @@ def start(
     return Started(run, runs.link(run.id), new)
 
 
-def _that_counts(runs: FlowRuns, keys: Sequence[str]) -> tuple[str, FlowRun | None]:
-    """The key that counts, and its run if there is one: the first whose run did not crash, or else the last.
+def _that_counts(
+    runs: FlowRuns, wanted: Wanted, model: ModelVersionSeen, again: str
+) -> tuple[str, FlowRun | None]:
+    """The key that counts, and its run if there is one: the first after which no other run is due.
 
     Asked before anything else: most deliveries of a burst are for a run that is there.
     """
-    for one in keys[:-1]:
+    tries = Tries()
+    while True:
+        one = key(wanted, model.token, tries, again)
         run = runs.with_key(one)
-        if run is None or run.state != "CRASHED":
+        if run is None:
+            return one, None
+        following = tries.after(run.state, run.state_name, run.since, datetime.now(UTC))
+        if following is None:
             return one, run
-    return keys[-1], runs.with_key(keys[-1])
+        tries = following
 
 
 def rules_of(run: RunContext) -> Rules:
-    """What is built; the repository is identified by what deliveries call it, where that is set."""
+    """What is built. `[hooks] repository` identifies the repository, if set: deliveries name it so."""
     source = run.settings.source
     repository = run.settings.hooks.repository or run.repository.url
     return Rules(identify(repository), source.branches, source.released_branch)
 
 
 def tags_of(wanted: Wanted, model: ModelVersionSeen) -> tuple[str, ...]:
-    """What its run is found by."""
+    """The tags by which its run is found."""
     what = (branch_tag(wanted.branch), commit_tag(wanted.sha), model_tag(model.name, model.version))
-    return (TRIGGERED, *what)
+    base = (base_tag(wanted.base.reference),) if wanted.base else ()
+    return (TRIGGERED, *what, *base)
 
 
 def overtake(runs: FlowRuns, older: FlowRun, wanted: Wanted) -> None:
     """Cancel a run under way in favour of a newer commit of its branch, unless its image is on the way, or a
     person has retried it."""
     if not older.is_retried and not runs.has_pushed(older):
-        runs.cancel(older, f"Overtaken by {wanted.sha[:7]} on {wanted.branch}.", OVERTAKEN)
+        runs.cancel(older, f"{OVERTAKEN_BY}{wanted.sha[:7]} on {wanted.branch}.", OVERTAKEN)
 
 
 def _overtaken(runs: FlowRuns, deployment: str, wanted: Wanted) -> list[FlowRun]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from flows.config import load as configuration
+from flows.config import network
 from flows.core.errors import SettingsError, SlipwayError
 from flows.core.model.model import ModelVersionSeen
 from flows.core.trigger.trigger import Rules
@@ -24,7 +25,7 @@ from flows.triggers.single_flight import SingleFlight
 from flows.triggers.stability import StabilityCheck
 
 FRESH_FOR = 60.0
-"""Seconds."""
+"""Seconds after which settings and blocks are read again."""
 
 SAME_FOR = 1.0
 """Seconds for which a known run is returned again. If it crashes meanwhile, the poller starts another one."""
@@ -95,9 +96,9 @@ class ConfigCache:
 
 def outside_run(name: str, say: Say) -> RunContext:
     """A run that is no flow run: the settings as they are now, and the services they name."""
-    return RunContext(
-        name, configuration.load(), configuration.state_folder(), say, no_progress, prefect_blocks
-    )
+    settings = configuration.load()
+    network.apply(settings)
+    return RunContext(name, settings, configuration.state_folder(), say, no_progress, prefect_blocks)
 
 
 def _read(say: Say, shared: BurstCache, runs: FlowRuns) -> WebhookConfig:

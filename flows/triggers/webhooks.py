@@ -2,7 +2,7 @@
 
     python -m gunicorn -c python:flows.triggers.gunicorn_conf --bind 127.0.0.1:4280
 
-A hint and nothing more: what is lost on the way, the watch finds a minute later. Answers are 202 with the
+A hint and nothing more: the poller finds a minute later what was lost on the way. Answers are 202 with the
 run, once that exists; 200 where nothing is due; 401, 403, 413 and 422 before anything is asked of Prefect;
 503 while Prefect or the model store is away.
 """
@@ -21,17 +21,16 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from flows.core.errors import ModelNotFound, SlipwayError
 from flows.core.model.model import ModelVersionSeen
+from flows.core.text import one_line
 from flows.core.trigger import trigger
 from flows.core.trigger.trigger import Foreign, Ignored, Invalid, TriggerDecision, Wanted
 from flows.services.prefect.api import translated_prefect_errors
 from flows.triggers.launcher import Started, start
 from flows.triggers.webhook_config import ConfigCache, WebhookConfig
-
-MAX_BODY = 1_000_000
-"""Bytes; the push of a thousand commits has fewer."""
+from flows.triggers.worker import MAX_BODY
 
 RETRY_AFTER = 60
-"""Seconds; by then the watch may have been quicker."""
+"""Seconds; by then, the poller may have found the push."""
 
 log = logging.getLogger("slipway.hooks")
 
@@ -72,7 +71,7 @@ def application() -> Flask:
     @app.errorhandler(SlipwayError)
     def away(error: SlipwayError) -> Response:
         log.warning("%s %s: 503, %s", request.path, _delivery(), error)
-        answer = _json(503, error="not now; what was pushed is found by the watch, at the latest")
+        answer = _json(503, error="not now; the poller finds the push, if it is not delivered again")
         answer.headers["Retry-After"] = str(RETRY_AFTER)
         return answer
 
@@ -101,15 +100,17 @@ def _answer(config: WebhookConfig, outcomes: Sequence[TriggerDecision]) -> Respo
     ignored = [outcome.reason for outcome in outcomes if isinstance(outcome, Ignored)]
     wanted = [outcome for outcome in outcomes if isinstance(outcome, Wanted)]
     if not wanted:
-        return _told(200, ignored=ignored)
+        return _accepted(200, ignored=ignored)
     try:
         started = _started(config, wanted)
     except ModelNotFound as none:
-        return _told(200, ignored=[*ignored, f"nothing can be built yet: {none.happened}"])
+        return _accepted(200, ignored=[*ignored, f"nothing can be built yet: {none.happened}"])
     if not started:
-        return _told(200, ignored=[*ignored, "the model may be written still: the watch builds it then"])
+        return _accepted(
+            200, ignored=[*ignored, "the model may be written still: the poller starts the run then"]
+        )
     runs = [_described(one, run) for one, run in zip(wanted, started, strict=True)]
-    return _told(202, **runs[0], runs=runs, ignored=ignored)
+    return _accepted(202, **runs[0], runs=runs, ignored=ignored)
 
 
 def _started(config: WebhookConfig, wanted: Sequence[Wanted]) -> list[Started]:
@@ -155,13 +156,14 @@ def _form_field(body: bytes) -> bytes:
     return parse_qs(body).get(b"payload", [b""])[0]
 
 
-def _told(status: int, **content: object) -> Response:
-    log.info("%s %s: %d, %s", request.path, _delivery(), status, content.get("url") or content["ignored"])
+def _accepted(status: int, **content: object) -> Response:
+    what = one_line(str(content.get("url") or content["ignored"]))
+    log.info("%s %s: %d, %s", request.path, _delivery(), status, what)
     return _json(status, **content)
 
 
 def _refused(status: int, reason: str) -> Response:
-    log.warning("%s %s: %d, %s", request.path, _delivery(), status, reason)
+    log.warning("%s %s: %d, %s", request.path, _delivery(), status, one_line(reason))
     return _json(status, error=reason)
 
 

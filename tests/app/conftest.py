@@ -53,8 +53,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     """Starts servers, and ends them after the tests."""
     started: list[Server] = []
 
-    def start(model: Path, **environment: str) -> Server:
-        started.append(Server.start(tmp_path_factory.mktemp("server"), model, **environment))
+    def start(model: Path, serves: str = "", **environment: str) -> Server:
+        started.append(Server.start(tmp_path_factory.mktemp("server"), model, serves, **environment))
         return started[-1]
 
     yield start

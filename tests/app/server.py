@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -17,32 +18,63 @@ PATIENCE = 40
 """Seconds for anything to happen."""
 
 
+def free_ports(number: int) -> list[int]:
+    """Ports that no process listens at."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(number)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the server closes the connection."""
+    answer = b""
+    while piece := connection.recv(65536):
+        answer += piece
+    return answer
+
+
 @dataclass
 class Server:
-    """A gunicorn of its own, with two workers."""
+    """A gunicorn of its own, with two workers; `serves` is another application than the real one."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
     counts: Path
+    probe_port: int = 0
 
     @classmethod
-    def start(cls, folder: Path, model: Path, **environment: str) -> "Server":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        log, counts = folder / "log", folder / "counts"
-        variables = {"MODEL_DIR": str(model), "PROMETHEUS_MULTIPROC_DIR": str(counts)} | environment
+    def start(cls, folder: Path, model: Path, serves: str = "", **environment: str) -> "Server":
+        port, probe_port = free_ports(2)
+        log, turns = folder / "log", folder / "turns"
+        variables = {
+            "MODEL_DIR": str(model),
+            "PROBE_PORT": str(probe_port),
+            "TURNS_DIR": str(turns),
+        } | environment
         address = f"127.0.0.1:{port}"
         command = [sys.executable, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "--bind", address]
+        command += [serves] if serves else []
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=os.environ | variables, stdout=output, stderr=output
             )
-        return cls(process, port, log, counts)
+        return cls(process, port, log, turns / "metrics", probe_port)
 
-    def connect(self) -> HTTPConnection:
-        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+    def connect(self, port: int = 0) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer at the port of the probes, if it has one."""
+        connection = self.connect(self.probe_port)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
         """Status and body of an answer, on a connection of its own; a header's `_` stands for `-`."""
@@ -58,7 +90,7 @@ class Server:
 
     def counted(self, metric: str) -> float:
         """What /metrics says of a metric, named with its labels; 0 for one that was never counted."""
-        lines = self.ask("GET", "/metrics")[1].decode().splitlines()
+        lines = self.probe("/metrics")[1].splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == metric)
 
     def workers(self) -> set[int]:
@@ -70,7 +102,7 @@ class Server:
 
     def is_ready(self) -> bool:
         try:
-            return self.ask("GET", "/readyz")[0] == 200
+            return self.probe("/readyz")[0] == 200
         except ConnectionError:
             return False
 

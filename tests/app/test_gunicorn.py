@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.picture_files import filled, png_header
-from tests.app.server import Server
+from tests.app.server import Server, received
 
 MB = 1024 * 1024
 TOO_LARGE = "urn:problem-type:slipway:request-too-large"
@@ -31,17 +31,10 @@ def begin_request(server: Server, length: int, *more: str) -> socket.socket:
 
 
 def begin_request_in_hand(server: Server, length: int) -> socket.socket:
-    """The same, once a worker has asked for the picture: before that it may wait in nobody's queue."""
+    """The same, once a worker has asked for the picture: before, it may wait in no worker's queue."""
     connection = begin_request(server, length, "Expect: 100-continue")
     assert connection.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
     return connection
-
-
-def received(connection: socket.socket) -> bytes:
-    answer = b""
-    while piece := connection.recv(65536):
-        answer += piece
-    return answer
 
 
 def refusal(server: Server) -> str:
@@ -63,7 +56,7 @@ def test_the_counts_of_all_workers_are_added_up(server: Server, three: bytes) ->
 def test_metrics_tell_routes_statuses_durations_and_the_model(server: Server) -> None:
     server.ask("GET", "/made-up")
     server.ask("GET", "/version")
-    metrics = server.ask("GET", "/metrics")[1].decode()
+    metrics = server.probe("/metrics")[1]
     assert 'http_requests_total{route="none",status="404"}' in metrics
     assert "made-up" not in metrics
     assert 'http_request_duration_seconds_bucket{le="0.1",route="/version"}' in metrics
@@ -146,7 +139,7 @@ def test_counts_begin_with_the_server_and_outlive_its_workers(
     assert server.counted("predictions_total") == 20
 
 
-def test_it_finishes_what_it_has_when_told_to_stop(
+def test_it_finishes_what_it_has_when_asked_to_stop(
     serve: Callable[..., Server], digits: Path, three: bytes
 ) -> None:
     server = serve(digits)
@@ -164,12 +157,12 @@ def test_it_finishes_what_it_has_when_told_to_stop(
 def test_who_falls_silent_does_not_keep_others_waiting(
     serve: Callable[..., Server], digits: Path, three: bytes
 ) -> None:
-    server = serve(digits, CLIENT_SILENCE_SECONDS="1", WEB_CONCURRENCY="1")
+    server = serve(digits, CLIENT_SECONDS="1", WEB_CONCURRENCY="1")
     server.wait_until(server.is_ready)
     silent = [begin_request(server, 1000) for _ in range(10)]  # more than there are threads
     for connection in silent:
         with connection:
-            assert received(connection).startswith(b"HTTP/1.1 400")
+            assert received(connection).startswith(b"HTTP/1.1 408")
     assert score(server, three) == 200
 
 

@@ -2,9 +2,10 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
-from app.pictures import LARGE, decode
+from app.pictures import open_pictures
+from app.problems import Problem
 from app.submission import Upload
 from tests.app.picture_files import encoded
 
@@ -12,7 +13,8 @@ ENOUGH = 64
 
 
 def decoded(content: bytes, mode: str = "RGB") -> Image.Image:
-    return decode(Upload(0, "a picture", content), mode, ENOUGH)
+    (picture,) = open_pictures([Upload(0, "a picture", content)])
+    return picture.decoded(mode, ENOUGH)
 
 
 def quarters() -> Image.Image:
@@ -74,6 +76,13 @@ def test_a_palette_may_have_a_transparent_colour() -> None:
     assert shown.getpixel((59, 0)) == (0, 0, 255)
 
 
+def test_grey_of_16_bits_may_have_a_transparent_shade() -> None:
+    picture = Image.new("I;16", (9, 9), 300)
+    picture.putpixel((4, 4), 40_000)
+    shown = decoded(encoded(picture, transparency=40_000))
+    assert (shown.getpixel((4, 4)), shown.getpixel((0, 0))) == ((255, 255, 255), (1, 1, 1))
+
+
 def test_a_photo_for_print_is_shown_in_its_colours() -> None:
     shown = decoded(encoded(quarters().convert("CMYK"), "JPEG", quality=100)).getpixel((5, 5))
     assert shown == pytest.approx((255, 0, 0), abs=3)
@@ -96,11 +105,61 @@ def test_a_phones_jpeg_of_several_pictures_is_its_first() -> None:
     ("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "P"), ("PNG", "RGBA"), ("PNG", "I;16")]
 )
 def test_a_large_picture_keeps_what_the_model_needs_of_it(kind: str, mode: str) -> None:
-    large = Image.new(mode, (LARGE // 2000, 2001))
+    large = Image.new(mode, (4000, 2001))
     shown = decoded(encoded(large, kind))
     assert min(shown.size) >= ENOUGH
-    assert shown.width * shown.height < LARGE / 100
+    assert shown.width * shown.height < large.width * large.height / 100
 
 
 def test_a_small_picture_keeps_every_pixel() -> None:
     assert decoded(encoded(quarters())).tobytes() == quarters().tobytes()
+
+
+def notes(compressed: bool, kind: str) -> dict[str, Any]:
+    """What puts two megabytes of text into a PNG."""
+    info = PngImagePlugin.PngInfo()
+    add = info.add_itxt if kind == "iTXt" else info.add_text
+    add("Comment", "slow " * 400_000, zip=compressed)
+    return {"pnginfo": info}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        notes(True, "iTXt"),
+        notes(True, "zTXt"),
+        notes(False, "tEXt"),
+        {"icc_profile": bytes(2_000_000)},
+    ],
+    ids=["iTXt", "zTXt", "tEXt", "iCCP"],
+)
+def test_a_picture_with_long_notes_is_a_picture(options: dict[str, Any]) -> None:
+    assert decoded(encoded(quarters(), **options)).tobytes() == quarters().tobytes()
+
+
+def test_a_note_that_says_how_a_png_is_turned_counts() -> None:
+    info = PngImagePlugin.PngInfo()
+    xmp = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    assert decoded(encoded(quarters(), pnginfo=info)).size == (40, 60)
+
+
+@pytest.mark.parametrize("cut", [9, 20, 40, 60])
+def test_a_png_whose_notes_are_cut_off_is_refused(cut: int) -> None:
+    with pytest.raises(Problem):
+        decoded(encoded(quarters(), **notes(True, "zTXt"))[:cut])
+
+
+def counted(content: bytes) -> float:
+    """Megapixels that a picture counts."""
+    (picture,) = open_pictures([Upload(0, "a picture", content)])
+    return picture.work / 1_000_000
+
+
+def test_a_jpeg_counts_by_its_scans_and_others_by_their_pixels() -> None:
+    picture = Image.new("RGB", (2000, 1000))
+    once, often = encoded(picture, "JPEG"), encoded(picture, "JPEG", progressive=True)
+    scans = often.count(b"\xff\xda")
+    assert [counted(encoded(picture, kind)) for kind in ("PNG", "WEBP", "BMP")] == [2, 2, 2]
+    assert (counted(once), counted(often)) == (2 / 16, 2 * scans / 40)
+    assert counted(often.replace(b"\xff\xd9", b"\xff\xda" * 1000)) > 50

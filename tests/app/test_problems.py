@@ -1,10 +1,14 @@
 import json
+import shutil
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from app.classifier import load
+from app.serve import create_app
 from tests.app.picture_files import base64, filled, png_header
 
 GOOD = filled("white")
@@ -50,6 +54,8 @@ REQUESTS = {
     "33 pictures": (pictures(*[GOOD] * 33), 413, "too-many-pictures"),
     "33 files": (files(*[GOOD] * 33), 413, "too-many-pictures"),
     "over 64 MB": (body(bytes(64 * 1024 * 1024 + 1), "image/png"), 413, "request-too-large"),
+    "JSON over 16 MB": (body(b" " * (16 * 1024 * 1024 + 1)), 413, "request-too-large"),
+    "over 100 megapixels together": (files(*[png_header(6000, 6000)] * 3), 413, "too-many-pixels-together"),
     "over 1000 parts": (form(**{str(i): "x" for i in range(1001)}), 413, "request-too-large"),
     "another form": (body("a=b", "application/x-www-form-urlencoded"), 415, "unsupported-content-type"),
     "text": (body("a cat", "text/plain"), 415, "unsupported-content-type"),
@@ -101,7 +107,7 @@ def test_a_bad_picture_is_named(
     assert problem["detail"] == f"{problem['picture']['name']} {problem['reason']}."
 
 
-def test_a_wrong_content_type_is_told_the_right_ones(digits_client: FlaskClient) -> None:
+def test_a_wrong_content_type_is_answered_with_the_right_ones(digits_client: FlaskClient) -> None:
     answer = digits_client.post("/score", data="a cat", content_type="text/plain")
     assert "image/*" in answer.headers["Accept-Post"]
 
@@ -117,13 +123,26 @@ def test_an_unknown_path_is_a_problem(digits_client: FlaskClient) -> None:
     }
 
 
-def test_a_wrong_method_is_told_the_right_ones(digits_client: FlaskClient) -> None:
+def test_a_wrong_method_is_answered_with_the_right_ones(digits_client: FlaskClient) -> None:
     answer = digits_client.get("/score")
     assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
     assert "POST" in answer.headers["Allow"]
 
 
-def test_a_problem_of_our_own_is_told_without_its_traceback(
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_scores_that_are_no_numbers_are_no_answer(colours: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(colours, tmp_path / "model"))
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["preprocessing"]["std"] = [1e-37, 127.5, 255.0]  # a white picture is infinitely red
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    client = create_app(load(model)).test_client()
+    assert client.post("/score", **files(filled("black"))).status_code == 200
+    answer = client.post("/score", **files(filled("white")))
+    assert (answer.status_code, json.loads(answer.data)["type"]) == (500, PROBLEM + "no-answer")
+    assert "NaN" not in answer.text
+
+
+def test_a_problem_of_our_own_is_answered_without_its_traceback(
     digits_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(digits_client.application.extensions, "classifier", None)

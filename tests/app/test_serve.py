@@ -15,7 +15,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
 @pytest.mark.parametrize(
     "accept", ["*/*", "text/plain", "application/json", "", "text/plain, text/html;q=0.1"]
 )
-def test_load_balancers_are_told_that_it_is_healthy(digits_client: FlaskClient, accept: str) -> None:
+def test_load_balancers_get_the_answer_that_it_is_healthy(digits_client: FlaskClient, accept: str) -> None:
     answer = digits_client.get("/", headers={"Accept": accept} if accept else {})
     assert (answer.status_code, answer.mimetype, answer.text) == (200, "text/plain", "Healthy")
     assert answer.headers["Vary"] == "Accept"
@@ -60,6 +60,14 @@ def test_the_version_names_code_and_model(
 @pytest.mark.parametrize("path", ["/", "/version", "/healthz", "/readyz", "/metrics", "/score", "/nowhere"])
 def test_every_answer_names_the_pod(digits_client: FlaskClient, path: str) -> None:
     assert digits_client.get(path).headers["X-Served-By"] == socket.gethostname()
+
+
+@pytest.mark.parametrize("path", ["/", "/version", "/score", "/nowhere"])
+def test_no_answer_is_taken_for_a_page_of_another_kind(digits_client: FlaskClient, path: str) -> None:
+    headers = digits_client.get(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
 def test_it_is_ready_after_a_first_prediction_and_not_before(digits: Path) -> None:

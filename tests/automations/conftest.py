@@ -1,13 +1,11 @@
-"""Prefect's server with tiny deployments, automations for them, and somebody who takes the notifications."""
+"""Prefect's server with tiny deployments, automations for them, and a receiver of the notifications."""
 
 import json
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
@@ -19,11 +17,12 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 
-from deployments.local.wait import wait_until
 from deployments.prefect import automation_rules, automations
 from deployments.prefect.api import POOL, PrefectApi
 from deployments.prefect.automation_rules import Target
+from tests.stand_ins.http_server import QuietHandler, serving
 from tests.support.prefect_client import asking, talking_to
+from tests.support.waiting import wait_until
 
 PATIENCE = 60
 """Seconds: for so long a busy server makes a writer wait."""
@@ -43,40 +42,30 @@ class Receiver:
     bodies: list[str] = field(default_factory=list)
 
     def about(self, run: str) -> dict[str, str]:
-        """The message that tells of it. A busy server may send it twice: it tries again what half failed."""
+        """The message about it. A busy server may send it twice: it tries again what half failed."""
         found: list[str] = []
 
         def has_come() -> bool:
             found[:] = [body for body in self.bodies if run in body]
             return bool(found)
 
-        wait_until(has_come, PATIENCE, f"Nothing is told of {run}")
+        wait_until(has_come, f"No notification names {run}")
         message: dict[str, str] = json.loads(found[0])
         return message
 
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 128  # five by default: a burst of notifications would find no place
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # http.server's name
+    class Handler(QuietHandler):
+        def do_POST(self) -> None:
             taken.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        taken = Receiver(f"http://127.0.0.1:{server.server_address[1]}/")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield taken
-        finally:
-            server.shutdown()
+    with serving(Handler) as url:
+        taken = Receiver(f"{url}/")
+        yield taken
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ class Operations:
         wanted = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
         return self.client.read_flow_runs(deployment_filter=wanted)
 
-    def told(self, deployment: str) -> list[str | None]:
+    def messages(self, deployment: str) -> list[str | None]:
         """What the states of its runs say."""
         return [run.state.message for run in self.runs(self.deployments[deployment]) if run.state]
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.exclusive
 EVENT = {
     "payload": {
         "what": "No nightly release on 2026-11-24",
-        "why": "no run began & nobody said why",
+        "why": "no run began & no reason is known",
         "move": "Operations",
         "link": "http://127.0.0.1:4200/deployments",
     }
@@ -73,8 +73,8 @@ def test_a_message_arrives_with_what_why_whose_move_and_link(
         asyncio.run(block.anotify(body, subject))
     [(reached, content)] = services.taken
     assert reached == address
-    told = json.dumps(content, ensure_ascii=False)
+    sent = json.dumps(content, ensure_ascii=False)
     payload = EVENT["payload"]
-    assert payload["what"] in told
-    assert "Next step: " in told
-    assert payload["link"] in told
+    assert payload["what"] in sent
+    assert "Next step: " in sent
+    assert payload["link"] in sent

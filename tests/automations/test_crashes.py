@@ -1,4 +1,4 @@
-"""A run whose process is gone becomes Crashed, and is started anew exactly once."""
+"""A run whose process is gone becomes Crashed, and is restarted exactly once."""
 
 import time
 from uuid import UUID
@@ -11,10 +11,10 @@ from prefect.events import emit_event
 from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import WORKER
-from deployments.local.wait import wait_until
 from flows.core.trigger.run_labels import RESTARTED
 from flows.restart_crashed import restart_crashed
 from tests.automations.conftest import PATIENCE, Operations
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.exclusive
 
@@ -26,23 +26,23 @@ HEARTBEAT = 3
 
 
 @pytest.mark.slow
-def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_other_does(
+def test_a_run_killed_with_its_worker_crashes_and_is_restarted_once_and_no_other_is(
     operations: Operations, instance: Instance
 ) -> None:
     operations.ensure(lost_after=LOST_AFTER)
     run = operations.start("ci/tiny", ("commit:4f2c9e1", "mine"), seconds=600)
-    wait_until(lambda: operations.state_of(run) == "RUNNING", PATIENCE, "It does not begin")
+    wait_until(lambda: operations.state_of(run) == "RUNNING", "It does not begin")
     suspended, alive = (operations.planned("release/tiny") for _ in range(2))
     for other in (suspended, alive):
         operations.put(other, "RUNNING", "as if a worker had it")
         show_life(operations, other)
-    operations.put(suspended, "PAUSED", "until somebody answers", name="Suspended")
+    operations.put(suspended, "PAUSED", "until a person answers", name="Suspended")
     show_life(operations, suspended)  # its process goes on for a while
     worker = next(p for p in supervision.states(instance) if p.name == WORKER)
     for process in [psutil.Process(worker.pid), *processes_of(run.id)]:
         process.kill()
     await_crash(operations, run, alive)
-    wait_until(lambda: bool(others(operations, run)), PATIENCE, "It is not started anew")
+    wait_until(lambda: bool(others(operations, run)), "It is not restarted")
     [second] = others(operations, run)
     assert set(second.tags) == {"mine", RESTARTED}
     assert second.parameters == {"seconds": 600}
@@ -50,7 +50,8 @@ def test_a_run_killed_with_its_worker_crashes_and_is_started_anew_once_and_no_ot
     assert [found.id for found in others(operations, run)] == [second.id]
     spared = f"{suspended.name} is Suspended and owes no heartbeat."
     wait_until(
-        lambda: spared in operations.told("mark-lost/on-demand"), PATIENCE, "Nobody has looked after it"
+        lambda: spared in operations.messages("mark-lost/on-demand"),
+        "No run of mark-lost has looked at it",
     )
     assert operations.state_of(suspended) == "PAUSED"
     operations.put(second, "CANCELLING", "a test has seen enough of it")

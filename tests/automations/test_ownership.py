@@ -1,4 +1,4 @@
-"""Automations are what the code says: no more, no fewer, and nobody else's."""
+"""Automations are what the code says: no more, no fewer; those of others stay."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.exclusive
 ACTING = {"Slipway: run crashed", "Slipway: run lost"}
 TELLING = {
     "Slipway: CI failed",
+    "Slipway: CI waits",
     "Slipway: approval wanted",
     "Slipway: crash",
     "Slipway: nightly missing",
@@ -63,7 +64,7 @@ def test_what_has_changed_is_put_right_but_for_the_switch(operations: Operations
     assert not found.enabled
 
 
-def test_somebody_elses_are_left_alone(operations: Operations) -> None:
+def test_those_of_others_are_left_alone(operations: Operations) -> None:
     trigger = EventTrigger(expect={"theirs"}, posture=Posture.Reactive, threshold=1)
     theirs = AutomationCore(name="Slipway: theirs", trigger=trigger, actions=[DoNothing()])
     identity = operations.client.create_automation(theirs)

@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.still_network import still_network
 from tests.support.released import Released
+from tests.support.waiting import LIMIT
 
 SCREENSHOTS = "SLIPWAY_TEST_SCREENSHOTS"
 """The folder that screenshots are kept in; without it, none are."""
 
 COLOURS = 64
-PATIENCE = 60_000
+PATIENCE = LIMIT * 1000
 """Milliseconds that a page has while all cores are busy with something else."""
 
 Shot = Callable[[str, Page], None]
@@ -26,15 +28,19 @@ Shot = Callable[[str, Page], None]
 def chromium(released: Released) -> Iterator[Browser]:
     """Started last, as Playwright's loop would be in the way of everything that runs one of its own."""
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
+    ports = released.platform.instance.ports
+    with still_network([ports.prefect_port, ports.app_port, ports.staging_port]) as network:
+        with network.entered():
+            playwright = sync_playwright().start()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         yield browser
         browser.close()
+        playwright.stop()
 
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """An empty page that knows nobody."""
+    """An empty page without a sign-in."""
     context = chromium.new_context(viewport={"width": 1200, "height": 720}, color_scheme="dark")
     context.set_default_timeout(PATIENCE)
     yield context.new_page()

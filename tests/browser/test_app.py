@@ -28,8 +28,8 @@ def test_the_page_classifies_a_photo(
     expect(answer).to_contain_text("chelsea.jpg")
     label, percent = chelsea.expected[0]
     expect(answer).to_contain_text(label)
-    told = answer.locator(".percent").first.inner_text().removesuffix(" %")
-    assert float(told) == pytest.approx(percent, abs=chelsea.tolerance)
+    shown = answer.locator(".percent").first.inner_text().removesuffix(" %")
+    assert float(shown) == pytest.approx(percent, abs=chelsea.tolerance)
     expect(page.get_by_role("status")).to_contain_text("by classifier-")
     assert complaints == []
     shot("app", page)

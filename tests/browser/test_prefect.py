@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Response, expect
 
-from deployments.local.wait import wait_until
 from tests.browser.conftest import Shot
 from tests.support.released import Released
+from tests.support.waiting import wait_until
 
 STAGES = {"run tests", "fetch model", "build image", "smoke test", "push image"}
 APPROVAL = {
@@ -45,8 +45,8 @@ def test_the_page_of_a_run_draws_its_stages_and_shows_its_artifacts(
     for artifact in named:
         expect(card(prefect, artifact)).to_contain_text(artifact["key"])
     card(prefect, next(one for one in named if "## Stages" in str(one["data"]))).click()
-    for told in (released.commit[:7], "classifier 1.0.0", *STAGES):
-        expect(prefect.get_by_role("cell", name=told).first).to_be_visible()
+    for text in (released.commit[:7], "classifier 1.0.0", *STAGES):
+        expect(prefect.get_by_role("cell", name=text).first).to_be_visible()
     shot("report", prefect)
 
 
@@ -63,8 +63,8 @@ def test_a_run_is_started_from_the_form_of_its_deployment_and_ends_well(
     shot("form", prefect)
     run = released.platform.api.flow_run(submitted(prefect)["id"])
     prefect.get_by_role("link", name="View run").click()
-    expect(prefect.get_by_text("Completed", exact=True).first).to_be_visible()
     ended = released.platform.wait(run)
+    expect(prefect.get_by_text("Completed", exact=True).filter(visible=True).first).to_be_visible()
     assert ended.message.startswith(f"{released.commit[:7]} + classifier 1.0.0: nothing to build")
 
 
@@ -74,10 +74,11 @@ def test_an_approval_is_given_on_the_page_of_the_run_and_the_release_goes_on(
     platform = released.platform
     asked = {"environment": "production", "force": True, "reason": "a demo", "by": "Ada"}
     monkeypatch.setenv("SLIPWAY_STATE", str(platform.instance.state))
+    monkeypatch.setenv("SLIPWAY_SOURCE__REPOSITORY", str(platform.source))  # which has the image's commit
     for key, value in APPROVAL.items():
         monkeypatch.setenv(key, value)
     run = platform.own().start("release/on-demand", **asked)
-    wait_until(lambda: platform.api.flow_run(run.id).state == "PAUSED", 60, "The run does not pause")
+    wait_until(lambda: platform.api.flow_run(run.id).state == "PAUSED", "The run does not pause")
     prefect.goto(platform.api.run_url(run))
     prefect.get_by_role("button", name="Resume").click()
     form = prefect.get_by_role("dialog")
@@ -104,7 +105,7 @@ def submitted(form: Page) -> dict[str, Any]:
         answers.append(created.value)
         return created.value.ok
 
-    wait_until(is_taken, 60, "The form is not taken")
+    wait_until(is_taken, "The form is not taken")
     run: dict[str, Any] = answers[-1].json()
     return run
 

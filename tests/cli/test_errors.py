@@ -3,10 +3,11 @@
 import pytest
 
 from tests.cli.conftest import Ended, Prefect, Slipway
+from tests.support.rows import rest_slow
 
 pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
-NOBODY_LISTENS = "http://127.0.0.1:1/api"
+NO_SERVER = "http://127.0.0.1:1/api"
 STARTING = ("release staging", "rollback staging", "hold staging", "resume staging", "verify", "ci")
 ASKING = ("runs", "logs abcdef", "cancel abcdef", "approve abcdef", "refuse abcdef --reason no")
 
@@ -15,9 +16,9 @@ def is_one_line(found: Ended) -> bool:
     return found.output == "" and found.errors.startswith("Error: ") and found.errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [*STARTING, *ASKING])
+@pytest.mark.parametrize("command", rest_slow(["release staging", "runs", *STARTING[1:], *ASKING[1:]], 2))
 def test_a_server_that_is_away(slipway: Slipway, command: str) -> None:
-    found = slipway(*command.split(), PREFECT_API_URL=NOBODY_LISTENS)
+    found = slipway(*command.split(), PREFECT_API_URL=NO_SERVER)
     assert (found.status, is_one_line(found)) == (1, True), found
     assert "does not answer" in found.errors
     assert "PREFECT_API_URL" in found.errors
@@ -32,16 +33,19 @@ def test_a_wrong_password(slipway: Slipway, command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [
-        "release nowhere",
-        "rollback nowhere",
-        "hold nowhere",
-        "resume nowhere",
-        "verify nowhere",
-        "why nowhere",
-        "history nowhere",
-        "runs --env nowhere",
-    ],
+    rest_slow(
+        [
+            "release nowhere",
+            "why nowhere",
+            "rollback nowhere",
+            "hold nowhere",
+            "resume nowhere",
+            "verify nowhere",
+            "history nowhere",
+            "runs --env nowhere",
+        ],
+        2,
+    ),
 )
 def test_an_unknown_environment(slipway: Slipway, prefect: Prefect, command: str) -> None:
     before = len(prefect.runs("release/on-demand"))
@@ -51,7 +55,9 @@ def test_an_unknown_environment(slipway: Slipway, prefect: Prefect, command: str
     assert len(prefect.runs("release/on-demand")) == before
 
 
-@pytest.mark.parametrize("command", ["logs {}", "cancel {}", "approve {}", "refuse {} --reason no"])
+@pytest.mark.parametrize(
+    "command", rest_slow(["logs {}", "cancel {}", "approve {}", "refuse {} --reason no"], 1)
+)
 def test_a_run_that_there_is_not(slipway: Slipway, command: str) -> None:
     for name in ("no-such-run", "00000000-0000-4000-8000-000000000000"):
         found = slipway(*command.format(name).split())
@@ -67,7 +73,7 @@ def test_the_beginning_of_several_runs_names_none_of_them(slipway: Slipway, pref
     assert "Give more of its id." in found.errors
 
 
-@pytest.mark.parametrize("command", ["cancel {}", "approve {}", "refuse {} --reason no"])
+@pytest.mark.parametrize("command", rest_slow(["approve {}", "cancel {}", "refuse {} --reason no"], 1))
 def test_a_run_that_is_over(slipway: Slipway, prefect: Prefect, command: str) -> None:
     run = prefect.create("release/on-demand", "staging: release")
     prefect.end(run, "COMPLETED", "Done.")
@@ -99,7 +105,7 @@ def test_a_server_without_our_deployments(slipway: Slipway, prefect: Prefect) ->
     assert "Register the deployments" in refused.errors
 
 
-def test_nobody_decides_without_a_name(slipway: Slipway, prefect: Prefect) -> None:
+def test_a_decision_needs_a_name(slipway: Slipway, prefect: Prefect) -> None:
     run = prefect.create("release/on-demand", "staging: release")
     found = slipway("approve", run, GIT_CONFIG_VALUE_0="")
     assert (found.status, is_one_line(found)) == (2, True), found
@@ -108,7 +114,10 @@ def test_nobody_decides_without_a_name(slipway: Slipway, prefect: Prefect) -> No
 
 @pytest.mark.parametrize(
     "command",
-    ["release", "start", "release staging --imag x", "rollback staging --to x", "refuse x", "ci --push"],
+    rest_slow(
+        ["release staging --imag x", "start", "release", "rollback staging --to x", "refuse x", "ci --push"],
+        2,
+    ),
 )
 def test_what_cannot_be_understood(slipway: Slipway, command: str) -> None:
     found = slipway(*command.split())

@@ -33,8 +33,8 @@ def test_version_is_that_of_the_project_and_the_commit(slipway: Slipway) -> None
 
 def test_help_comes_without_a_command_and_names_the_credentials_of_local_ci(slipway: Slipway) -> None:
     assert "Usage: slipway" in slipway().output
-    told = slipway("ci", "--help", TERMINAL_WIDTH="200").output
-    assert all(name in told for name in environment.NAMES)
+    text = slipway("ci", "--help", TERMINAL_WIDTH="200").output
+    assert all(name in text for name in environment.NAMES)
 
 
 def test_what_is_asked_often_imports_no_prefect() -> None:

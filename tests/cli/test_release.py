@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import RUN_KEYS, Prefect, Slipway, begun, ended
 from tests.stand_ins.unreliable_network import UnreliableLine
+from tests.support.rows import rest_slow
 
 pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
@@ -58,7 +59,9 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize(("command", "deployment", "parameters"), ASKED, ids=[one[0] for one in ASKED])
+@pytest.mark.parametrize(
+    ("command", "deployment", "parameters"), rest_slow(ASKED, 5), ids=[one[0] for one in ASKED]
+)
 def test_a_command_starts_its_deployment_with_what_was_asked_for(
     slipway: Slipway, prefect: Prefect, command: str, deployment: str, parameters: dict[str, object]
 ) -> None:
@@ -120,7 +123,7 @@ def test_json_is_all_that_standard_output_gets(slipway: Slipway, prefect: Prefec
     assert content["run"]["message"] == "staging: undone."
 
 
-@pytest.mark.parametrize("command", [one[0] for one in ASKED if "--" not in one[0]])
+@pytest.mark.parametrize("command", rest_slow([one[0] for one in ASKED if "--" not in one[0]], 2))
 def test_every_command_that_starts_a_run_gives_it_as_json(
     slipway: Slipway, prefect: Prefect, command: str
 ) -> None:

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT
 from flows.core.trigger.run_labels import branch_tag, environment_tag
-from tests.cli.conftest import PATIENCE, RUN_KEYS, Prefect, Slipway, ended
+from tests.cli.conftest import RUN_KEYS, Prefect, Slipway, ended
+from tests.support.rows import rest_slow
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
@@ -127,7 +128,7 @@ def waiting(slipway: Slipway, prefect: Prefect, tmp_path: Path) -> Iterator[tupl
         text=True,
     )
     try:
-        wait_until(lambda: prefect.state_of(run) == "Paused", PATIENCE, "It does not ask")
+        wait_until(lambda: prefect.state_of(run) == "Paused", "It does not ask")
         yield run, process
     finally:
         process.kill()
@@ -136,11 +137,14 @@ def waiting(slipway: Slipway, prefect: Prefect, tmp_path: Path) -> Iterator[tupl
 
 @pytest.mark.parametrize(
     ("command", "answer"),
-    [
-        (("approve", "--comment", "fine"), "approved by Ada: fine"),
-        (("approve", "--by", "Bob"), "approved by Bob"),
-        (("refuse", "--reason", "not on a Friday"), "refused by Ada: not on a Friday"),
-    ],
+    rest_slow(
+        [
+            (("approve", "--comment", "fine"), "approved by Ada: fine"),
+            (("refuse", "--reason", "not on a Friday"), "refused by Ada: not on a Friday"),
+            (("approve", "--by", "Bob"), "approved by Bob"),
+        ],
+        1,
+    ),
 )
 def test_a_person_answers_a_run_that_waits_for_approval(
     slipway: Slipway,
@@ -155,7 +159,7 @@ def test_a_person_answers_a_run_that_waits_for_approval(
     content = json.loads(found.output)
     assert set(content) == {"version", "run", "answer", "by"}
     assert f"{content['answer']} by {content['by']}" == answer.partition(":")[0]
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate()
     assert output == f"{answer}\n"
     again = slipway(command[0], run, *command[1:])
     assert again.status == 1

@@ -7,11 +7,13 @@ from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import Image
 from flows.core.model.manifest import parse
 from flows.core.release.decision import Candidate, Observed
+from flows.core.release.manifests_source import ManifestsSource
 from flows.core.release.record import Record
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DIGITS = ModelVersion("digits", "1.0.0", "sha256:" + "1" * 64)
 MONDAY = datetime(2026, 2, 23, 12, 0, tzinfo=UTC)
+NEWEST = ManifestsSource("/team", "e" * 40, "deployments/kubernetes", "e" * 40)
 MODEL = parse((CHECKOUT / "tests/app/models/digits/manifest.json").read_bytes(), source="digits")
 
 
@@ -29,6 +31,7 @@ def candidate(letter: str = "b", days: int = 1, model_days: int = 0) -> Candidat
         ),
         model_created=MONDAY + timedelta(days=model_days),
         manifest=MODEL,
+        source=NEWEST,
     )
 
 
@@ -41,6 +44,7 @@ def released(number: int = 1, letter: str = "a", days: int = 0, **changes: objec
         "content": made.content,
         "model_created": made.model_created,
         "manifests": "m",
+        "source": NEWEST,
         "objects": (),
         "run": f"run-{number}",
         "asked_by": "Ada",

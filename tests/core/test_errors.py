@@ -51,6 +51,20 @@ def test_an_error_ends_with_its_link() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("happened", "sentence"),
+    [
+        ("The engine refused: no such image..", "The engine refused: no such image."),
+        ("It said: no.. Nothing was changed.", "It said: no. Nothing was changed."),
+        ("It waits ...", "It waits ..."),
+        ("Run it in .. instead.", "Run it in .. instead."),
+        ("See ../x.", "See ../x."),
+    ],
+)
+def test_what_another_system_said_ends_with_one_full_stop(happened: str, sentence: str) -> None:
+    assert str(RegistryUnavailable(happened, "Start it.")) == f"{sentence} Start it."
+
+
 def test_of_several_errors_each_is_reported() -> None:
     one, two = RegistryUnavailable("One.", "First."), PermanentError("Two.", "Second.", details="why")
     with pytest.raises(SeveralFailed) as raised:

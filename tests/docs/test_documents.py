@@ -16,7 +16,10 @@ from flows.config import reference
 from flows.config.load import CHECKOUT
 
 PAGES = sorted(
-    [CHECKOUT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    [
+        CHECKOUT / name
+        for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+    ]
     + list((CHECKOUT / "docs").rglob("*.md"))
 )
 LONGEST = {"README.md": 130, "ARCHITECTURE.md": 180}

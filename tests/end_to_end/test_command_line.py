@@ -20,6 +20,7 @@ RELEASE_KEYS = {
     "model_version",
     "image",
     "capsule",
+    "manifests_commit",
     "by",
     "asked_for",
     "run",
@@ -61,6 +62,7 @@ def test_what_is_live_already_is_skipped_with_exit_status_0(slipway: Slipway) ->
     assert releases(slipway) == before
 
 
+@pytest.mark.slow
 def test_a_release_and_its_rollback_by_hand(slipway: Slipway, released: Released) -> None:
     [first, *_] = releases(slipway)
     assert set(first) == RELEASE_KEYS
@@ -75,7 +77,8 @@ def test_a_release_and_its_rollback_by_hand(slipway: Slipway, released: Released
     [third, *_] = releases(slipway)
     assert third["asked_for"] == f"rollback to release {first['release']}: slow"
     why = values(slipway, "why", "staging")
-    assert set(why) == {"environment", "known", "live", "hold", "sentences", "unknown"}
+    assert set(why) == {"environment", "known", "live", "hold", "manifests", "sentences", "unknown"}
+    assert why["manifests"]["live"]["commit"] == third["manifests_commit"]
     assert (why["environment"], why["known"], why["live"]) == ("staging", True, third)
     assert (why["hold"]["by"], set(why["hold"])) == ("Bob", {"since", "by", "reason"})
     assert slipway("why", "staging").output.split() == " ".join(why["sentences"]).split()
@@ -84,6 +87,7 @@ def test_a_release_and_its_rollback_by_hand(slipway: Slipway, released: Released
     assert values(slipway, "why", "staging")["hold"] is None
 
 
+@pytest.mark.slow
 def test_a_hold_keeps_an_environment_until_it_is_resumed(slipway: Slipway) -> None:
     assert slipway("hold", "production", "--reason", "freeze").status == 0
     hold = values(slipway, "why", "production")["hold"]
@@ -98,6 +102,7 @@ def test_what_is_live_is_verified(slipway: Slipway) -> None:
     assert "is good: " in found.last_line
 
 
+@pytest.mark.slow
 def test_a_pin_holds_from_one_run_of_ci_to_the_next(slipway: Slipway) -> None:
     listed = values(slipway, "model", "list")
     assert set(listed) == {"model", "versions", "wanted", "pinned"}
@@ -117,3 +122,12 @@ def test_status_is_that_of_the_platform(slipway: Slipway, platform: PlatformUnde
     assert content["environments"]["production"]["ready"] == 3
     elsewhere = Slipway({**slipway.variables, "PREFECT_API_URL": f"{platform.api.ui_url}/api"})
     assert elsewhere("runs").status == 2  # as it has no password
+
+
+def test_the_doctor_finds_a_platform_that_released_in_order(slipway: Slipway) -> None:
+    found = slipway("doctor", "--json")
+    rows = {row["subject"]: row for row in json.loads(found.output)["findings"]}
+    assert [row for row in rows.values() if row["state"] == "failed" or not row["looked_at"]] == []
+    assert found.status == 0
+    assert rows["staging: account"]["seen"].endswith("system:serviceaccount:staging:slipway-release.")
+    assert rows["production: load balancer"]["state"] == "ok"

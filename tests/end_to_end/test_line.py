@@ -44,12 +44,12 @@ def test_every_replica_serves_it(platform: PlatformUnderTest, released: Released
     assert len(pods) == 3
 
 
-def test_status_tells_what_is_live(platform: PlatformUnderTest, released: Released) -> None:
+def test_status_shows_what_is_live(platform: PlatformUnderTest, released: Released) -> None:
     command = [sys.executable, "-m", "deployments.local", "status", "--json"]
-    told = subprocess.run(
+    shown = subprocess.run(
         command, cwd=CHECKOUT, env=platform.environment, check=True, capture_output=True, text=True
     )
-    status = json.loads(told.stdout)
+    status = json.loads(shown.stdout)
     live = status["environments"]["production"]
     assert live == status["environments"]["staging"]
     assert status["app_url"] == platform.app_url
@@ -60,18 +60,18 @@ def test_status_tells_what_is_live(platform: PlatformUnderTest, released: Releas
     assert len(live["capsule"]) == 64
 
 
-def test_the_summary_of_a_run_tells_where_things_are_and_how_to_sign_in(
+def test_the_summary_of_a_run_shows_where_things_are_and_how_to_sign_in(
     platform: PlatformUnderTest, released: Released, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
-    told = io.StringIO()
-    console = Console(file=told, soft_wrap=True)
+    written = io.StringIO()
+    console = Console(file=written, soft_wrap=True)
     summary.show(console, platform.instance, configuration.load(), released.build, released.release)
     file = platform.instance.state / "prefect-sign-in"
-    assert f"{platform.api.ui_url} (to sign in, enter the line in {file})" in told.getvalue()
+    assert f"{platform.api.ui_url} (to sign in, enter the line in {file})" in written.getvalue()
     assert file.read_text().strip() == platform.api.sign_in
-    assert f"commit {released.commit[:7]}, model classifier 1.0.0" in told.getvalue()
+    assert f"commit {released.commit[:7]}, model classifier 1.0.0" in written.getvalue()
 
 
 def test_nothing_new_builds_and_releases_nothing(platform: PlatformUnderTest, released: Released) -> None:

@@ -18,7 +18,6 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 
 from deployments.local.docker.engine import connect
-from deployments.local.wait import wait_until
 from flows.ci import ci
 from flows.config import load as configuration
 from flows.core.build.commit import Commit
@@ -33,6 +32,7 @@ from tests.flows.minting import BaseImage, mint
 from tests.flows.team import TEAM_APP, Team
 from tests.support.platform_under_test import PlatformUnderTest
 from tests.support.prefect_client import asking, talking_to
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Line(Team):
     platform: PlatformUnderTest
     environment: dict[str, str]
 
-    def ledger(self, environment: str) -> str:
-        """What the newest version of an environment's ledger says that names this team's model.
+    def history_page(self, environment: str) -> str:
+        """What the newest version of an environment's history page says that names this team's model.
 
         Other teams' environments have the same name, in namespaces of their own.
         """
@@ -147,7 +147,7 @@ class Ended:
             last = (line for line in found if line["task_run_id"] is None)
             return any(line["message"].startswith("Finished in state") for line in last)
 
-        wait_until(is_complete, 20, "The run's log has no end")
+        wait_until(is_complete, "The run's log has no end")
         return "\n".join(line["message"] for line in found)
 
     def _of_this_run(self, what: str, table: str, key: str) -> list[dict[str, Any]]:
@@ -179,7 +179,7 @@ def await_task_runs(platform: PlatformUnderTest) -> None:
         return answer.is_success and answer.json()["state_type"] == "COMPLETED"
 
     with asking(platform.api) as client:
-        wait_until(is_recorded, 60, "The server records no task runs")
+        wait_until(is_recorded, "The server records no task runs")
 
 
 @cache
@@ -193,8 +193,9 @@ def base_image(platform: PlatformUnderTest) -> BaseImage:
         if not file.exists():
             file.write_text(json.dumps(_built(platform)))
     found = json.loads(file.read_text())
-    wanted = configuration.load().registry
-    login = prefect_blocks.registry_credentials(wanted)
+    settings = configuration.load()
+    wanted = settings.registry
+    login = prefect_blocks.registry_login(wanted, settings.azure)
     registry = Registry(wanted.address, found["repository"], login, wanted.insecure)
     return BaseImage(registry, found["capsule"])
 
@@ -236,7 +237,8 @@ def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.Mo
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
         "SLIPWAY_APP__READY_TIMEOUT": "5",
         "SLIPWAY_APP__STOP_TIMEOUT": "3",
-        "SLIPWAY_APP__MANIFESTS": str(manifests_with(repository.parent / "quick")),
+        "SLIPWAY_MANIFESTS__PATH": ".",
+        "SLIPWAY_MANIFESTS__REPOSITORY": str(manifests_with(repository.parent / "quick")),
         "SLIPWAY_ENVIRONMENTS__STAGING__SOAK": "2",
         "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",
         "SLIPWAY_MODEL__NAME": name,

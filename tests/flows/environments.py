@@ -14,7 +14,6 @@ import httpx
 import yaml
 
 from deployments.local.network import edge
-from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
 from flows.core.release.environment_state import EnvironmentState
@@ -25,8 +24,10 @@ from flows.services.kubernetes.release_store import Records
 from flows.services.process.tls import NO_TLS
 from flows.stages.clusters import cluster_of
 from tests.support import worker
+from tests.support.commits import commit_all
 from tests.support.frozen import frozen
 from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.waiting import wait_until
 
 MANIFESTS = CHECKOUT / "deployments" / "kubernetes"
 OURS = "deployments,services,poddisruptionbudgets,networkpolicies,configmaps,secrets"
@@ -51,12 +52,12 @@ class Place:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def empty(self) -> None:
-        """As before the first release: no object, no record, no note, nobody's lock."""
+        """As before the first release: no object, no record, no note, no lock."""
         self.kubectl("delete", OURS, "--selector=app.kubernetes.io/managed-by=slipway", "--wait=false")
         self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
         self.kubectl("delete", "secrets", "--field-selector=type=slipway.dev/release.v1", "--wait=true")
         self.kubectl("delete", "configmap", "slipway-environment", "--ignore-not-found")
-        wait_until(lambda: not self.pods(), 60, "pods are left")
+        wait_until(lambda: not self.pods(), "pods are left")
 
     def pods(self, phase: str = "") -> list[str]:
         """Names of all pods, or of those in that phase; those that are ending are among them."""
@@ -150,7 +151,7 @@ def manifests_with(folder: Path, *operations: dict[str, Any], also: dict[str, An
 def manifests_as_they_are(
     folder: Path, *operations: dict[str, Any], also: dict[str, Any] | None = None
 ) -> Path:
-    """A copy of the project's manifests, the Deployment of every overlay changed by JSON patch operations.
+    """A repository with the project's manifests; JSON patch operations change the Deployment of each overlay.
 
     `also` is one more object.
     """
@@ -167,6 +168,7 @@ def manifests_as_they_are(
         if operations:
             content["patches"] = [*content["patches"], patch]
         file.write_text(yaml.safe_dump(content))
+    commit_all(copy, "The manifests")
     return copy
 
 

@@ -17,8 +17,9 @@ from tests.support.platform_under_test import PlatformUnderTest
 
 def registry_through(port: int, block: str) -> dict[str, str]:
     """The variables that lead a line's runs to the registry through that port of this machine."""
-    wanted = configuration.load().registry
-    login = prefect_blocks.registry_credentials(wanted)
+    settings = configuration.load()
+    login = prefect_blocks.registry_login(settings.registry, settings.azure)()
+    assert login
     address = f"localhost:{port}"
     DockerRegistryCredentials(
         registry_url=address, username=login.username, password=SecretStr(login.password)

@@ -16,7 +16,8 @@ import httpx
 from flows.core.build.capsule import Capsule
 from flows.core.build.commit import Commit
 from flows.core.build.image import Image
-from flows.core.build.latest import LatestPointer
+from flows.core.build.latest import BASE_DIGEST, LatestPointer
+from flows.core.build.trust import Trust
 from flows.core.model.model import Model
 from flows.services.process.tls import NO_TLS
 from flows.services.registry.client import Registry
@@ -53,6 +54,7 @@ def mint(
         "dev.slipway.model.digest": model.digest,
     }
     original = base.registry.manifest(base.capsule)
+    base_digest = base.registry.labels(base.registry.image(base.capsule))[BASE_DIGEST]
     with _client(registry) as client:
         for layer in original.content["layers"]:
             mounted = {"mount": layer["digest"], "from": base.registry.repository}
@@ -66,13 +68,14 @@ def mint(
         client.put(upload, content=config).raise_for_status()
         descriptor = {**original.content["config"], "digest": digest, "size": len(config)}
         manifest = json.dumps({**original.content, "config": descriptor}).encode()
-        registry.attach(capsule.tag, base.registry.attached(base.capsule))
+        tag = capsule.tag_for(Trust.RELEASED)
+        registry.attach(tag, base.registry.attached(base.capsule))
         kind = {"Content-Type": original.media_type}
         client.put(
-            f"{registry.repository}/manifests/{capsule.tag}", content=manifest, headers=kind
+            f"{registry.repository}/manifests/{tag}", content=manifest, headers=kind
         ).raise_for_status()
     image = Image(registry.name, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
-    pointer = LatestPointer.to(image, commit, model, capsule, run="")
+    pointer = LatestPointer.to(image, commit, model, base_digest, capsule, run="")
     registry.move(pointer)
     return pointer
 
@@ -87,6 +90,7 @@ def _configured(config: dict[str, Any], variables: Mapping[str, str], labels: Ma
 
 def _client(registry: Registry) -> httpx.Client:
     """Signed in, for paths below /v2 of a registry on loopback."""
-    assert registry.credentials
-    login = (registry.credentials.username, registry.credentials.password)
+    known = registry.login()
+    assert known
+    login = (known.username, known.password)
     return httpx.Client(base_url=f"http://{registry.address}/v2/", auth=login, trust_env=False, verify=NO_TLS)

@@ -65,8 +65,9 @@ class Team:
     @property
     def registry(self) -> Registry:
         """Where the team's images go."""
-        wanted = configuration.load().registry
-        login = self.credentials.registry_credentials(wanted)
+        settings = configuration.load()
+        wanted = settings.registry
+        login = self.credentials.registry_login(wanted, settings.azure)
         return Registry(wanted.address, wanted.repository, login, wanted.insecure)
 
     def tags(self) -> list[str]:

@@ -16,7 +16,6 @@ from prefect.concurrency.sync import concurrency
 from prefect_azure import AzureBlobStorageCredentials
 
 from deployments.local.docker.engine import connect
-from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.runtime.global_lock import LATEST
 from flows.runtime.tasks import decide_latest
@@ -28,6 +27,7 @@ from tests.flows.lines import registry_through
 from tests.flows.team import MODELS
 from tests.stand_ins.unreliable_network import UnreliableLine, stalling_line
 from tests.support.prefect_client import asking
+from tests.support.waiting import wait_until
 
 PATIENCE = 60
 BALLAST = 2 << 20
@@ -93,14 +93,14 @@ def cancel_once_stalled(line: Line, run: FlowRun, network: UnreliableLine) -> No
 
 def cancel_and_see_it_gone(line: Line, run: FlowRun) -> None:
     assert cancel(line, run).state == "CANCELLED"
-    wait_until(lambda: not processes(run), 10, "processes are left")
+    wait_until(lambda: not processes(run), "processes are left")
     assert workspaces(run) == []  # it cleared up itself: the worker's SIGKILL would have left them
     assert containers(run) == []
 
 
 def through(network: UnreliableLine, line: Line) -> None:
     """Let the line's runs reach the blob store through that network."""
-    direct = AzureBlobStorageCredentials.load(configuration.load().model.credentials)
+    direct = AzureBlobStorageCredentials.load(str(configuration.load().model.credentials))
     assert isinstance(direct, AzureBlobStorageCredentials)
     assert direct.connection_string is not None
     port = line.platform.instance.ports.blob_store_port
@@ -144,7 +144,7 @@ def test_a_cancelled_ci_run_leaves_no_process_no_container_and_no_image(
     line.environment["SLIPWAY_APP__READY_TIMEOUT"] = "300"
     line.commit(**behaviour)
     run = start(line, "ci/commit")
-    wait_until(lambda: reached(line, run), PATIENCE, "the run does not get there")
+    wait_until(lambda: reached(line, run), "the run does not get there")
     cancel_and_see_it_gone(line, run)
     assert line.tags() == []
     assert line.latest is None
@@ -199,7 +199,7 @@ def test_cancelled_while_another_run_moves_latest_it_stays_and_the_limit_is_free
 ) -> None:
     with concurrency(LATEST, strict=True):
         run = start(line, "ci/commit")
-        wait_until(lambda: has_done(line, run, decide_latest.name), PATIENCE, "the run decides nothing")
+        wait_until(lambda: has_done(line, run, decide_latest.name), "the run decides nothing")
         cancel_and_see_it_gone(line, run)
         assert line.latest is None
     assert "latest moved" in line.ci().message

@@ -7,6 +7,7 @@ from prefect.blocks.system import Secret
 
 from tests.flows.conftest import Line
 from tests.stand_ins.commit_host import CommitHost, commit_host
+from tests.support.rows import rest_slow
 
 
 @pytest.fixture
@@ -20,26 +21,26 @@ def provider(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommitHost
         yield found
 
 
-def told(provider: CommitHost) -> list[tuple[str, str]]:
-    return [(body["state"], path.rpartition("/")[2]) for path, _, body in provider.told]
+def statuses(provider: CommitHost) -> list[tuple[str, str]]:
+    return [(body["state"], path.rpartition("/")[2]) for path, _, body in provider.received]
 
 
 def test_a_commit_is_pending_and_then_good_with_a_link_to_the_run(line: Line, provider: CommitHost) -> None:
     sha = line.git("rev-parse", "HEAD")
     run = line.ci()
-    assert told(provider) == [("pending", sha), ("success", sha)]
-    assert all(body["target_url"].endswith(f"/flow-run/{run.id}") for _, _, body in provider.told)
+    assert statuses(provider) == [("pending", sha), ("success", sha)]
+    assert all(body["target_url"].endswith(f"/flow-run/{run.id}") for _, _, body in provider.received)
 
 
-def test_a_commit_whose_tests_fail_is_told_why(line: Line, provider: CommitHost) -> None:
+def test_a_commit_whose_tests_fail_gets_the_reason(line: Line, provider: CommitHost) -> None:
     sha = line.commit(tests="fail")
     assert not line.ci().succeeded
-    assert told(provider) == [("pending", sha), ("failure", sha)]
-    assert "test" in provider.told[-1][2]["description"]
+    assert statuses(provider) == [("pending", sha), ("failure", sha)]
+    assert "test" in provider.received[-1][2]["description"]
 
 
-@pytest.mark.parametrize("answer", [401, 500])
-def test_a_host_that_takes_no_status_is_told_and_fails_no_build(
+@pytest.mark.parametrize("answer", rest_slow([401, 500], 1))
+def test_a_host_that_takes_no_status_is_logged_and_fails_no_build(
     line: Line, provider: CommitHost, answer: int
 ) -> None:
     provider.answers = answer

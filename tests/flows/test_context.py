@@ -1,6 +1,5 @@
 """With whose credentials a run reaches a cluster."""
 
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +10,11 @@ from prefect_docker.credentials import DockerRegistryCredentials
 from pydantic import SecretStr
 
 from flows.config.load import EMBEDDED
-from flows.config.schema import Registry
+from flows.config.schema import Azure, Registry
 from flows.core.errors import ClusterNotPrepared, SettingsError
 from flows.credentials import prefect_blocks
 from flows.services.kubernetes.api import KubernetesApi
-from flows.services.kubernetes.kubeconfig import context_of
+from flows.services.kubernetes.kubeconfig import AccountAccess
 from flows.stages.context import opened
 from tests.support.platform_under_test import PlatformUnderTest
 
@@ -42,12 +41,13 @@ def test_a_run_releases_with_the_account_of_the_environments_block() -> None:
         assert who(cluster.api) == "system:serviceaccount:staging:slipway-release"
         assert who(run.cluster("production").api) == "system:serviceaccount:production:slipway-release"
         cluster.require_fence()
-        kubeconfig = cluster.kubeconfig
-        assert kubeconfig
-        assert kubeconfig.parent == run.workspace
-        assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
-        assert context_of(kubeconfig.read_text(), "") == cluster.context
-    assert not kubeconfig.exists()
+        assert isinstance(cluster.kubeconfig, AccountAccess)
+        assert cluster.kubeconfig.context == cluster.context
+        assert token_on_disk(run.workspace, cluster.kubeconfig.token()) == []
+
+
+def token_on_disk(folder: Path, token: str) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file() and token.encode() in file.read_bytes()]
 
 
 def test_an_environment_without_a_block_is_reached_by_its_context_and_is_not_fenced(
@@ -85,7 +85,8 @@ def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml(
 )
 def test_a_registrys_password_goes_to_that_registry(block_is_for: str, address: str) -> None:
     with registry_block(block_is_for) as block:
-        found = prefect_blocks.registry_credentials(wanted_registry(address, block))
+        found = prefect_blocks.registry_login(wanted_registry(address, block), Azure())()
+    assert found
     assert (found.address, found.username, found.password) == (address, "ci", "s3cret")
 
 
@@ -95,7 +96,7 @@ def test_a_registrys_password_goes_to_no_other(address: str) -> None:
         registry_block("team.azurecr.io") as block,
         pytest.raises(SettingsError, match=rf"{block} is for team.azurecr.io, but .* {address}\."),
     ):
-        prefect_blocks.registry_credentials(wanted_registry(address, block))
+        prefect_blocks.registry_login(wanted_registry(address, block), Azure())()
 
 
 @contextmanager

@@ -1,13 +1,18 @@
 """Housekeeping on a whole platform: what nothing names goes, and nothing while that is a guess."""
 
+import uuid
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
 
 from deployments.local.docker.engine import connect
 from flows.core.build.latest import LatestPointer
 from flows.housekeeping import housekeeping
 from flows.runtime.global_lock import LATEST, global_lock
+from flows.services.images.container_engine import RUN_LABEL, ContainerEngine
 from tests.flows.conftest import Ended, Line
 
 pytestmark = pytest.mark.exclusive
@@ -19,7 +24,7 @@ def keep_house(line: Line, **parameters: Any) -> Ended:
 
 def pull(line: Line, image: LatestPointer) -> None:
     """Have this machine's engine hold it, as after a build."""
-    login = line.registry.credentials
+    login = line.registry.login()
     assert login
     access = {"username": login.username, "password": login.password}
     connect().images.pull(line.registry.name, tag=image.content.capsule, auth_config=access)
@@ -29,6 +34,31 @@ def on_the_engine(line: Line) -> set[str]:
     """The tags that this machine's engine has of the team's images."""
     images = connect().images.list(name=line.registry.name)
     return {tag.rpartition(":")[2] for image in images for tag in image.tags}
+
+
+def test_containers_of_runs_that_are_over_go_and_those_of_others_stay(line: Line) -> None:
+    image = line.registry.name + "@" + line.mint().digest
+    login = line.registry.login()
+    assert login
+    access = {"username": login.username, "password": login.password}
+    connect().images.pull(image, auth_config=access)
+    with get_client(sync_client=True) as client:
+        crashed, running = (
+            str(client.create_flow_run(housekeeping, state=State(type=state)).id)
+            for state in (StateType.CRASHED, StateType.RUNNING)
+        )
+        engines = [ContainerEngine(None, run) for run in (crashed, running, str(uuid.uuid4()))]
+        try:
+            kept = [engine.start(image, "tests", command=["sleep", "300"]).id for engine in engines][1:]
+            done = keep_house(line)
+            assert "containers of killed runs: 1" in done.message
+            there = {found.id for found in connect().containers.list(filters={"label": RUN_LABEL})}
+            assert set(kept) <= there
+            assert engines[0].remove_containers() == 0
+        finally:
+            for engine in engines:
+                engine.remove_containers()
+            client.set_flow_run_state(UUID(running), State(type=StateType.CANCELLED), force=True)
 
 
 def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
@@ -43,7 +73,7 @@ def test_images_that_nothing_names_go_and_what_can_not_be_asked_keeps_them(
         monkeypatch.setenv(f"SLIPWAY_HOUSEKEEPING__{name}", value)
 
     with monkeypatch.context() as variables:
-        variables.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nobody-made-this")
+        variables.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "never-made")
         unsure = keep_house(line)
     assert not unsure.succeeded
     for what in ("image", "run"):

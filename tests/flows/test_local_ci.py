@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,22 +17,23 @@ from deployments.local.docker.engine import connect
 from deployments.local.instance import Instance
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
-from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
 from flows.credentials import environment as of_the_shell
 from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe
 from flows.services.models.model_store import ModelStore
+from flows.services.process.temporary import in_use
 from flows.services.registry.client import Registry
 from tests.flows.team import MODELS, TEAM_APP
+from tests.support.waiting import wait_until
 
-NOBODY_LISTENS = "http://127.0.0.1:1/api"
+NO_SERVER = "http://127.0.0.1:1/api"
 
 
 @dataclass(frozen=True)
 class Developer:
-    """Somebody with a clone, a shell with credentials, and no Prefect."""
+    """A developer with a clone, a shell with credentials, and no Prefect."""
 
     repository: Path
     prefect_home: Path
@@ -49,7 +51,7 @@ class Developer:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.cli", "ci", *options],
             cwd=CHECKOUT,
-            env=os.environ | {"PREFECT_API_URL": NOBODY_LISTENS, "PREFECT_HOME": str(self.prefect_home)},
+            env=os.environ | {"PREFECT_API_URL": NO_SERVER, "PREFECT_HOME": str(self.prefect_home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -58,13 +60,17 @@ class Developer:
     def ci(self, *options: str) -> tuple[int, str, str]:
         """Exit status, output and errors of a run."""
         process = self.start("--local", *options)
-        output, errors = process.communicate(timeout=120)
+        try:
+            output, errors = process.communicate()
+        finally:
+            process.kill()
         return process.returncode, output, errors
 
     @property
     def registry(self) -> Registry:
-        wanted = configuration.load().registry
-        login = of_the_shell.registry_credentials(wanted)
+        settings = configuration.load()
+        wanted = settings.registry
+        login = of_the_shell.registry_login(wanted, settings.azure)
         return Registry(wanted.address, wanted.repository, login, wanted.insecure)
 
     def knows_no_prefect(self) -> bool:
@@ -104,18 +110,18 @@ def developer(
     return found
 
 
-def test_the_stages_run_without_prefect_and_push_only_what_they_are_told_to(developer: Developer) -> None:
-    status, told, errors = developer.ci()
-    assert (status, errors) == (0, "")
-    assert "It would be pushed as" in told
+def test_the_stages_run_without_prefect_and_push_only_when_asked_to(developer: Developer) -> None:
+    status, output, errors = developer.ci()
+    assert status == 0, errors
+    assert "It would be pushed as" in output
     for stage in ("run tests", "fetch model", "build image", "smoke test"):
-        assert f"{stage} | " in told
-    assert "Tests: 1 passed" in told
+        assert f"{stage} | " in output
+    assert "Tests: 1 passed" in output
     assert developer.knows_no_prefect()
 
-    status, told, _ = developer.ci("--push")
+    status, output, _ = developer.ci("--push")
     assert status == 0
-    assert "pushed as" in told
+    assert "pushed as" in output
     assert developer.registry.pointer() is None
 
     assert "nothing to do, the registry has" in developer.ci("--push")[1]
@@ -124,9 +130,9 @@ def test_the_stages_run_without_prefect_and_push_only_what_they_are_told_to(deve
 
 def test_a_failure_is_one_line_and_exit_status_1(developer: Developer) -> None:
     developer.commit(tests="fail")
-    status, told, errors = developer.ci()
+    status, output, errors = developer.ci()
     assert status == 1
-    assert "check.test_serves: expected a cat" in told
+    assert "check.test_serves: expected a cat" in output
     assert errors.startswith("Error: 1 of 1 tests failed: check.test_serves.")
     assert len(errors.splitlines()) == 1
 
@@ -151,7 +157,32 @@ def test_ctrl_c_leaves_no_container_behind(developer: Developer) -> None:
     assert process.wait(20) == 130
     assert process.stderr
     assert "Interrupted" in process.stderr.read()
-    wait_until(lambda: not containers_of_runs_by_hand(), 5, "a container is left")
+    wait_until(lambda: not containers_of_runs_by_hand(), "a container is left")
+
+
+def test_the_next_run_removes_what_a_killed_one_left(developer: Developer) -> None:
+    developer.commit(tests="hang")
+    others = in_use()
+    process = developer.start("--local")
+    assert process.stdout
+    assert any("test_serves is waiting" in line for line in process.stdout)
+    left = [name for name in in_use() if name not in others and name.startswith("slipway-tmp-run-")]
+    assert left
+    process.kill()
+    process.wait(20)
+    assert len(containers_of_runs_by_hand()) == 1
+
+    developer.commit(tests="pass")
+    status, output, said = developer.ci()
+    assert status == 0, output + said
+    assert "which was killed" in said
+    assert containers_of_runs_by_hand() == []
+    living = in_use()  # another process's run may have begun meanwhile, or have deleted them before
+    assert not [folder for folder in temporary_folders() if folder.name in left and folder.name not in living]
+
+
+def temporary_folders() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob("slipway-tmp-*"))
 
 
 def containers_of_runs_by_hand() -> list[str]:

@@ -1,4 +1,4 @@
-"""A model file that nobody published: packed and served as slipway.toml describes it, or refused."""
+"""A model file that was not published: packed and served as slipway.toml describes it, or refused."""
 
 import json
 from pathlib import Path

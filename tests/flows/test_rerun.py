@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from flows.config import load as configuration
-from flows.core.build.capsule import Capsule
 from flows.core.errors import StoreUnavailable
 from flows.credentials.prefect_blocks import blob_store
 from flows.services.images import test_stage
@@ -25,6 +24,7 @@ def stages(line: Line, run: FlowRun) -> Counter[str]:
     return Counter(str(task["name"]).rsplit("-", 1)[0] for task in found)
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_after_its_tests_is_retried_without_them(line: Line) -> None:
     store, path = blob_store(configuration.load().model), f"{line.model}/1.0.0/model.onnx"
     content = store.read(path)
@@ -39,13 +39,13 @@ def test_a_run_that_failed_after_its_tests_is_retried_without_them(line: Line) -
     ended = line.platform.wait(failed)
     assert ended.state == "COMPLETED", line.platform.log(ended)
     assert (stages(line, ended)["run tests"], stages(line, ended)["look up tests"]) == (1, 2)
-    assert "The tests of this capsule passed before" in line.platform.log(ended)
+    assert "The tests of this code passed before" in line.platform.log(ended)
     latest = line.latest
     assert latest
     assert line.registry.image(latest.content.capsule).digest == latest.digest
 
 
-def test_a_new_run_of_the_same_capsule_repeats_neither_tests_nor_download_unless_told_to(
+def test_a_new_run_of_the_same_capsule_repeats_neither_tests_nor_download_unless_asked_to(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_APP__READY_TIMEOUT", "1")  # the trial fails, as on a machine that is busy
@@ -58,12 +58,13 @@ def test_a_new_run_of_the_same_capsule_repeats_neither_tests_nor_download_unless
     assert "fetched before, on this machine" in second.artifacts()
     assert "passed before" not in line.ci(fresh=True).artifacts()
 
-    monkeypatch.setenv("SLIPWAY_RESULTS__STORAGE", "local-file-system/nobody-made-this")
+    monkeypatch.setenv("SLIPWAY_RESULTS__CREDENTIALS", "never-made")
     unaware = line.ci()
     assert "run tests" in unaware.tasks()
     assert unaware.log().count("Could not read the cached test result") == 1
 
 
+@pytest.mark.slow
 def test_an_earlier_pass_is_forgotten_by_a_failure_though_the_storage_was_away_at_first(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +73,7 @@ def test_an_earlier_pass_is_forgotten_by_a_failure_though_the_storage_was_away_a
     assert "run tests" in line.ci().tasks()
     forget = TestCache.forget
 
-    def away(tests: TestCache, capsule: Capsule) -> None:
+    def away(tests: TestCache, key: str) -> None:
         monkeypatch.setattr(TestCache, "forget", forget)
         raise StoreUnavailable("The store is away.")
 

@@ -1,10 +1,11 @@
-"""Which storage block remembers the tests that passed."""
+"""Which store remembers the tests that passed."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect.filesystems import LocalFileSystem
+from prefect_azure import AzureBlobStorageCredentials
 from prefect_azure.blob_storage import AzureBlobStorageContainer
 
 from deployments.local.stores.blob_store import RESULTS, BlobStoreAccess
@@ -50,6 +51,29 @@ def test_a_container_of_azure_is_reached_with_the_credentials_in_its_block(
     assert folder == "our team"
     blobs.replace("a", b"content")
     assert blobs.read("a") == b"content"
+
+
+def test_a_container_is_named_by_the_settings_and_its_credentials_by_a_block(
+    blob_store: BlobStoreAccess,
+) -> None:
+    credentials = AzureBlobStorageCredentials(connection_string=blob_store.connection_string)
+    credentials.save("for-results", overwrite=True)
+    found = results_storage(Results(store=f"az://{RESULTS}", credentials="for-results"))
+    assert found is not None
+    blobs, folder = found
+    blobs.replace("b", b"content")
+    assert (blobs.read("b"), folder) == (b"content", "")
+
+
+def test_a_folder_of_the_settings_is_made_when_it_is_first_used(tmp_path: Path) -> None:
+    found = results_storage(Results(store=f"file://{tmp_path}/new/results"))
+    assert found is not None
+    found[0].replace("a", b"content")
+    assert (tmp_path / "new" / "results" / "a").read_bytes() == b"content"
+
+
+def test_without_a_store_this_machine_remembers() -> None:
+    assert results_storage(Results()) is None
 
 
 def test_a_block_that_is_not_there_is_named_with_its_place_in_slipway_toml() -> None:

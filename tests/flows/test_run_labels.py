@@ -108,11 +108,11 @@ def test_a_transfer_shows_its_progress_to_the_end(
     run = ended(api, transferring(return_state=True))
     (shown,) = [one for one in artifacts_of(api, run) if one["type"] == "progress"]
     assert (shown["description"], shown["data"]) == ("digits 1.0.0", 100)
-    told = [record.message for record in caplog.records if "of 4 MB" in record.message]
-    assert told == ["digits 1.0.0: 1 of 4 MB", "digits 1.0.0: 4 of 4 MB"]
+    progress = [record.message for record in caplog.records if "of 4 MB" in record.message]
+    assert progress == ["digits 1.0.0: 1 of 4 MB", "digits 1.0.0: 4 of 4 MB"]
 
 
-def test_a_ledger_is_the_history_of_one_key_without_repetitions(api: httpx.Client) -> None:
+def test_a_history_page_is_the_history_of_one_key_without_repetitions(api: httpx.Client) -> None:
     place = f"place-{uuid.uuid4().hex[:8]}"
     for release in (1, 2, 2):
         tiny(place, release=release)
@@ -124,7 +124,7 @@ def test_a_ledger_is_the_history_of_one_key_without_repetitions(api: httpx.Clien
     assert "[run-2](" in latest["data"]
 
 
-def test_a_server_that_is_away_fails_no_run_at_the_ledger(
+def test_a_server_that_is_away_fails_no_run_at_the_history_page(
     api: httpx.Client, prefect_server: PrefectApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = urlsplit(prefect_server.ui_url).port

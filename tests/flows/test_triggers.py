@@ -4,15 +4,13 @@ from typing import Any
 
 import pytest
 
-from deployments.local.wait import wait_until
 from flows.core.trigger.run_labels import branch_tag, commit_tag
 from flows.services.prefect.api import FlowRuns
 from flows.services.prefect.client import FlowRun
 from flows.triggers.poller import Watch
 from tests.flows.conftest import Line
 from tests.support.prefect_client import asking
-
-PATIENCE = 60
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -53,12 +51,13 @@ def test_a_commit_and_then_a_model_become_images_by_themselves(line: Line, watch
         assert len(runs.with_tags(commit_tag(sha))) == 2
 
 
+@pytest.mark.slow
 def test_a_run_under_way_gives_way_to_a_newer_commit(line: Line, watch: Watch) -> None:
     older = line.commit(tests="hang")
     watch.look()
     run = run_for(line, older)
     reached = "test_serves is waiting"
-    wait_until(lambda: reached in line.platform.log(run), PATIENCE, f"the run has not logged {reached!r}")
+    wait_until(lambda: reached in line.platform.log(run), f"the run has not logged {reached!r}")
     newer = line.commit()
     watch.look()
     assert line.platform.wait(run).state == "CANCELLED"

@@ -64,7 +64,7 @@ class Cluster:
 
 
 def free_instance(purpose: str, state: Path) -> Instance:
-    """An instance on ports that nobody listens on; what a dead test run left under its name is removed."""
+    """An instance on ports at which nothing listens; what a dead test run left under its name is removed."""
     name = f"slipway-test-{purpose}-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
     keys = [key for key in Embedded.model_fields if key.endswith("_port")]
     free = (port for port in BELOW_EPHEMERAL if not _is_taken(port))

@@ -1,6 +1,6 @@
 """The smallest server that keeps to what deployments/kubernetes asks of an app, in Python alone.
 
-It serves until it is told to stop, and finishes what it has. /slow and every POST take half a second.
+It serves until it is asked to stop, and finishes what it has. /slow and every POST take half a second.
 """
 
 import signal
@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # http.server's name
+    def do_GET(self) -> None:
         if self.path == "/slow":
             time.sleep(0.5)
         self.answer()
 
-    def do_POST(self) -> None:  # http.server's name
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(0.5)
         self.answer()
@@ -37,6 +37,7 @@ class Server(ThreadingHTTPServer):
 
 
 server = Server(("", 8000), Handler)
+threading.Thread(target=Server(("", 8001), Handler).serve_forever, daemon=True).start()
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
 server.server_close()

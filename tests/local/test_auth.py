@@ -1,4 +1,4 @@
-"""Who has the string gets in at Prefect's server, and nobody else."""
+"""Prefect's server lets in those alone who have the string."""
 
 import stat
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_the_api_answers_401_to_who_does_not_sign_in(prefect_server: PrefectApi)
     assert httpx.post(url, json={}, auth=prefect_server.auth, trust_env=False).status_code == 200
 
 
-def test_who_does_not_sign_in_is_told_what_to_set(prefect_server: PrefectApi) -> None:
+def test_who_does_not_sign_in_learns_what_to_set(prefect_server: PrefectApi) -> None:
     stranger = PrefectApi(prefect_server.ui_url, None)
     with pytest.raises(PlatformFailed, match="401"), stranger:
         stranger.queue_limits()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from deployments.local import platform
 from deployments.local.commands import backup, restore
 from deployments.local.docker import engine
 from deployments.local.docker.engine import connect, ensure_network
@@ -20,7 +21,8 @@ from deployments.local.prefect import auth, server
 from deployments.local.progress import Display, Steps
 from deployments.local.stores import database
 from deployments.prefect.api import PrefectApi
-from flows.config.load import load
+from flows.config.load import CHECKOUT, load, load_as
+from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed, SettingsError
 from tests.local.cluster_under_test import free_instance
 from tests.support.prefect_client import asking
@@ -58,6 +60,7 @@ def test_what_is_not_in_it_is_said(
     assert backup.WITHOUT in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_server_on_the_restored_database_knows_what_the_other_knew(
     file: Path, empty: Instance, prefect_server: PrefectApi, settings: WrittenSettings
 ) -> None:
@@ -91,18 +94,37 @@ def test_the_password_of_the_database_is_not_in_it(file: Path, instance: Instanc
 
 @pytest.mark.parametrize("name", ["state/../outside", "state/.bashrc", "state/prefect-sign-in/../../x"])
 def test_a_file_that_would_write_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    forged = tmp_path / "forged.tar"
-    with tarfile.open(forged, "w") as files:
+    forged = tar_file(tmp_path / "forged.tar", name)
+    with pytest.raises(SettingsError, match="is not a backup"):
+        restore.read(forged)
+
+
+def test_a_machine_that_is_not_ready_leaves_the_platform_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_ready(*_: object) -> None:
+        raise PlatformFailed("Port 4200 is in use.")
+
+    monkeypatch.setattr(platform, "prepare", not_ready)
+    packed = tar_file(tmp_path / "backup.tar", "state/prefect-sign-in")
+    target = Instance("unready", CHECKOUT, tmp_path / "state", Embedded())
+    with pytest.raises(PlatformFailed, match="in use"):
+        restore.restore(target, load_as(WrittenSettings), packed, Console(quiet=True))
+    restore.require_empty(target)
+
+
+def tar_file(file: Path, secret: str) -> Path:
+    """What a backup holds, with one secret of that name."""
+    with tarfile.open(file, "w") as files:
         for member, data in (
             ("prefect.dump", b""),
-            (name, b"x"),
+            (secret, b"x"),
             ("records/a.json", json.dumps([]).encode()),
         ):
             entry = tarfile.TarInfo(member)
             entry.size = len(data)
             files.addfile(entry, BytesIO(data))
-    with pytest.raises(SettingsError, match="is not a backup"):
-        restore.read(forged)
+    return file
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

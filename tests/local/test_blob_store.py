@@ -28,10 +28,10 @@ def test_it_wants_the_account_key(blob_store: BlobStoreAccess) -> None:
 
 
 def test_it_knows_whether_a_model_was_published(blob_store: BlobStoreAccess) -> None:
-    assert not holds_model(blob_store, "models", "told")
-    container(blob_store).upload_blob("told/latest.json", b"{}")
-    assert holds_model(blob_store, "models", "told")
-    assert not holds_model(blob_store, "models", "tol")
+    assert not holds_model(blob_store, "models", "digits")
+    container(blob_store).upload_blob("digits/latest.json", b"{}")
+    assert holds_model(blob_store, "models", "digits")
+    assert not holds_model(blob_store, "models", "digit")
 
 
 def test_a_publish_that_broke_off_is_no_model_and_a_plain_file_is(blob_store: BlobStoreAccess) -> None:

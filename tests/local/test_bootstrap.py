@@ -67,7 +67,7 @@ def test_what_only_the_tests_need_is_named_for_them_alone(bare_machine: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="plays a user without rights, which only root can")
-def test_a_user_without_sudo_is_told_the_command(bare_machine: Path) -> None:
+def test_a_user_without_sudo_gets_the_command(bare_machine: Path) -> None:
     path = bare_machine.parent / "bin"
     (path / "apt-get").symlink_to("/bin/false")
     (path / "id").unlink()

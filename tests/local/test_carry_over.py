@@ -16,6 +16,8 @@ from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT
 from tests.support.prefect_client import asking
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Before:
@@ -90,7 +92,7 @@ def test_blocks_and_variables_are_carried_over(
     assert (found["value"], found["tags"]) == ({"by": "hand"}, ["t"])
 
 
-def test_a_second_time_changes_nothing_that_somebody_changed_meanwhile(
+def test_a_second_time_changes_nothing_that_a_user_changed_meanwhile(
     before: Before, old: OldPlatform, prefect_server: PrefectApi
 ) -> None:
     carry_over.put_values(old, prefect_server, print)

@@ -44,7 +44,7 @@ def test_a_certificate_holds_its_addresses_and_names(authority: Authority, tmp_p
     assert names.get_values_for_type(x509.DNSName) == ["control-plane"]
 
 
-def test_a_client_certificate_tells_user_and_group(authority: Authority, tmp_path: Path) -> None:
+def test_a_client_certificate_names_user_and_group(authority: Authority, tmp_path: Path) -> None:
     authority.ensure(tmp_path, "client", Subject("system:node:worker", "system:nodes"))
     assert issued(tmp_path, "client").subject.rfc4514_string() == "CN=system:node:worker,O=system:nodes"
 

@@ -11,17 +11,17 @@ from deployments.local.cluster import cluster as embedded
 from deployments.local.cluster import kubernetes_binary
 from deployments.local.cluster.cluster import NodeStatus
 from deployments.local.cluster.nodes import NODES
-from deployments.local.docker import engine
-from deployments.local.wait import wait_until
+from deployments.local.docker import engine, pause_image
 from flows.config.load import EMBEDDED
 from flows.core.errors import PlatformFailed
 from flows.services.process.tls import NO_TLS
 from tests.local.cluster_under_test import Cluster, free_instance
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.own_cluster,
     pytest.mark.timeout(1800),
-]  # whoever comes first on a machine compiles Kubernetes
+]  # the first test on a machine compiles Kubernetes
 
 NODE_NAMES = [node.role for node in NODES]
 NOT_RUNNING = "its container does not run"
@@ -51,16 +51,16 @@ def expect_answers_from_every_pod(cluster: Cluster) -> None:
         silent.discard(answer(cluster))
         return not silent
 
-    wait_until(lambda: answer(cluster) != "", timeout=60, otherwise="The workload does not answer")
+    wait_until(lambda: answer(cluster) != "", otherwise="The workload does not answer")
     silent |= pods(cluster)
-    wait_until(all_answered, timeout=60, otherwise=f"These pods don't answer: {silent}")
+    wait_until(all_answered, otherwise=f"These pods don't answer: {silent}")
 
 
 @pytest.fixture(scope="session")
 def workload(cluster: Cluster) -> None:
-    """A replica on each node, from an image that the registry gives to nobody without the password."""
+    """A replica on each node, from an image that the registry gives only for the password."""
     access, image = cluster.base_image()
-    login = {"auths": {access.address: {"username": access.username, "password": access.password}}}
+    login = {"auths": {access.address: {"username": access.pull_username, "password": access.pull_password}}}
     manifests = Template(WORKLOAD.read_text()).safe_substitute(IMAGE=image, LOGIN=json.dumps(login))
     cluster.kubectl("apply", "--filename=-", stdin=manifests)
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
@@ -81,6 +81,22 @@ def test_the_kubeconfig_is_the_owners_alone_and_has_the_context_embedded(cluster
     assert kubeconfig.parent == cluster.instance.state
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
     assert cluster.kubectl("config", "current-context") == f"{EMBEDDED}\n"
+
+
+@pytest.mark.parametrize("node", NODE_NAMES)
+def test_a_node_deletes_images_without_a_container_and_keeps_the_sandbox_image(
+    cluster: Cluster, node: str
+) -> None:
+    settings = json.loads(cluster.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"))
+    assert settings["kubeletconfig"]["imageMaximumGCAge"] == "6h0m0s"
+    of_pods = f'labels."io.cri-containerd.kind"==container,image=={pause_image.NAME}'
+    listed = ["ctr", "--namespace=k8s.io", "containers", "list", "--quiet", of_pods]
+
+    def is_used() -> bool:
+        ended = cluster.container(node).exec_run(listed)
+        return ended.exit_code == 0 and bool(ended.output)
+
+    wait_until(is_used, "No pod uses the sandbox image")
 
 
 def test_a_healthy_cluster_is_left_alone(cluster: Cluster) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from deployments.local.instance import Instance
+from deployments.local.platform_file import mark_state_folder
+from deployments.local.stores import credentials
 from flows.config.load import CHECKOUT
+from flows.config.schema import Embedded
 
 pytestmark = pytest.mark.platform
 
@@ -25,8 +29,8 @@ def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_says_what_each_command_does() -> None:
-    told = call("--help").stdout
-    assert all(command in told for command in ("run", "stop", "clean", "status"))
+    text = call("--help").stdout
+    assert all(command in text for command in ("run", "stop", "clean", "status"))
     assert "release" in call("run", "--help").stdout
 
 
@@ -80,6 +84,24 @@ def test_status_for_people_works_while_everything_is_down(tmp_path: Path) -> Non
 def test_stopping_what_does_not_run_is_fine(tmp_path: Path) -> None:
     answer = call("stop", SLIPWAY_STATE=str(tmp_path), SLIPWAY_EMBEDDED__NAME="slipway-unit-down")
     assert answer.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["--help", "status", "status --json", "variables", "backup", "stop"])
+def test_no_command_leaves_a_temporary_file(tmp_path: Path, command: str) -> None:
+    state, temporary = tmp_path / "state", tmp_path / "temporary"
+    for folder in (state, temporary, temporary / "slipway-tmp-run-of-a-killed-process"):
+        folder.mkdir()
+    mark_state_folder(state)
+    credentials.ensure_kubeconfig(
+        Instance("slipway-unit-down", CHECKOUT, state, Embedded(kubernetes_port=1025))
+    )
+    call(
+        *command.split(),
+        SLIPWAY_STATE=str(state),
+        SLIPWAY_EMBEDDED__NAME="slipway-unit-down",
+        TMPDIR=str(temporary),
+    )
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_port_in_use_stops_run_before_anything_starts(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from deployments.local.prefect import server
 from deployments.local.processes import belonging_to, command_of
 from deployments.local.stores import database as embedded
 from deployments.local.stores.database import DatabaseAccess
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from tests.support.preparing import BringUpParts
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.exclusive
 
@@ -92,8 +92,8 @@ def test_killed_it_is_back_by_itself(database: DatabaseAccess, instance: Instanc
     assert container
     before = container.attrs["State"]["Pid"]
     container.exec_run(["sh", "-c", "kill -QUIT 1"])
-    wait_until(lambda: _restarted(instance, before), 30, "The database was not started again")
-    wait_until(lambda: embedded.answers(database), 30, "The database does not answer")
+    wait_until(lambda: _restarted(instance, before), "The database was not started again")
+    wait_until(lambda: embedded.answers(database), "The database does not answer")
 
 
 def test_the_server_keeps_its_data_there_and_no_flow_run_can(

@@ -12,15 +12,14 @@ from deployments.local.docker.engine import connect, find_container
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import SERVER
 from deployments.local.stores import database
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from flows.services.prefect.client import FlowRun
 from tests.automations.conftest import deployed
 from tests.support.prefect_client import asking
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
 
-PATIENCE = 120
 SECONDS = 10
 """How long the run sleeps, in the middle of which the database goes."""
 
@@ -32,7 +31,7 @@ def container(prefect_server: PrefectApi, instance: Instance) -> Iterator[Contai
     assert found
     yield found
     found.start()
-    wait_until(lambda: is_written_to(prefect_server), PATIENCE, "The server does not write")
+    wait_until(lambda: is_written_to(prefect_server), "The server does not write")
 
 
 def restart(container: Container) -> None:
@@ -45,7 +44,7 @@ def kill(container: Container) -> None:
 
 def stop_for_a_while(container: Container) -> None:
     container.stop()
-    wait_until(lambda: _status(container) == "exited", 30, "The database did not stop")
+    wait_until(lambda: _status(container) == "exited", "The database did not stop")
     container.start()
 
 
@@ -57,18 +56,18 @@ def test_a_run_goes_on_and_the_server_comes_back_by_itself(
     happens: Callable[[Container], None],
 ) -> None:
     run = started(prefect_server)
-    wait_until(lambda: prefect_server.flow_run(run.id).state == "RUNNING", PATIENCE, "The run does not begin")
+    wait_until(lambda: prefect_server.flow_run(run.id).state == "RUNNING", "The run does not begin")
     happens(container)
-    wait_until(lambda: is_written_to(prefect_server), PATIENCE, "The server does not write")
+    wait_until(lambda: is_written_to(prefect_server), "The server does not write")
     assert supervision.is_up(instance, SERVER)
-    wait_until(lambda: prefect_server.flow_run(run.id).is_over, PATIENCE, "The run does not end")
+    wait_until(lambda: prefect_server.flow_run(run.id).is_over, "The run does not end")
     ended = prefect_server.flow_run(run.id)
     assert (ended.state, ended.begun) == ("COMPLETED", 1)
 
 
 def test_no_event_is_lost_while_the_server_lives(prefect_server: PrefectApi, container: Container) -> None:
     container.stop()
-    wait_until(lambda: _status(container) == "exited", 30, "The database did not stop")
+    wait_until(lambda: _status(container) == "exited", "The database did not stop")
     resource = {"prefect.resource.id": "outage.test"}
     event: dict[str, Any] = {"event": "outage.test", "resource": resource}
     events = [
@@ -81,9 +80,7 @@ def test_no_event_is_lost_while_the_server_lives(prefect_server: PrefectApi, con
         wanted = {
             "filter": {"event": {"name": ["outage.test"]}, "occurred": {"since": "2025-12-31T00:00:00Z"}}
         }
-        wait_until(
-            lambda: _count(http.post("/events/filter", json=wanted)) == 20, PATIENCE, "Events are missing"
-        )
+        wait_until(lambda: _count(http.post("/events/filter", json=wanted)) == 20, "Events are missing")
 
 
 def started(api: PrefectApi) -> FlowRun:

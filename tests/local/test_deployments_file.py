@@ -66,7 +66,7 @@ def test_its_queue_exists(deployment: dict[str, Any]) -> None:
 
 
 @every_deployment
-def test_it_tells_ops_what_it_does(deployment: dict[str, Any]) -> None:
+def test_its_description_says_what_it_does(deployment: dict[str, Any]) -> None:
     assert deployment["description"].strip()
     properties = flow_of(deployment).parameters.properties
     assert all(schema.get("description") for schema in properties.values())

@@ -19,11 +19,11 @@ from deployments.local.prefect import server
 from deployments.local.prefect.server import SERVER
 from deployments.local.progress import Display, Steps
 from deployments.local.stores import database
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from tests.local.cluster_under_test import free_instance
-from tests.local.test_database_outage import PATIENCE, is_written_to, started
+from tests.local.test_database_outage import is_written_to, started
 from tests.support.prefect_client import asking
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
 
@@ -87,17 +87,17 @@ def test_a_run_goes_on_and_nothing_that_was_written_is_lost(
     instance, api = crowded
     api.ensure_variable("written_before", "yes")
     run = started(api)
-    wait_until(lambda: api.flow_run(run.id).state == "RUNNING", PATIENCE, "The run does not begin")
+    wait_until(lambda: api.flow_run(run.id).state == "RUNNING", "The run does not begin")
 
     def refuses() -> bool:
         disk.fill()
         return not is_written_to(api)
 
-    wait_until(refuses, PATIENCE, "The server writes on a full disk")
+    wait_until(refuses, "The server writes on a full disk")
     assert supervision.is_up(instance, SERVER)
     disk.free()
-    wait_until(lambda: is_written_to(api), PATIENCE, "The server does not write again")
-    wait_until(lambda: api.flow_run(run.id).is_over, PATIENCE, "The run does not end")
+    wait_until(lambda: is_written_to(api), "The server does not write again")
+    wait_until(lambda: api.flow_run(run.id).is_over, "The run does not end")
     ended = api.flow_run(run.id)
     assert (ended.state, ended.begun) == ("COMPLETED", 1)
     with asking(api) as http:

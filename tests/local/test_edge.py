@@ -20,18 +20,18 @@ from deployments.local.docker import engine, images
 from deployments.local.docker.engine import Container
 from deployments.local.network import dns_server, edge
 from deployments.local.platform_file import WrittenSettings
-from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT, load_as
 from flows.core.build.image import Image
 from flows.services.kubernetes import manifests
 from flows.services.kubernetes.manifests import Overlay
 from tests.local.cluster_under_test import Cluster
 from tests.support.load import Seen, load
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.own_cluster,
     pytest.mark.timeout(1800),
-]  # whoever comes first on a machine compiles Kubernetes
+]  # the first test on a machine compiles Kubernetes
 
 DEPLOYMENT = "classifier"
 PULL_SECRET = "slipway-registry"
@@ -106,7 +106,7 @@ def whole(served: Cluster) -> Iterator[None]:
     """Puts the worker right, however the test left it."""
     yield
     served.container("worker").start()
-    wait_until(lambda: _is_ready(served, "worker"), 60, "The worker is not ready")
+    wait_until(lambda: _is_ready(served, "worker"), "The worker is not ready")
     served.kubectl("uncordon", "worker")
 
 
@@ -124,12 +124,12 @@ def _released(cluster: Cluster, name: str) -> Environment:
     repository, _, digest = reference.partition("@")
     overlay = Overlay(CHECKOUT / "deployments" / "kubernetes", name, name, DEPLOYMENT, REPLICAS)
     kubectl = str(kubernetes_binary.kubectl(cluster.binary))
-    rendered = manifests.render(overlay, Image(repository, digest), kubectl)
+    rendered = manifests.render(overlay, Image(repository, digest), kubectl, origin="the overlay")
     [deployment] = [item for item in rendered.objects if item["kind"] == "Deployment"]
     deployment["spec"]["template"]["spec"]["containers"][0]["command"] = ["python3", "-c", SMALL_SERVER]
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    login = {"auths": {access.address: {"username": access.username, "password": access.password}}}
+    login = {"auths": {access.address: {"username": access.pull_username, "password": access.pull_password}}}
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -140,7 +140,7 @@ def _released(cluster: Cluster, name: str) -> Environment:
     cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all([namespace, secret, *rendered.objects]))
     found = Environment(cluster, name)
     found.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=90s")
-    wait_until(lambda: httpx.get(found.url, trust_env=False).is_success, 10, f"{name} does not answer")
+    wait_until(lambda: httpx.get(found.url, trust_env=False).is_success, f"{name} does not answer")
     return found
 
 
@@ -165,7 +165,7 @@ def test_the_environments_answer_side_by_side_with_all_their_replicas(
         assert len(pods) == REPLICAS
         assert set(pods.values()) == {"control-plane", "worker"}
         with load(environment.url, rate=50) as seen:
-            wait_until(partial(_all_answered, seen, pods), 30, f"A replica in {environment.name} is silent")
+            wait_until(partial(_all_answered, seen, pods), f"A replica in {environment.name} is silent")
         assert set(seen.pods) == set(pods)
         assert seen.failed == 0, str(seen)
 
@@ -174,7 +174,7 @@ def test_a_killed_edge_and_dns_server_come_back(production: Environment) -> None
     for role in (edge.ROLE, dns_server.ROLE):
         production.cluster.container(role).kill()
     _serve(production.cluster)
-    wait_until(lambda: httpx.get(production.url, trust_env=False).is_success, 10, "No answer")
+    wait_until(lambda: httpx.get(production.url, trust_env=False).is_success, "No answer")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/Metrics?name=x"])
@@ -190,17 +190,19 @@ def test_a_rolling_update_fails_no_request(production: Environment) -> None:
     assert seen.failed == slow.failed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whole")
 def test_a_drain_fails_no_request(production: Environment) -> None:
     with load(production.url) as seen, load(f"{production.url}/slow", rate=20) as slow:
         options = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=100s")
         production.cluster.kubectl("drain", "worker", *options)
-        wait_until(lambda: len(production.ready_pods()) == REPLICAS, 60, "The replicas were not replaced")
+        wait_until(lambda: len(production.ready_pods()) == REPLICAS, "The replicas were not replaced")
     print(f"Drain: {seen}; slow ones: {slow}")
     assert set(production.ready_pods().values()) == {"control-plane"}
     assert seen.failed == slow.failed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whole")
 def test_a_node_may_die_and_return_at_another_address_without_a_failed_get(
     production: Environment,
@@ -213,12 +215,11 @@ def test_a_node_may_die_and_return_at_another_address_without_a_failed_get(
         load(f"{production.url}/slow", rate=30) as slow,
         load(production.url, rate=20, body=PICTURE) as posted,
     ):
-        wait_until(lambda: seen.total > 60, 30, "The load did not begin")
+        wait_until(lambda: seen.total > 60, "The load did not begin")
         began = time.monotonic()
         worker.kill()
         wait_until(
             lambda: [*production.ready_pods().values()] == ["control-plane"] * REPLICAS,
-            60,
             "The replicas were not replaced",
         )
         replaced = time.monotonic() - began
@@ -228,10 +229,10 @@ def test_a_node_may_die_and_return_at_another_address_without_a_failed_get(
     _take_the_address(production.cluster)
     with load(production.url) as seen:
         worker.start()
-        wait_until(lambda: _is_ready(production.cluster, "worker"), 60, "The worker is not ready")
+        wait_until(lambda: _is_ready(production.cluster, "worker"), "The worker is not ready")
         production.update()
         on_worker = {pod for pod, node in production.ready_pods().items() if node == "worker"}
-        wait_until(partial(_all_answered, seen, on_worker), 30, "The worker's replicas are silent")
+        wait_until(partial(_all_answered, seen, on_worker), "The worker's replicas are silent")
     print(f"Return of the worker: {seen}")
     assert on_worker
     assert seen.failed == 0

@@ -1,6 +1,7 @@
 import hashlib
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
 
 pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
-UNTIL_TOLD_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
+UNTIL_ASKED_TO_STOP = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def client() -> docker.DockerClient:
 @pytest.fixture(scope="module")
 def spec(client: docker.DockerClient) -> Container:
     image = images.ensure(client, images.BASE, print)
-    return Container(role="one", image=image, command=UNTIL_TOLD_TO_STOP, volumes={"one": "/data"})
+    return Container(role="one", image=image, command=UNTIL_ASKED_TO_STOP, volumes={"one": "/data"})
 
 
 @pytest.fixture
@@ -60,6 +61,30 @@ def test_a_running_container_of_the_same_specification_is_left_alone(
     before = started_at(first)
     again = engine.ensure_container(client, instance, spec)
     assert (again.id, started_at(again)) == (first.id, before)
+
+
+def test_docker_keeps_only_the_end_of_what_a_container_writes(
+    client: docker.DockerClient, instance: Instance, spec: Container
+) -> None:
+    container = engine.ensure_container(client, instance, spec)
+    assert container.attrs["HostConfig"]["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-size": "10m", "max-file": "3"},
+    }
+
+
+def test_a_volume_is_read_only_to_the_container_that_asks_for_it_so(
+    client: docker.DockerClient, instance: Instance, spec: Container
+) -> None:
+    writer = engine.ensure_container(client, instance, spec)
+    reader = engine.ensure_container(
+        client, instance, replace(spec, role="two", volumes={}, read_only_volumes={"one": "/data"})
+    )
+    assert writer.exec_run(["touch", "/data/kept"]).exit_code == 0
+    assert reader.exec_run(["test", "-f", "/data/kept"]).exit_code == 0
+    refused = reader.exec_run(["touch", "/data/new"])
+    assert refused.exit_code != 0
+    assert b"Read-only file system" in refused.output
 
 
 def test_a_killed_container_is_started_again(
@@ -131,7 +156,7 @@ def test_a_container_of_that_name_that_is_not_slipways_is_refused_and_spared(
     client: docker.DockerClient, instance: Instance, spec: Container
 ) -> None:
     name = instance.container(spec.role)
-    stranger = client.containers.create(spec.image, list(UNTIL_TOLD_TO_STOP), name=name)
+    stranger = client.containers.create(spec.image, list(UNTIL_ASKED_TO_STOP), name=name)
     try:
         with pytest.raises(SettingsError, match=f"{name} exists and is not Slipway's"):
             engine.ensure_container(client, instance, spec)
@@ -153,7 +178,7 @@ def test_ports_are_published_on_loopback_only(
     assert container.ports == {"80/tcp": published, "53/udp": published}
 
 
-def test_a_taken_port_is_told_with_its_remedy(
+def test_a_taken_port_is_reported_with_its_remedy(
     client: docker.DockerClient, instance: Instance, spec: Container
 ) -> None:
     with socket.socket() as taken:
@@ -175,6 +200,16 @@ def test_containers_of_one_platform_find_each_other_by_role(
 def test_without_a_daemon_the_error_says_how_to_start_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/missing.sock")
     with pytest.raises(EngineUnavailable, match="service docker start"):
         engine.connect()
+
+
+def test_several_processes_may_remove_the_same_platform_at_once(
+    client: docker.DockerClient, instance: Instance, spec: Container
+) -> None:
+    engine.ensure_container(client, instance, spec)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: engine.remove_all(client, instance), range(6)))
+    assert engine.find_container(client, instance, spec.role) is None
+    assert instance.network not in {network.name for network in client.networks.list()}

@@ -7,9 +7,9 @@ import pytest
 from deployments.local.docker.engine import connect, find_container
 from deployments.local.instance import Instance
 from deployments.local.stores import database
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from tests.support.prefect_client import asking
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive]
 
@@ -43,4 +43,4 @@ def test_more_events_than_attempts_are_kept_until_the_database_is_back(
             answer = http.post("/events/filter", json={"filter": query, "limit": 50})
             return int(answer.json()["total"]) if answer.is_success else 0
 
-        wait_until(lambda: written() == EVENTS, 60, f"Not all of {EVENTS} events are written")
+        wait_until(lambda: written() == EVENTS, f"Not all of {EVENTS} events are written")

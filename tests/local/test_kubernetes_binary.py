@@ -9,9 +9,9 @@ from docker.models.images import Image
 from deployments.local.cluster import kubernetes_binary
 from deployments.local.cluster.kubernetes_binary import MODULE, SOURCES
 from deployments.local.docker import engine, pause_image
-from deployments.local.wait import wait_until
+from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(1800)  # whoever comes first on a machine compiles
+pytestmark = pytest.mark.timeout(1800)  # the first test on a machine compiles
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def test_a_change_in_any_source_changes_the_key(module: Path, source: str) -> No
 
 def test_what_was_built_is_not_built_again(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")  # nothing to build with
-    told: list[str] = []
+    logged: list[str] = []
     before = binary.stat()
-    assert kubernetes_binary.ensure(told.append) == binary
-    assert (told, binary.stat()) == ([], before)
+    assert kubernetes_binary.ensure(logged.append) == binary
+    assert (logged, binary.stat()) == ([], before)
 
 
 def test_called_kubectl_it_is_kubectl_of_that_version(binary: Path) -> None:
@@ -89,11 +89,11 @@ def test_kubectl_fails_with_one_line_and_a_status(binary: Path, tmp_path: Path) 
     assert "none: no such file or directory" in failed.stderr.splitlines()[-1]
 
 
-def test_the_sandbox_image_waits_until_it_is_told_to_stop(pause: Image) -> None:
+def test_the_sandbox_image_waits_until_it_is_asked_to_stop(pause: Image) -> None:
     assert pause.tags == [pause_image.NAME]
     container = engine.connect().containers.run(pause, detach=True)
     try:
-        wait_until(lambda: b"waiting" in container.logs(), 30, "the sandbox image has not begun to wait")
+        wait_until(lambda: b"waiting" in container.logs(), "the sandbox image has not begun to wait")
         container.stop(timeout=30)
         assert container.wait()["StatusCode"] == 0
     finally:

@@ -10,7 +10,6 @@ import pytest
 from deployments.local import supervision
 from deployments.local.instance import Instance
 from deployments.local.prefect.server import SERVER, WORKER
-from deployments.local.wait import wait_until
 from deployments.prefect.api import POOL, PrefectApi
 from flows.core.errors import ReleaseUndone
 from flows.nightly_check import nightly_check
@@ -19,6 +18,7 @@ from flows.services.prefect.client import TERMINAL
 from flows.triggers.stuck_pending import PendingReaper
 from tests.stand_ins.quick_night import quick_night
 from tests.support.nights import Night, a_night, ended
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.exclusive
 
@@ -40,9 +40,9 @@ def test_after_a_downtime_the_newest_late_run_releases_alone(night: Night) -> No
     assert len(runs) == 3
     with ThreadPoolExecutor() as threads:
         begun = [threads.submit(copy_context().run, ended, quick_night, run) for run in runs]
-    told = [future.result() for future in begun]
-    assert [name for name, _ in told] == ["Skipped", "Skipped", "Completed"]
-    assert told[0][1] == f"No release: the run due at {night.due:%Y-%m-%d %H:%M} takes its place."
+    states = [future.result() for future in begun]
+    assert [name for name, _ in states] == ["Skipped", "Skipped", "Completed"]
+    assert states[0][1] == f"No release: the run due at {night.due:%Y-%m-%d %H:%M} takes its place."
     assert night.made(days=3) == runs  # a clock that is put back makes no second run of a night either
     state = night.check()
     assert (state.name, state.message) == (
@@ -63,7 +63,7 @@ def test_what_was_missed_for_too_long_waits_for_the_next_night_and_says_so(night
     assert night.row()["outcome"] == "skipped"
 
 
-def test_a_run_that_is_started_anew_is_the_nights(night: Night) -> None:
+def test_a_run_that_is_restarted_is_the_nights(night: Night) -> None:
     (crashed,) = night.made()
     night.crash(crashed)
     again = night.again(crashed)
@@ -72,7 +72,7 @@ def test_a_run_that_is_started_anew_is_the_nights(night: Night) -> None:
     assert night.row()["run"].endswith(again)
 
 
-def test_a_failed_night_has_its_row_and_somebody_is_told(night: Night) -> None:
+def test_a_failed_night_has_its_row_and_is_reported(night: Night) -> None:
     (run,) = night.made()
     assert ended(quick_night, run, {"fails": True})[0] == "Failed"
     assert night.row() | {"run": ""} == {
@@ -82,15 +82,17 @@ def test_a_failed_night_has_its_row_and_somebody_is_told(night: Night) -> None:
         "run": "",
     }
     assert "has no outcome by" in (night.check().message or "")
-    assert night.told()["why"] == f"{UNDONE} See docs/operations.md#release-undone"
+    assert night.reported()["why"] == f"{UNDONE} See docs/operations.md#release-undone"
 
 
-def test_a_night_that_nobody_ran_is_told_by_morning_with_what_why_whose_move_and_a_link(night: Night) -> None:
+def test_a_night_that_did_not_run_is_reported_by_morning_with_what_why_whose_move_and_a_link(
+    night: Night,
+) -> None:
     (run,) = night.made()
     state = night.check()
     assert state.is_failed()
     assert "not begun: no worker has taken it up" in (state.message or "")
-    payload = night.told()
+    payload = night.reported()
     assert payload["what"].startswith(f"The night of {night.due:%Y-%m-%d} has no outcome by")
     assert payload["why"].startswith("no worker has taken it up")
     assert payload["move"].startswith("ops: look at worker and queues")
@@ -118,6 +120,7 @@ def test_a_check_after_a_downtime_waits_for_the_run_that_catches_up(
         )
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_release(
     prefect_server: PrefectApi, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +131,7 @@ def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_releas
         not_begun = PendingReaper(print)
         worker = next(state.pid for state in supervision.states(instance) if state.name == WORKER)
         (run,) = night.made()
-        wait_until(lambda: prefect_server.flow_run(run).state != "SCHEDULED", 30, "No worker takes it")
+        wait_until(lambda: prefect_server.flow_run(run).state != "SCHEDULED", "No worker takes it")
         psutil.Process(worker).kill()
 
         def is_over() -> bool:
@@ -136,16 +139,17 @@ def test_a_worker_that_is_killed_while_it_takes_the_nights_run_leaves_one_releas
                 not_begun.give_up(runs, night.name, patience=5)
             return prefect_server.flow_run(run).state in TERMINAL
 
-        wait_until(is_over, 60, "The run neither ends nor is given up")
+        wait_until(is_over, "The run neither ends nor is given up")
         if prefect_server.flow_run(run).state == "CRASHED":
             again = night.again(run)
-            wait_until(lambda: prefect_server.flow_run(again).state in TERMINAL, 90, "It is not started anew")
+            wait_until(lambda: prefect_server.flow_run(again).state in TERMINAL, "It is not restarted")
         assert [one["state"]["name"] for one in night.runs() if one["state"]["type"] == "COMPLETED"] == [
             "Completed"
         ]
         assert night.check().is_completed()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_when_the_night_is_due_leaves_one_release(
     prefect_server: PrefectApi, instance: Instance
 ) -> None:
@@ -158,10 +162,9 @@ def test_a_server_that_is_killed_when_the_night_is_due_leaves_one_release(
         port = instance.ports.prefect_port
         wait_until(
             lambda: supervision.listens(instance, SERVER, port) and prefect_server.is_healthy(),
-            90,
             "The server did not come back",
         )
-        wait_until(lambda: prefect_server.flow_run(run).state in TERMINAL, 180, "The run does not end")
+        wait_until(lambda: prefect_server.flow_run(run).state in TERMINAL, "The run does not end")
         ends = [one["state"]["name"] for one in night.runs() if one["state"]["type"] in TERMINAL]
         assert ends == ["Completed"]
         assert night.check().is_completed()

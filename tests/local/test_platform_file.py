@@ -53,6 +53,7 @@ def test_flows_see_what_the_platform_filled_in(place: Instance, write: Write) ->
     platform_file.add_cluster(place, written, Path("/k/config"), Path("/k/kubectl"))
     seen = load()
     assert (seen.registry.address, seen.registry.insecure) == ("localhost:5999", True)
+    assert seen.registry.pull_address == f"localhost:{place.ports.registry_pull_port}"
     assert seen.app.base_image == "localhost:5999/slipway/base@sha256:1"
     assert seen.kubectl == "/k/kubectl"
     production = seen.environment("production")
@@ -88,7 +89,7 @@ def test_only_embedded_environments_are_filled_in(place: Instance, write: Write)
     assert load().environment("production").kubeconfig is None
 
 
-def test_an_embedded_environment_that_the_edge_does_not_serve_is_told_with_the_remedy(
+def test_an_embedded_environment_that_the_edge_does_not_serve_is_reported_with_the_remedy(
     place: Instance, write: Write
 ) -> None:
     written = write("[environments.staging]", "[environments.trial]", '"staging"', '"trial"')

@@ -32,10 +32,10 @@ def test_a_port_in_use_is_named_with_its_setting_its_user_and_the_remedy(
 ) -> None:
     with pytest.raises(PlatformFailed) as caught:
         preflight.check(place(tmp_path, prefect_port=busy_port), ["prefect_port"], tmp_path)
-    told = str(caught.value)
-    assert f"Port {busy_port} on 127.0.0.1 is in use by {psutil.Process().name()}" in told
-    assert "choose another port at [embedded] prefect_port in slipway.toml" in told
-    assert "Nothing was started" in told
+    message = str(caught.value)
+    assert f"Port {busy_port} on 127.0.0.1 is in use by {psutil.Process().name()}" in message
+    assert "choose another port at [embedded] prefect_port in slipway.toml" in message
+    assert "Nothing was started" in message
 
 
 def test_a_dns_server_wants_its_port_by_udp_as_well(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_port_that_will_not_be_used_may_be_taken(busy_port: int, tmp_path: Pat
     preflight.check(place(tmp_path, app_port=busy_port), [], tmp_path)
 
 
-def test_all_problems_are_told_at_once(
+def test_all_problems_are_reported_at_once(
     busy_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil.disk_usage("/")._replace(free=3 * 1000**3)
@@ -59,10 +59,10 @@ def test_all_problems_are_told_at_once(
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     with pytest.raises(PlatformFailed) as caught:
         preflight.check(place(tmp_path, registry_port=busy_port), ["registry_port"], tmp_path)
-    told = str(caught.value)
-    assert "No docker daemon answers at DOCKER_HOST=tcp://127.0.0.1:9" in told
-    assert f"Port {busy_port}" in told
-    assert "Only 3.0 GB are free" in told
+    message = str(caught.value)
+    assert "No docker daemon answers at DOCKER_HOST=tcp://127.0.0.1:9" in message
+    assert f"Port {busy_port}" in message
+    assert "Only 3.0 GB are free" in message
 
 
 def test_a_daemon_that_answers_is_no_obstacle() -> None:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,10 @@ from deployments.local.platform_file import WrittenSettings
 from deployments.local.stores.registry import RegistryAccess
 from flows.config.load import CHECKOUT
 from flows.services.kubernetes import kubeconfig as kubeconfigs
+from flows.services.kubernetes.account import as_releasing
 from flows.services.kubernetes.cluster import Cluster
-from flows.services.process.files import write_private
 from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.rows import rest_slow
 
 pytestmark = pytest.mark.exclusive
 
@@ -42,10 +42,10 @@ def save_block(platform: PlatformUnderTest, value: str) -> None:
 
 
 def lead_elsewhere(platform: PlatformUnderTest) -> None:
-    """As after the platform was made anew on other ports."""
+    """As after the platform was made again on other ports."""
     block = platform.api.block("secret", f"slipway-{ENVIRONMENT}")
     assert block
-    server = kubeconfigs.parsed(block["value"], "")["clusters"][0]["cluster"]["server"]
+    server = kubeconfigs.access(block["value"], "").server
     save_block(platform, block["value"].replace(server, "https://127.0.0.1:9"))
 
 
@@ -56,21 +56,29 @@ DAMAGES: dict[str, Callable[[PlatformUnderTest], None]] = {
     "pull secret": lambda p: kubectl(p, "delete", "secret/slipway-registry"),
     "Lease": lambda p: kubectl(p, "delete", "lease/slipway-release"),
     "fence": lambda p: kubectl(p, "delete", f"validatingadmissionpolicybinding/slipway-fence-{ENVIRONMENT}"),
+    "namespace of other rules": lambda p: kubectl(
+        p, "annotate", "--overwrite", f"namespace/{ENVIRONMENT}", "slipway.dev/rules=before"
+    ),
+    "policy over pods": lambda p: kubectl(
+        p, "delete", f"validatingadmissionpolicybinding/slipway-pods-{ENVIRONMENT}"
+    ),
+    "network policy": lambda p: kubectl(p, "delete", "networkpolicy/slipway-egress"),
+    "quota": lambda p: kubectl(p, "delete", "resourcequota/slipway"),
     "policy over secrets": lambda p: kubectl(
         p, "delete", f"validatingadmissionpolicy/slipway-secrets-{ENVIRONMENT}"
     ),
-    "account, and with it its token": lambda p: kubectl(p, "delete", "serviceaccount/slipway-release"),
+    "login, and with it its token": lambda p: kubectl(p, "delete", "serviceaccount/slipway-login"),
+    "account that releases": lambda p: kubectl(p, "delete", "serviceaccount/slipway-release"),
     "block that holds a kubeconfig": lambda p: save_block(p, "nothing of use"),
     "block that leads here": lead_elsewhere,
 }
 
 
-@pytest.mark.parametrize("missing", DAMAGES)
+@pytest.mark.parametrize("missing", rest_slow(list(DAMAGES), 5))
 def test_what_is_missing_is_made_again(
     platform: PlatformUnderTest,
     settings: WrittenSettings,
     registry: RegistryAccess,
-    tmp_path: Path,
     missing: str,
 ) -> None:
     def ensure() -> list[str]:
@@ -81,13 +89,12 @@ def test_what_is_missing_is_made_again(
     DAMAGES[missing](platform)
     assert ensure() == [f"python -m deployments.cluster.bootstrap {ENVIRONMENT}"]
     assert ensure() == []
-    account(platform, tmp_path).require_fence()
+    account(platform).require_fence()
 
 
-def account(platform: PlatformUnderTest, folder: Path) -> Cluster:
+def account(platform: PlatformUnderTest) -> Cluster:
     """The cluster as the block's kubeconfig leads to it."""
     block = platform.api.block("secret", f"slipway-{ENVIRONMENT}")
     assert block
-    write_private(folder / "kubeconfig", block["value"])
-    context = kubeconfigs.context_of(block["value"], ENVIRONMENT)
-    return Cluster(folder / "kubeconfig", context, ENVIRONMENT, "classifier")
+    login = kubeconfigs.access(block["value"], ENVIRONMENT)
+    return as_releasing(Cluster(login, login.context, ENVIRONMENT, "classifier"))

@@ -23,6 +23,24 @@ def test_it_wants_a_password(registry: RegistryAccess) -> None:
     assert ask(registry, "", registry.password).status_code == 200
 
 
+def push_status(address: str, username: str, password: str) -> int:
+    url = f"http://{address}/v2/slipway/base/blobs/uploads/"
+    return httpx.post(url, auth=(username, password), trust_env=False).status_code
+
+
+def test_what_nodes_pull_with_can_pull_and_pushes_nowhere(registry: RegistryAccess) -> None:
+    login = (registry.pull_username, registry.pull_password)
+    url = f"http://{registry.pull_address}/v2/slipway/base/tags/list"
+    assert httpx.get(url, auth=login, trust_env=False).json()["tags"]
+    assert push_status(registry.address, *login) == 401
+    assert push_status(registry.pull_address, *login) == 405
+
+
+def test_its_twin_takes_no_push_of_ci_either(registry: RegistryAccess) -> None:
+    assert push_status(registry.address, registry.username, registry.password) == 202
+    assert push_status(registry.pull_address, registry.username, registry.password) == 401
+
+
 def test_the_base_image_is_in_it(registry: RegistryAccess) -> None:
     tags = ask(registry, "slipway/base/tags/list", registry.password).json()["tags"]
     client = connect()
@@ -51,12 +69,17 @@ def test_bringing_it_up_again_leaves_it_alone(
 def test_killed_it_comes_back_with_its_images(
     registry: RegistryAccess, bring_up: BringUpParts, instance: Instance
 ) -> None:
-    container = find_container(connect(), instance, embedded.ROLE)
-    assert container
-    container.remove(force=True)
+    for role in (embedded.ROLE, embedded.PULL_ROLE):
+        container = find_container(connect(), instance, role)
+        assert container
+        container.remove(force=True)
     assert bring_up(BringUp.registry).result() == registry
+    assert push_status(registry.pull_address, registry.pull_username, registry.pull_password) == 405
     assert ask(registry, "slipway/base/tags/list", registry.password).status_code == 200
 
 
-def test_only_its_owner_can_read_the_password(registry: RegistryAccess, instance: Instance) -> None:
-    assert (instance.state / "registry" / "access.json").stat().st_mode & 0o077 == 0
+@pytest.mark.parametrize("file", ["access.json", "pull-access.json"])
+def test_only_its_owner_can_read_the_password(
+    registry: RegistryAccess, instance: Instance, file: str
+) -> None:
+    assert (instance.state / "registry" / file).stat().st_mode & 0o077 == 0

@@ -87,8 +87,8 @@ def test_its_examples_pass_with_right_preprocessing_and_fail_with_wrong(made: Pa
             }
         assert example.disagreement(answer(folder, right)) is None
         for variant, image in variants.items():
-            told = example.disagreement(answer(folder, np.ascontiguousarray(image, np.float32)))
-            wrong[variant] = wrong.get(variant, 0) + (told is not None)
+            difference = example.disagreement(answer(folder, np.ascontiguousarray(image, np.float32)))
+            wrong[variant] = wrong.get(variant, 0) + (difference is not None)
 
     assert wrong.pop("a decoder that rounds otherwise") == 0
     assert min(wrong.values()) >= 2, wrong

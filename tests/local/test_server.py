@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
 import tomli_w
+from pydantic import TypeAdapter
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
@@ -14,13 +16,14 @@ from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.prefect import deployments as registration
 from deployments.local.prefect import server as embedded
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT
 from flows.config.schema import Embedded
 from flows.credentials import environment
 from tests.local.test_deployments_file import DEPLOYMENTS, flow_of
+from tests.support.prefect_client import asking
 from tests.support.preparing import BringUpParts
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.exclusive
 
@@ -40,10 +43,17 @@ def test_every_night_gets_its_run_scheduled_and_its_check(
     hour: int,
 ) -> None:
     nightly = deployments[name]
-    wait_until(lambda: len(prefect_server.scheduled_times(nightly)) >= 3, 30, "Nothing was scheduled")
+    wait_until(lambda: len(prefect_server.scheduled_times(nightly)) >= 3, "Nothing was scheduled")
     due = [t.astimezone(ZoneInfo(settings.timezone)) for t in prefect_server.scheduled_times(nightly)]
     assert {(time.hour, time.minute) for time in due} == {(hour, 0)}
     assert len({time.date() for time in due}) == len(due)
+
+
+def test_the_server_deletes_old_events_and_what_deleted_runs_leave(prefect_server: PrefectApi) -> None:
+    with asking(prefect_server) as http:
+        settings = http.get("/admin/settings").raise_for_status().json()["server"]
+    assert set(settings["services"]["db_vacuum"]["enabled"]) == {"events", "orphans"}
+    assert TypeAdapter(timedelta).validate_python(settings["events"]["retention_period"]) == timedelta(days=7)
 
 
 def test_every_deployment_of_the_file_is_registered(deployments: dict[str, str]) -> None:
@@ -84,10 +94,9 @@ def test_a_server_that_dies_is_started_again(prefect_server: PrefectApi, instanc
     before = {state.name: state.pid for state in supervision.states(instance)}
     psutil.Process(before[embedded.SERVER]).kill()
     port = instance.ports.prefect_port
-    wait_until(lambda: not prefect_server.is_healthy(), 10, "The server survived")
+    wait_until(lambda: not prefect_server.is_healthy(), "The server survived")
     wait_until(
         lambda: supervision.listens(instance, embedded.SERVER, port) and prefect_server.is_healthy(),
-        90,
         "The server did not come back",
     )
 

@@ -1,4 +1,6 @@
+import configparser
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.local import supervision
+from deployments.local import control_socket, supervision
 from deployments.local.instance import Instance
 from deployments.local.processes import MARK, belonging_to
 from deployments.local.supervision import Program
-from deployments.local.wait import wait_until
 from flows.config.schema import Embedded
 from flows.core.errors import PlatformFailed
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.platform, pytest.mark.apart]
 
@@ -42,7 +44,7 @@ def test_a_program_that_dies_is_started_again(place: Instance) -> None:
     supervision.start(place, "sleeper")
     first = pid(place)
     psutil.Process(first).kill()
-    wait_until(lambda: pid(place) not in {0, first}, 10, "The program was not started again")
+    wait_until(lambda: pid(place) not in {0, first}, "The program was not started again")
 
 
 def test_ensuring_it_again_leaves_everything_running(place: Instance) -> None:
@@ -103,13 +105,49 @@ def test_a_state_folder_with_a_long_path_works(place: Instance, tmp_path: Path) 
     ensure(deep)
     supervision.start(deep, "sleeper")
     assert pid(deep)
+    folder = control_socket.find(deep.state).parent
+    assert folder != deep.state
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    supervision.end(deep)
+    assert not folder.exists()
+
+
+def test_a_socket_in_a_folder_that_others_may_write_to_is_not_used(place: Instance, tmp_path: Path) -> None:
+    ensure(place)
+    planted = tmp_path / "planted"
+    planted.mkdir(mode=0o755)
+    control_socket.find(place.state).rename(planted / control_socket.NAME)
+    (place.state / control_socket.NOTE).write_text(str(planted))
+    assert supervision.states(place) == []
+    planted.chmod(0o700)
+    assert [state.name for state in supervision.states(place)] == ["sleeper"]
+
+
+def test_what_a_program_writes_is_this_users_alone(place: Instance, tmp_path: Path) -> None:
+    code = "import pathlib, time; pathlib.Path('written').touch(); print('awake', flush=True); time.sleep(60)"
+    ensure(place, Program("sleeper", (sys.executable, "-c", code)))
+    supervision.start(place, "sleeper")
+    log = supervision.log_file(place, "sleeper")
+    wait_until(lambda: log.exists() and "awake" in log.read_text(), "Nothing was logged")
+    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.state.stat().st_mode) == 0o700
 
 
 def test_output_is_kept_in_the_state_folder(place: Instance) -> None:
     ensure(place)
     supervision.start(place, "sleeper")
     log = supervision.log_file(place, "sleeper")
-    wait_until(lambda: log.exists() and "awake" in log.read_text(), 5, "Nothing was logged")
+    wait_until(lambda: log.exists() and "awake" in log.read_text(), "Nothing was logged")
+
+
+def test_no_log_grows_without_end(place: Instance) -> None:
+    ensure(place)
+    with (place.state / "supervisord.conf").open() as file:
+        written = configparser.RawConfigParser()
+        written.read_file(file)
+    logs = {"supervisord": "logfile", "program:sleeper": "stdout_logfile"}
+    for section, log in logs.items():
+        assert (written[section][f"{log}_maxbytes"], written[section][f"{log}_backups"]) == ("10MB", "3")
 
 
 def test_percent_signs_and_spaces_in_a_command_arrive_as_they_are(place: Instance) -> None:
@@ -120,10 +158,10 @@ def test_percent_signs_and_spaces_in_a_command_arrive_as_they_are(place: Instanc
     ensure(place, odd)
     supervision.start(place, "sleeper")
     log = supervision.log_file(place, "sleeper")
-    wait_until(lambda: log.exists() and "50% of x" in log.read_text(), 5, "It was not told so")
+    wait_until(lambda: log.exists() and "50% of x" in log.read_text(), "The log does not say so")
 
 
-def test_a_program_that_cannot_start_is_told_with_its_log(place: Instance) -> None:
+def test_a_program_that_cannot_start_is_reported_with_its_log(place: Instance) -> None:
     ensure(place, Program("sleeper", ("/nonexistent/program",)))
     with pytest.raises(PlatformFailed, match=r"sleeper does not start.*log"):
         supervision.start(place, "sleeper")

@@ -1,4 +1,4 @@
-"""A server of Prefect's that nobody has prepared, as the README has it: from nothing to a run of ours."""
+"""A server of Prefect's that is not prepared, as the README has it: from nothing to a run of ours."""
 
 import os
 import random
@@ -15,25 +15,24 @@ import pytest
 from deployments.local.instance import Instance
 from deployments.local.preflight import is_taken
 from deployments.local.processes import MARK, terminate
-from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
 from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT, load
+from flows.config.on_prefect import variables_of
 from flows.core.trigger.crash import HEARTBEAT
 from flows.runtime.global_lock import LATEST
 from flows.services.prefect.client import FlowRun
 from tests.support.prefect_client import asking
+from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 SIGN_IN = "user:password"
-PATIENCE = 180
-"""Seconds: a server makes its database first."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A server, and the shell of somebody who works with it in this checkout."""
+    """A server, and the shell of a user who works with it in this checkout."""
 
     api: PrefectApi
     shell: dict[str, str]
@@ -84,19 +83,19 @@ def elsewhere(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> I
         running("prefect", "server", "start", *address, shell=shell, log=folder / "server.log"),
         PrefectApi(f"http://127.0.0.1:{port}", SIGN_IN) as api,
     ):
-        wait_until(api.is_healthy, PATIENCE, "The server does not answer")
+        wait_until(api.is_healthy, "The server does not answer")
         yield Elsewhere(api, shell)
 
 
 def test_one_command_makes_what_the_code_needs_and_repairs_it(elsewhere: Elsewhere) -> None:
-    told = elsewhere.run("deployments.prefect.work_pool")
+    output = elsewhere.run("deployments.prefect.work_pool")
     with asking(elsewhere.api) as http:
         http.patch("/work_pools/slipway/queues/ci", json={"concurrency_limit": 7}).raise_for_status()
         http.delete(f"/v2/concurrency_limits/{LATEST}").raise_for_status()
-        assert elsewhere.run("deployments.prefect.work_pool") == told
+        assert elsewhere.run("deployments.prefect.work_pool") == output
         assert elsewhere.api.queue_limits() == work_pool.QUEUES
         assert http.get(f"/v2/concurrency_limits/{LATEST}").raise_for_status().json()["limit"] == 1
-        for name, value in work_pool.variables_of(load()).items():
+        for name, value in variables_of(load()).items():
             assert http.get(f"/variables/name/{name}").raise_for_status().json()["value"] == value
 
 
@@ -105,9 +104,9 @@ def test_it_names_the_blocks_that_are_missing_and_no_others(elsewhere: Elsewhere
     assert missing in elsewhere.run("deployments.prefect.work_pool")
     save = "from prefect.blocks.system import Secret; Secret(value='s').save('slipway-production')"
     subprocess.run([sys.executable, "-c", save], cwd=CHECKOUT, env=elsewhere.shell, check=True)
-    told = elsewhere.run("deployments.prefect.work_pool")
-    assert missing not in told
-    assert "secret/slipway-staging" in told
+    output = elsewhere.run("deployments.prefect.work_pool")
+    assert missing not in output
+    assert "secret/slipway-staging" in output
 
 
 def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_a_worker_then_runs_the_flows_of_the_checkout(elsewhere: Elsewhere, tmp_
     asked = start_with_variables(elsewhere, "mark-lost/on-demand", {"run": some.id, "seconds": 90}, tmp_path)
     worker = ("prefect", "worker", "start", "--pool", "slipway", "--type", "process")
     with running(*worker, shell=elsewhere.shell, log=tmp_path / "worker.log"):
-        wait_until(lambda: elsewhere.api.flow_run(asked.id).is_over, PATIENCE, "No worker has run it")
+        wait_until(lambda: elsewhere.api.flow_run(asked.id).is_over, "No worker has run it")
     ended = elsewhere.api.flow_run(asked.id)
     assert ended.state_name == "Skipped", (ended, (tmp_path / "worker.log").read_text())
     assert "owes no heartbeat" in ended.message
@@ -142,7 +141,7 @@ def start_with_variables(
     return elsewhere.api.flow_run(run["id"])
 
 
-def test_nobody_who_starts_a_run_chooses_what_is_executed(elsewhere: Elsewhere) -> None:
+def test_who_starts_a_run_does_not_choose_what_is_executed(elsewhere: Elsewhere) -> None:
     elsewhere.run("deployments.prefect.work_pool")
     with asking(elsewhere.api) as http:
         template = http.get("/work_pools/slipway").raise_for_status().json()["base_job_template"]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -17,10 +16,11 @@ from flows.services.kubernetes.lease import HeldLease
 from flows.stages.context import RunContext
 from flows.stages.environment_lock import EnvironmentLock
 from tests.support.a_record import a_record
+from tests.support.kubeconfig import kubeconfig
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
+def silent_address() -> Iterator[str]:
     """An address at which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -28,16 +28,10 @@ def nobody() -> Iterator[str]:
 
 
 def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
-    nobody: str, tmp_path: Path
+    silent_address: str, tmp_path: Path
 ) -> None:
-    kubeconfig = tmp_path / "kubeconfig"
-    content = {
-        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
-        "clusters": [{"name": "away", "cluster": {"server": f"http://{nobody}"}}],
-        "users": [{"name": "away", "user": {}}],
-    }
-    kubeconfig.write_text(yaml.safe_dump(content))
-    cluster = Cluster(kubeconfig, "away", "staging", "classifier")
+    file = kubeconfig(tmp_path, "away", f"http://{silent_address}")
+    cluster = Cluster(file, "away", "staging", "classifier")
     said: list[str] = []
     run = RunContext(
         "run-1",
@@ -50,7 +44,7 @@ def test_a_cancelled_run_ends_as_cancelled_also_where_nothing_can_be_put_back(
     )
     lock = EnvironmentLock("staging", HeldLease(cluster, "run-1", {"spec": {"leaseTransitions": 1}}))
     with (
-        temporary_settings({PREFECT_API_URL: f"http://{nobody}/api"}),
+        temporary_settings({PREFECT_API_URL: f"http://{silent_address}/api"}),
         pytest.raises(TerminationSignal),
         restore_on_interrupt(run, lock, a_record()),
     ):

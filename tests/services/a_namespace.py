@@ -10,13 +10,22 @@ from typing import Any
 
 import yaml
 
-from deployments.cluster import bootstrap
+from deployments.cluster import bootstrap, manifests
+from deployments.cluster.rules import Rules
 from deployments.local.cluster import kubernetes_binary
 from flows.config.load import EMBEDDED
+from flows.services.kubernetes.account import ACCOUNT, LOGIN
 from flows.services.kubernetes.cluster import Cluster
+from flows.services.kubernetes.kubeconfig import access
 from flows.services.process.files import write_private
 from flows.services.registry.auth import Credentials
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line, stalling_line
+
+ALLOWED = ("nowhere.test/app", "nowhere.test/web", "registry.test/app")
+"""Images that tests name, and no registry has; the base image stands for the app's."""
+
+TRUSTED = "trusted"
+"""A service account whose token pods may have; the test makes it."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,9 @@ class Namespace:
     def kubectl(self, *arguments: str) -> str:
         """What kubectl says to the administrator."""
         admin = self.admin
-        access = (f"--kubeconfig={admin.kubeconfig}", f"--namespace={admin.namespace}")
+        way = (f"--kubeconfig={admin.kubeconfig}", f"--namespace={admin.namespace}")
         done = subprocess.run(
-            [self.program, *access, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=60
+            [self.program, *way, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=60
         )
         return done.stdout
 
@@ -42,17 +51,22 @@ class Namespace:
         return found.get("data", {}) if found else None
 
 
+def rules_for(name: str, login: Credentials) -> Rules:
+    """Those of the namespace of that name, for the environment `test`."""
+    return Rules("test", name, f"{login.address}/slipway/base", ALLOWED, (TRUSTED,))
+
+
 @contextmanager
 def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -> Iterator[Namespace]:
     """A new one; it goes with all that was created for it."""
     program = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
     name = f"test-{uuid.uuid4().hex[:8]}"
     admin = Cluster(administrators, EMBEDDED, name, "web")
-    bootstrap.create(admin, login)
-    content, _ = bootstrap.account_kubeconfig(admin)
-    bootstrap.await_fence(admin, content)
+    bootstrap.create(admin, rules_for(name, login), login)
+    workers, _ = bootstrap.login_kubeconfig(admin)
+    bootstrap.await_fence(replace(admin, kubeconfig=access(workers, LOGIN)))
     file = folder / "account.kubeconfig"
-    write_private(file, content)
+    write_private(file, bootstrap.login_kubeconfig(admin, ACCOUNT)[0])
     found = Namespace(admin, replace(admin, kubeconfig=file), program)
     try:
         yield found
@@ -60,7 +74,7 @@ def prepared_namespace(administrators: Path, folder: Path, login: Credentials) -
         policies = [
             f"{kind}/slipway-{what}-{name}"
             for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy")
-            for what in ("fence", "secrets")
+            for what in manifests.POLICIES
         ]
         found.kubectl("delete", "--wait=false", "--ignore-not-found", f"namespace/{name}", *policies)
 
@@ -70,7 +84,7 @@ def line_to(
     cluster: Cluster, folder: Path, *, stalls: bool = False
 ) -> Iterator[tuple[UnreliableLine, Cluster]]:
     """A line to the API server that can be broken, or that can fall silent, and the cluster at its end."""
-    assert cluster.kubeconfig
+    assert isinstance(cluster.kubeconfig, Path)
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     server = config["clusters"][0]["cluster"]
     host, _, port = server["server"].rpartition(":")

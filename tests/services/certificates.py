@@ -1,4 +1,4 @@
-"""Certificates as a test wants them: expired, for another name, from whoever issues them."""
+"""Certificates as a test wants them: expired, for another name, from any authority."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

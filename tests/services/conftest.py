@@ -3,6 +3,7 @@ them is its own."""
 
 import json
 import shutil
+import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,16 +13,20 @@ import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from deployments.local.cluster.certificates import Subject, ensure_authority
 from deployments.local.docker import images as platform_images
 from deployments.local.docker.engine import connect
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
+from flows.core.model.store_address import StoreAddress
 from flows.services.images.container_engine import Build, ContainerEngine
 from flows.services.models import blob_providers
+from flows.services.models.blob_providers import NO_IDENTITY
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.auth import Credentials
 from tests.services.a_namespace import Namespace, prepared_namespace
 from tests.stand_ins.s3_server import s3_server
+from tests.stand_ins.versioned_blobs import versioned_blobs
 
 TESTS = Path(__file__).parent.parent
 TEAM_APP = TESTS / "flows" / "team_app"
@@ -61,13 +66,28 @@ def s3_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(s3_endpoint: str) -> BlobStore:
-    """An empty bucket of S3."""
+def s3_bucket(s3_endpoint: str) -> str:
+    """The name of an empty bucket."""
     name = f"models-{uuid.uuid4().hex[:12]}"
     httpx.put(f"{s3_endpoint}/{name}", trust_env=False).raise_for_status()
-    store = blob_providers.s3(
-        name, region="us-east-1", endpoint=s3_endpoint, access_key_id="key", secret_access_key="secret"
-    )
+    return name
+
+
+@pytest.fixture
+def s3_block(s3_endpoint: str) -> dict[str, object]:
+    """What an AwsCredentials block for that server holds."""
+    return {
+        "region_name": "us-east-1",
+        "aws_access_key_id": "key",
+        "aws_secret_access_key": "secret",
+        "aws_client_parameters": {"endpoint_url": s3_endpoint},
+    }
+
+
+@pytest.fixture
+def s3(s3_bucket: str, s3_block: dict[str, object]) -> BlobStore:
+    """An empty bucket of S3."""
+    store = blob_providers.opened(StoreAddress("s3", s3_bucket), s3_block, NO_IDENTITY)
     return replace(store, part=SMALLEST_OF_S3)
 
 
@@ -82,6 +102,52 @@ def folder(tmp_path: Path) -> BlobStore:
 @pytest.fixture(params=["azure", "s3", "folder"])
 def blobs(request: pytest.FixtureRequest) -> BlobStore:
     """An empty container of every kind in turn."""
+    store = request.getfixturevalue(request.param)
+    assert isinstance(store, BlobStore)
+    return store
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `ca.crt`, and `server.crt` and `server.key` for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = ensure_authority(folder)
+    authority.ensure(folder, "server", Subject("a store", hosts=("127.0.0.1",)))
+    return folder
+
+
+@pytest.fixture
+def trusted_server(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """The server's side of connections to 127.0.0.1, which this machine trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.crt"))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificates / "server.crt", certificates / "server.key")
+    return server
+
+
+@pytest.fixture
+def versioned_azure(
+    azurite: str, azure_container: str, trusted_server: ssl.SSLContext
+) -> Iterator[BlobStore]:
+    """An empty container of Azure Blob Storage that keeps versions."""
+    endpoint = azurite.partition("BlobEndpoint=")[2].split(";")[0]
+    with versioned_blobs(endpoint, trusted_server) as front:
+        through = azurite.replace(endpoint, front)
+        yield replace(blob_providers.azure(azure_container, connection_string=through), part=SMALL)
+
+
+@pytest.fixture
+def versioned_s3(s3: BlobStore, s3_bucket: str, s3_endpoint: str) -> BlobStore:
+    """An empty bucket of S3 that keeps versions."""
+    enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    httpx.put(f"{s3_endpoint}/{s3_bucket}?versioning", content=enabled, trust_env=False).raise_for_status()
+    return s3
+
+
+@pytest.fixture(params=["versioned_azure", "versioned_s3"])
+def versioned(request: pytest.FixtureRequest) -> BlobStore:
+    """An empty container of every kind that keeps versions in turn."""
     store = request.getfixturevalue(request.param)
     assert isinstance(store, BlobStore)
     return store
@@ -129,8 +195,8 @@ def build(folder: Path, base_image: str, target: str | None = None, **arguments:
 
 @pytest.fixture(scope="session")
 def registry_login(registry: RegistryAccess) -> Credentials:
-    """The way into the test platform's registry."""
-    return Credentials(registry.address, registry.username, registry.password)
+    """The way into the test platform's registry for those that only pull."""
+    return Credentials(registry.address, registry.pull_username, registry.pull_password)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,8 @@ class AtWork:
         """Apply the team's manifests with that image; the record of it."""
         environment = self.lock.environment
         request = Request(environment, image, "a test", "Ada")
-        candidate = resolve_image.find_candidate(self.run, image)
+        found = resolve_image.find_candidate(self.run, image)
+        candidate = resolve_image.resolve_manifests(self.run, request, found)
         plan = resolve_image.render_manifests(self.run, request, candidate)
         record = release.record_release(self.run, self.lock, plan, release.observe(self.run, environment))
         release.apply_manifests(self.run, self.lock, record)
@@ -35,7 +36,7 @@ class AtWork:
     def put_in_force(self, image: str) -> Proof:
         """Apply, watch and prove; the error of the stage that fails is raised, and nothing is undone."""
         record = self.apply(image)
-        release.watch_rollout(self.run, self.lock)
+        release.watch_rollout(self.run, self.lock, record)
         return release.verify_replicas(self.run, self.lock, record)
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,19 @@ from deployments.local.stores.registry import RegistryAccess
 from flows.credentials import environment
 from tests.flows.conftest import prefect_of_the_platform
 from tests.flows.team import TEAM_APP, Team
+from tests.stand_ins.hostile_registry import HostileRegistry, hostile_registry
 
 __all__ = ["prefect_of_the_platform"]
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileRegistry]:
+    """A registry that answers as a test says; the settings name it."""
+    with hostile_registry() as found:
+        monkeypatch.setenv("SLIPWAY_REGISTRY__ADDRESS", found.address)
+        monkeypatch.setenv("SLIPWAY_REGISTRY__REPOSITORY", "team/app")
+        monkeypatch.setenv("SLIPWAY_REGISTRY__INSECURE", "true")
+        yield found
 
 
 @pytest.fixture

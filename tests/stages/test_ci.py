@@ -4,6 +4,7 @@ What a flow makes of it is asserted in tests/flows/test_ci_failures.py.
 """
 
 import base64
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,12 +80,12 @@ class Run:
 
 
 @contextmanager
-def failing(team: Team, error: type[SlipwayError], told: str, *done: str) -> Iterator[Run]:
+def failing(team: Team, error: type[SlipwayError], message: str, *done: str) -> Iterator[Run]:
     """A run that fails by this error, after these stages; nothing came of it."""
     run = Run()
     with pytest.raises(error) as failed:
         yield run
-    assert told in failed.value.happened + failed.value.details
+    assert message in failed.value.happened + failed.value.details
     assert run.done == list(done)
     assert team.tags() == []
     assert run.left_behind() == []
@@ -111,42 +112,44 @@ def test_a_commit_that_was_announced_and_has_not_arrived_may_arrive_yet(team: Te
 
 
 @pytest.mark.parametrize(
-    ("tests", "told", "shown"),
+    ("tests", "message", "shown"),
     [
         ("hang", "not done within their time", "test_serves is waiting"),
         ("none", "No test was run", "0 passed"),
     ],
 )
 def test_tests_that_do_not_pass_stop_the_line(
-    team: Team, monkeypatch: pytest.MonkeyPatch, tests: str, told: str, shown: str
+    team: Team, monkeypatch: pytest.MonkeyPatch, tests: str, message: str, shown: str
 ) -> None:
     monkeypatch.setenv("SLIPWAY_APP__TEST_TIMEOUT", "3")
     team.commit(tests=tests)
-    with failing(team, TestsFailed, told, "resolve commit") as run:
+    with failing(team, TestsFailed, message, "resolve commit") as run:
         run.go()
     assert isinstance(run.error, TestsFailed)
     assert shown in f"{run.error.details} {run.error.results}"
 
 
 @pytest.mark.parametrize(
-    ("app", "told"),
+    ("app", "message"),
     [
         ("dies", "ended by itself, with exit code 1"),
         ("answers wrong", "answers the model's examples wrong"),
     ],
 )
-def test_a_container_that_misbehaves_is_not_pushed(team: Team, app: str, told: str) -> None:
+def test_a_container_that_misbehaves_is_not_pushed(team: Team, app: str, message: str) -> None:
     team.commit(app=app)
-    with failing(team, TrialFailed, told, "resolve commit", "run tests", "fetch model", "build image") as run:
+    with failing(
+        team, TrialFailed, message, "resolve commit", "run tests", "fetch model", "build image"
+    ) as run:
         run.go()
     assert run.error
     assert "app is starting" in run.error.details
 
 
 def test_a_store_without_a_model_says_how_to_publish_one(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLIPWAY_MODEL__NAME", "nobody-published-this")
-    told = "no newest model 'nobody-published-this'"
-    with failing(team, ModelNotFound, told, "resolve commit") as run:
+    monkeypatch.setenv("SLIPWAY_MODEL__NAME", "never-published")
+    message = "no newest model 'never-published'"
+    with failing(team, ModelNotFound, message, "resolve commit") as run:
         run.go()
 
 
@@ -170,20 +173,31 @@ def wrong_store(port: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [(wrong_registry, "refuses the credentials"), (wrong_store, "refuses our credentials")],
 )
 def test_wrong_credentials_are_no_matter_of_time_and_are_not_shown(
-    team: Team, instance: Instance, monkeypatch: pytest.MonkeyPatch, wrong: Wrong, told: str
+    team: Team, instance: Instance, monkeypatch: pytest.MonkeyPatch, wrong: Wrong, message: str
 ) -> None:
     run = Run()
     with monkeypatch.context() as variables:
         for name, value in wrong(instance.ports.blob_store_port).items():
             variables.setenv(name, value)
-        with pytest.raises(CredentialsRefused, match=told) as failed:
+        with pytest.raises(CredentialsRefused, match=message) as failed:
             run.go()
     assert team.tags() == []
     assert SECRET not in "\n".join([*run.said, str(failed.value), failed.value.details])
+
+
+def test_what_is_packed_can_be_read_by_the_app_whatever_the_workers_umask(team: Team) -> None:
+    before = os.umask(0o077)
+    try:
+        run = Run()
+        image = run.go()
+    finally:
+        os.umask(before)
+    assert run.done[-1] == "smoke test"
+    assert team.registry.find(image.digest) == image
 
 
 def test_a_good_commit_is_pushed(team: Team) -> None:

@@ -46,8 +46,9 @@ class Case:
 
     changes: tuple[dict[str, Any], ...]
     error: type[RolloutFailed] | type[ProofFailed]
-    told: str
+    message: str
     fault: str
+    short: bool = False
 
 
 CASES = {
@@ -61,7 +62,9 @@ CASES = {
     "answers right, but /version is another's": Case(
         (behaving("another version"),), ProofFailed, "ffffffffffff", IMAGE
     ),
-    "never ready": Case((behaving("never ready"),), RolloutFailed, f"was not done within {SHORT} s", IMAGE),
+    "never ready": Case(
+        (behaving("never ready"),), RolloutFailed, f"was not done within {SHORT} s", IMAGE, short=True
+    ),
     "memory limit too low": Case(
         container(resources={"requests": {"memory": "6Mi"}, "limits": {"memory": "8Mi"}}),
         RolloutFailed,
@@ -69,21 +72,32 @@ CASES = {
         CONFIGURATION,
     ),
     "unschedulable": Case(
-        container(resources={"requests": {"cpu": "1000"}}), RolloutFailed, "cpu", INFRASTRUCTURE
+        container(resources={"requests": {"cpu": "1000"}}), RolloutFailed, "cpu", INFRASTRUCTURE, short=True
     ),
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+SLOW = {"ready, then crashes under the first request", "memory limit too low", "unschedulable"} | {
+    "answers right, but /version is another's"
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name, case in CASES.items()
+    ],
+)
 def test_a_release_that_fails_says_what_it_was_and_whose_fault(
     image: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: Case
 ) -> None:
-    if case.told.startswith("was not done"):
+    if case.short:
         monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", str(SHORT))
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, *case.changes)))
+    monkeypatch.setenv("SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_with(tmp_path, *case.changes)))
     with at_work("staging") as work, pytest.raises(case.error) as failed:
         work.put_in_force(image.digest)
-    assert case.told in failed.value.happened
+    assert case.message in failed.value.happened
     assert failed.value.fault == case.fault
 
 
@@ -96,7 +110,7 @@ def test_a_missing_image_is_noticed_before_the_time_is_up(
         "path": "/spec/template/spec/initContainers",
         "value": [{"name": "before", "image": missing, "securityContext": confined.CONTAINER}],
     }
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, before)))
+    monkeypatch.setenv("SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_with(tmp_path, before)))
     with at_work("staging") as work, pytest.raises(RolloutFailed) as failed:
         work.put_in_force(image.digest)
     assert f"The rollout can't succeed: the registry has no image {missing}" in failed.value.happened
@@ -109,7 +123,7 @@ def test_a_pull_that_is_denied_blames_no_image(
 ) -> None:
     unknown = line.mint()  # to any node
     denied = {"op": "replace", "path": "/spec/template/spec/imagePullSecrets/0/name", "value": "nobody"}
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, denied)))
+    monkeypatch.setenv("SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_with(tmp_path, denied)))
     with at_work("staging") as work, pytest.raises(RolloutFailed) as failed:
         work.put_in_force(unknown.digest)
     assert "the registry refuses the cluster" in failed.value.happened

@@ -7,15 +7,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.fence import POLICY
-from tests.stand_ins.json_server import JsonHandler, serving
+from tests.stand_ins.http_server import JsonHandler, serving
+from tests.support.kubeconfig import kubeconfig
 
 REFUSAL = f"ValidatingAdmissionPolicy '{POLICY}test' with binding '{POLICY}test' denied request: no"
 
@@ -35,11 +33,11 @@ class ApiServers:
 def api_servers(folder: Path, holder: str, number: int) -> Iterator[ApiServers]:
     """Some that hold that Lease, and take any object."""
 
-    class Handler(JsonHandler, BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # http.server's name
+    class Handler(JsonHandler):
+        def do_GET(self) -> None:
             self.answer(200, {"spec": servers.lease})
 
-        def do_PUT(self) -> None:  # http.server's name
+        def do_PUT(self) -> None:
             content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if servers.behind:
                 servers.behind -= 1
@@ -51,16 +49,5 @@ def api_servers(folder: Path, holder: str, number: int) -> Iterator[ApiServers]:
 
     lease = {"holderIdentity": holder, "leaseTransitions": number}
     with serving(Handler) as address:
-        servers = ApiServers(Cluster(_kubeconfig(folder, address), "some", "production", "web"), lease)
+        servers = ApiServers(Cluster(kubeconfig(folder, "some", address), "some", "production", "web"), lease)
         yield servers
-
-
-def _kubeconfig(folder: Path, address: str) -> Path:
-    content = {
-        "clusters": [{"name": "some", "cluster": {"server": address}}],
-        "users": [{"name": "some", "user": {}}],
-        "contexts": [{"name": "some", "context": {"cluster": "some", "user": "some"}}],
-    }
-    file = folder / "kubeconfig"
-    file.write_text(yaml.safe_dump(content))
-    return file

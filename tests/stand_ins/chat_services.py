@@ -1,20 +1,20 @@
 """Slack, Teams and SendGrid, as far as a notification goes: a proxy on loopback that answers in their names.
 
-Whoever sends through it and trusts its authority finds a service at every address that takes all it is given.
+A client that sends through it and trusts its authority finds a service at every address. It takes all that
+it is given.
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from deployments.local.cluster.certificates import ensure_authority
 from tests.services.certificates import served
+from tests.stand_ins.http_server import QuietHandler, serving
 
 DAY = timedelta(days=1)
 
@@ -30,20 +30,20 @@ class ChatServices:
 
 @contextmanager
 def chat_services(folder: Path) -> Iterator[ChatServices]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
         host = ""
 
-        def do_CONNECT(self) -> None:  # http.server's name
+        def do_CONNECT(self) -> None:
             self.host = self.path.partition(":")[0]
             self.send_response(200)
             self.end_headers()
             context = served(folder, self.host, ends=datetime.now(UTC) + DAY)
-            self.close_connection = False  # whoever asks in HTTP/1.0 goes on all the same
+            self.close_connection = False  # a client of HTTP/1.0 goes on all the same
             self.connection = context.wrap_socket(self.connection, server_side=True)
             self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
 
-        def do_POST(self) -> None:  # http.server's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             services.taken.append((f"{self.host}{self.path.partition('?')[0]}", json.loads(body)))
             self.send_response(202 if "sendgrid" in self.host else 200)
@@ -51,14 +51,7 @@ def chat_services(folder: Path) -> Iterator[ChatServices]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
     ensure_authority(folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        services = ChatServices(f"http://127.0.0.1:{server.server_address[1]}", folder / "ca.crt")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield services
-        finally:
-            server.shutdown()
+    with serving(Handler) as url:
+        services = ChatServices(url, folder / "ca.crt")
+        yield services

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from urllib.parse import urlsplit
+
+from tests.stand_ins.http_server import QuietHandler, serving
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -28,19 +29,22 @@ def content(value: object, media_type: str = MANIFEST, **headers: str) -> Answer
 
 @dataclass
 class HostileRegistry:
-    """Its address; `answers` by path below /v2/team/app/; `sent` has the Authorization headers that came."""
+    """Its address; `answers` by path below /v2/team/app/; `sent` has the Authorization headers that came,
+    `asked` the methods."""
 
     address: str
     answers: dict[str, Answer] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
 
 @contextmanager
 def hostile_registry() -> Iterator[HostileRegistry]:
     """On loopback, until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # http.server's name
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:
+            registry.asked.append(self.command)
             if given := self.headers["Authorization"]:
                 registry.sent.append(given)
             path = self.path.partition("?")[0].removeprefix("/v2/team/app/")
@@ -49,17 +53,13 @@ def hostile_registry() -> Iterator[HostileRegistry]:
             for name, text in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                 self.send_header(name, text)
             self.end_headers()
-            self.wfile.write(answer.body)
+            if self.command != "GET":
+                return
+            with suppress(ConnectionError):  # a client that reads no more than it must
+                self.wfile.write(answer.body)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
+        do_HEAD = do_POST = do_GET
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        registry = HostileRegistry(f"localhost:{server.server_port}")
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        registry = HostileRegistry(f"localhost:{urlsplit(url).port}")
+        yield registry

@@ -10,14 +10,27 @@ CHUNK = 64 << 10
 
 
 class LoadBalancer:
-    """`backends` are ports on loopback; those in `leaving` get the first connections, one each, and go."""
+    """`backends` are ports on loopback; those in `leaving` get the first connections, one each, and go.
+    `connections` counts all.
 
-    def __init__(self, *backends: int, tls: ssl.SSLContext | None = None) -> None:
+    It listens at `listener`, or on a port of its own. With `by_client` every client stays with one backend,
+    as session affinity by address has it: here there is one client, so it is the first.
+    """
+
+    def __init__(
+        self,
+        *backends: int,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.backends = list(backends)
         self.leaving: list[int] = []
+        self.by_client = False
+        self.connections = 0
         self._tls = tls
         self._turn = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -30,6 +43,7 @@ class LoadBalancer:
         with contextlib.suppress(OSError):  # the listener was closed
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -47,7 +61,7 @@ class LoadBalancer:
             return self.leaving.pop(0)
         if not self.backends:
             raise ConnectionRefusedError("there is no backend")
-        self._turn += 1
+        self._turn += not self.by_client
         return self.backends[self._turn % len(self.backends)]
 
 
@@ -59,9 +73,9 @@ def _forward(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def load_balancer(*backends: int, tls: ssl.SSLContext | None = None) -> Iterator[LoadBalancer]:
-    """One on a port of its own."""
-    balancer = LoadBalancer(*backends, tls=tls)
+def load_balancer(*backends: int, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[LoadBalancer]:
+    """One on that port, or on one of its own."""
+    balancer = LoadBalancer(*backends, tls=tls, port=port)
     try:
         yield balancer
     finally:

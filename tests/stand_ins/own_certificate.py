@@ -2,15 +2,15 @@
 
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from deployments.local.cluster.certificates import Subject, certificate_builder
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,11 @@ class OwnCertificate:
 def own_certificate() -> OwnCertificate:
     """For an hour."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a stand-in")])
-    now = datetime.now(UTC)
+    subject = Subject("a stand-in", hosts=("127.0.0.1",))
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
+        certificate_builder(subject.x509_name, subject.x509_name, key, timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(subject.alternative_names, critical=False)
         .sign(key, hashes.SHA256())
     )
     authority = certificate.public_bytes(serialization.Encoding.PEM)

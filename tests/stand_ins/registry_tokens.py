@@ -8,17 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
-from tests.stand_ins.json_server import JsonHandler, serving
+from deployments.local.cluster.certificates import Subject, certificate_builder
+from tests.stand_ins.http_server import JsonHandler, serving
 
 SERVICE = "registry"
 ISSUER = "a token service"
@@ -31,21 +29,6 @@ class TokenService:
     realm: str
     certificate: bytes
     scopes: list[str]
-
-
-def _certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ISSUER)])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
 
 
 def _access(scope: str) -> list[dict[str, object]]:
@@ -61,12 +44,13 @@ def _access(scope: str) -> list[dict[str, object]]:
 def token_service(username: str, password: str) -> Iterator[TokenService]:
     """A service on loopback that gives tokens to that user alone."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    certificate = _certificate(key)
+    name = Subject(ISSUER).x509_name
+    certificate = certificate_builder(name, name, key, timedelta(hours=1)).sign(key, hashes.SHA256())
     chain = [base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()]
     expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
     scopes: list[str] = []
 
-    class Handler(JsonHandler, BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
             if self.headers.get("Authorization") != expected:
                 self.answer(401, {})

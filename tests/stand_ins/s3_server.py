@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 def s3_server() -> Iterator[str]:
     """Its address, until the block ends."""
     server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -6,13 +6,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import yaml
 
-from tests.stand_ins.json_server import JsonHandler, serving
+from tests.stand_ins.http_server import JsonHandler, serving
 from tests.stand_ins.own_certificate import own_certificate
 
 PASSED_ON = ("Authorization", "Content-Type", "Accept")
@@ -34,7 +33,7 @@ def slow_api_server(kubeconfig: str, *, by_force: bool = False) -> Iterator[Slow
     authority = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
     found, over, own = SlowApiServer(), threading.Event(), own_certificate()
 
-    class Handler(JsonHandler, BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self._is_to_wait():
@@ -54,7 +53,7 @@ def slow_api_server(kubeconfig: str, *, by_force: bool = False) -> Iterator[Slow
             is_real = "dryRun" not in self.path and ("force=true" in self.path or not by_force)
             return is_apply and is_real and not found.hangs.is_set()
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815  # http.server's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
     with (
         httpx.Client(base_url=cluster["server"], verify=authority, trust_env=False, timeout=60) as api,

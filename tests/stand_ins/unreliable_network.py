@@ -23,9 +23,11 @@ class UnreliableLine:
         self._target = target
         self._stalls = stalls
         self._closed = threading.Event()
-        self._budget = {"down": down, "up": up}
+        self._budget: dict[str, int | None] = {"down": down, "up": up}
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
+        self.carried = 0
+        """Bytes that have come from the server."""
         self.spent = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -48,7 +50,8 @@ class UnreliableLine:
             _reset(end)
 
     def mend(self) -> None:
-        """Let new connections through again."""
+        """Let new connections through again, and as many bytes as come."""
+        self._budget = {"down": None, "up": None}
         self.spent.clear()
 
     def close(self) -> None:
@@ -88,6 +91,8 @@ class UnreliableLine:
 
     def _is_spent(self, direction: str, count: int) -> bool:
         with self._lock:
+            if direction == "down":
+                self.carried += count
             left = self._budget[direction]
             if left is None:
                 return False
@@ -121,6 +126,6 @@ def breaking_line(
 def stalling_line(
     target: int | Path, *, down: int | None = None, up: int | None = None
 ) -> Iterator[UnreliableLine]:
-    """The same, but it falls silent instead: whoever waits for an answer waits on."""
+    """The same, but it falls silent instead: a client that waits for an answer waits on."""
     with contextlib.closing(UnreliableLine(target, down=down, up=up, stalls=True)) as line:
         yield line

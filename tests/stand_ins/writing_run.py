@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT
 from flows.core.errors import FenceLost
 from flows.core.release.environment_state import EnvironmentState, Hold
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.kubernetes.release_store import Records
+from tests.support.waiting import wait_until
 
 LOST = 3
 """Its exit status when the server let in no more of what it wrote."""
@@ -38,7 +38,7 @@ class WritingRun:
             hold = Records(self.cluster).notes().hold
             return hold is not None and hold.by == self.holder
 
-        wait_until(has_written, 30, f"{self.holder} has not written")
+        wait_until(has_written, f"{self.holder} has not written")
 
 
 @contextmanager

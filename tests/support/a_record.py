@@ -19,7 +19,11 @@ def a_record(number: int = 1, **changes: Any) -> Record:
         number=number,
         image=Image("registry.test/app", f"sha256:{number:064x}"),
         content=BuildContent(
-            "a" * 40, ModelVersion("digits", "1.0.0", "sha256:" + "d" * 64), NOON, capsule="c" * 64
+            "a" * 40,
+            ModelVersion("digits", "1.0.0", "sha256:" + "d" * 64),
+            NOON,
+            capsule="c" * 64,
+            base_digest="sha256:" + "b" * 64,
         ),
         model_created=NOON,
         manifests="m" * 64,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flows.config.load import CHECKOUT
 from tests.support.instance_apart import NONE
+from tests.support.lanes import NOT_FAST
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -19,23 +20,25 @@ CHECKS = {
     "types": ("mypy",),
     "tests": (
         *("pytest", "-m", "not platform and not slow", "--numprocesses", "2"),
-        *("--ignore=tests/flows", "--ignore=tests/browser", "--ignore=tests/end_to_end"),
+        *(f"--ignore=tests/{folder}" for folder in NOT_FAST),
     ),
     "lint": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
     "contracts": ("lint-imports",),
     "words": (".ci/words",),
     "remedies": (".ci/remedies",),
+    "secrets": (sys.executable, ".ci/secrets"),
 }
 
 
 def main() -> int:
     """Exit status: 0 when all passed."""
     with ThreadPoolExecutor() as pool:
-        return max(pool.map(_passes, CHECKS, CHECKS.values()))
+        return max(pool.map(_run, CHECKS, CHECKS.values()))
 
 
-def _passes(name: str, command: tuple[str, ...]) -> int:
+def _run(name: str, command: tuple[str, ...]) -> int:
+    """0 if the check passed, 1 if it failed."""
     began = time.monotonic()
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(

@@ -15,11 +15,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow
 
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from flows.core.trigger.run_labels import RESTARTED
 from flows.nightly_check import MISSING, nightly_check
 from tests.support.prefect_client import asking, talking_to
+from tests.support.waiting import wait_until
 
 DAY = timedelta(days=1)
 
@@ -77,8 +77,8 @@ class Night:
         state: State[Any] = nightly_check(self.name, return_state=True)
         return state
 
-    def told(self) -> dict[str, str]:
-        """The payload of the event that tells of this night."""
+    def reported(self) -> dict[str, str]:
+        """The payload of the event about this night."""
         found: list[dict[str, Any]] = []
 
         def is_there() -> bool:
@@ -89,7 +89,7 @@ class Night:
             found[:] = [e for e in events if e["resource"].get("prefect.resource.name") == self.name]
             return bool(found)
 
-        wait_until(is_there, 20, "No event came")
+        wait_until(is_there, "No event came")
         payload: dict[str, str] = found[0]["payload"]
         return payload
 

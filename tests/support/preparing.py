@@ -1,7 +1,6 @@
 """Bringing the whole test platform up, by a test process or by `make test` for all of them."""
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -14,6 +13,7 @@ from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.prefect.api import PrefectApi
 from flows.config.load import CHECKOUT
+from tests.support.commits import commit_all
 from tests.support.prefect_client import asking
 
 Begun = TypeVar("Begun")
@@ -30,15 +30,13 @@ class BringUpParts(Protocol):
 
 
 def make_source(folder: Path) -> Path:
-    """A repository of the application alone, with one commit on main."""
+    """A repository of the application and its manifests, with one commit on main."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tests").mkdir(parents=True)
-    for part in ("app", "tests/app"):
+    for part in ("app", "serving", "tests/app", "deployments/kubernetes"):
         shutil.copytree(CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CHECKOUT / "Dockerfile", folder)
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "The application"]):
-        who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
-        subprocess.run(["git", *who, *command], cwd=folder, check=True)
+    commit_all(folder, "The application")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""A run once more, as a person asks for it at the command line."""
+"""Another try of a run, as a person asks for it at the command line."""
 
 import os
 import subprocess

@@ -5,9 +5,10 @@
 The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
 each with environments of its own; beside them, in the environments of slipway.toml, those that look at the
 released app. Last, one after the other, run those that stop or freeze what others use; beside them those of a
-cluster's nodes, which have a cluster of their own, and those that use nothing of the platform.
-With --slow only the slow tests run. `durations.tsv` in the state folder has every test's
-duration.
+cluster's nodes, which have a cluster of their own, and those that use nothing of the platform, of which those
+of the command line have a lane of their own.
+With --slow only the slow tests run, and the simulations among them while the platform is brought up.
+`durations.tsv` in the state folder has every test's duration, and why those failed that did.
 """
 
 import os
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from deployments.local.platform import BringUp
 from deployments.local.platform_file import WrittenSettings
 from deployments.local.progress import Display, Steps
 from flows.config.load import CHECKOUT, load_as
-from tests.support.instance_apart import SHARED, instance_apart
+from tests.support.instance_apart import NONE, SHARED, instance_apart
+from tests.support.lanes import LANES, SIMULATIONS
 from tests.support.preparing import Begun, complete, make_source
-from tests.support.worker import WORKERS
+from tests.support.worker import WORKERS, teams_allowed
 
 DURATIONS = "TEST_DURATIONS"
 """The file that tests' durations are appended to."""
@@ -58,17 +60,24 @@ class Parts:
             self.seconds[name] = time.monotonic() - began
 
     def run(
-        self, name: str, command: Sequence[str], variables: Mapping[str, str], log: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        log: Path | None = None,
+        *,
+        inherited: Mapping[str, str] | None = None,
     ) -> None:
         """Run a program as a part; a part that fails ends none of the others.
 
-        With `log` its output goes there, and is printed in one piece at its end.
+        With `log` its output goes there, and is printed in one piece at its end. `inherited` replaces this
+        process's variables, which change while the platform is brought up.
         """
         with self.part(name), log.open("w") if log else nullcontext() as output:
             status = subprocess.run(
                 command,
                 cwd=CHECKOUT,
-                env=os.environ | variables,
+                env={**(os.environ if inherited is None else inherited), **variables},
                 stdout=output,
                 stderr=subprocess.STDOUT if log else None,
                 check=False,
@@ -93,42 +102,46 @@ def main(arguments: list[str]) -> int:
     """Exit status: 0 when all parts passed."""
     slow = "--slow" in arguments
     given = [argument for argument in arguments if argument != "--slow"]
+    pytest = (sys.executable, "-m", "pytest", *given)
     parts = Parts()
     began = time.monotonic()
     with parts.part("build"):
         subprocess.run([sys.executable, "-m", "deployments.local", "build"], cwd=CHECKOUT, check=True)
+    plain = dict(os.environ)
     with instance_apart() as instance:
         durations = instance.state / "durations.tsv"
         durations.write_text("")
         with ThreadPoolExecutor() as pool:
             up = pool.submit(_bring_up, instance, parts)
-            if not slow:
-                parts.run("fast", ("make", "--no-print-directory", "test-fast"), {DURATIONS: str(durations)})
+            without_platform = {DURATIONS: str(durations), NONE: "yes"}
+            if slow:
+                marks = f"{SIMULATIONS.marks} and slow"
+                two = ("--numprocesses", "2", "--dist", "loadgroup")
+                simulations = (*pytest, *SIMULATIONS.paths, *two, "-m", marks)
+                parts.run("simulations", simulations, without_platform, inherited=plain)
+            else:
+                fast = ("make", "--no-print-directory", "test-fast")
+                parts.run("fast", fast, without_platform, inherited=plain)
             up.result()
-        shared = {SHARED: str(instance.state), DURATIONS: str(durations)}
+        shared = {SHARED: str(instance.state), DURATIONS: str(durations)} | teams_allowed(instance)
         kind = "slow" if slow else "not slow"
-        pytest = (sys.executable, "-m", "pytest", *given)
-        kinds = {
-            "released": f"released and not exclusive and {kind}",
-            "nodes": f"own_cluster and {kind}",
-            "apart": f"apart and {kind}",
-            "parallel": f"platform and not (released or exclusive or own_cluster or apart) and {kind}",
-            "exclusive": f"platform and exclusive and {kind}",
+        lanes = {
+            name: (*pytest, *lane.paths, "-m", f"{lane.marks} and {kind}") for name, lane in LANES.items()
         }
         workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
-        with parts.beside("released", (*pytest, "-m", kinds["released"]), shared, instance.state):
-            parts.run("parallel", (*pytest, *workers, "-m", kinds["parallel"]), shared)
-        with (
-            parts.beside("nodes", (*pytest, "-m", kinds["nodes"]), shared, instance.state),
-            parts.beside("apart", (*pytest, "-m", kinds["apart"]), shared, instance.state),
-        ):
-            parts.run("exclusive", (*pytest, "-m", kinds["exclusive"]), shared)
+        with parts.beside("released", lanes["released"], shared, instance.state):
+            parts.run("parallel", (*lanes["parallel"], *workers), shared)
+        with ExitStack() as beside:
+            for name in ("nodes", "apart", "command line"):
+                beside.enter_context(parts.beside(name, lanes[name], shared, instance.state))
+            parts.run("exclusive", lanes["exclusive"], shared)
         _report(parts, durations, time.monotonic() - began)
     return 1 if parts.failed else 0
 
 
 def _bring_up(instance: Instance, parts: Parts) -> None:
     """The whole platform, for all test processes."""
+    os.environ |= teams_allowed(instance)  # for the programs that prepare the environments
     settings = load_as(WrittenSettings).model_copy(update={"embedded": instance.ports})
 
     def bring_up(begin: Callable[[BringUp], Begun]) -> Begun:
@@ -141,12 +154,15 @@ def _bring_up(instance: Instance, parts: Parts) -> None:
 
 
 def _report(parts: Parts, durations: Path, seconds: float) -> None:
-    rows = (line.split("\t") for line in durations.read_text().splitlines())
-    slowest = sorted(((float(took), name) for took, name in rows), reverse=True)
+    rows = [line.split("\t") for line in durations.read_text().splitlines()]
+    slowest = sorted(((float(took), name) for took, name, _reason in rows), reverse=True)
     print(f"\nThe {LISTED} slowest tests, set-up included:")
     for took, name in slowest[:LISTED]:
         print(f"  {took:6.1f} s  {name}")
     print("Parts: " + ", ".join(f"{name} {took:.0f} s" for name, took in parts.seconds.items()))
+    for _took, name, reason in rows:
+        if reason:
+            print(f"Failed: {name}: {reason}")
     outcome = f"failed: {', '.join(parts.failed)}" if parts.failed else "all passed"
     print(f"{len(slowest)} tests in {seconds / 60:.1f} minutes; {outcome}.")
 

@@ -3,6 +3,7 @@
 Where pytest runs without workers, its process has the environments of slipway.toml as they are.
 """
 
+import json
 import os
 from itertools import product
 
@@ -36,6 +37,12 @@ def listeners(ports: list[int]) -> dict[str, Listener]:
     """The edge's, for every worker's environments, at those ports of this machine."""
     pairs = zip(node_ports().items(), ports, strict=True)
     return {each: Listener(port=port, node_port=node_port) for (each, node_port), port in pairs}
+
+
+def teams_allowed(instance: Instance) -> dict[str, str]:
+    """What lets the environments run the images of all teams: each test has a team and a repository."""
+    allowed = json.dumps([f"localhost:{instance.ports.registry_port}/teams/*"])
+    return {f"SLIPWAY_ENVIRONMENTS__{name.upper()}__ALLOWED_IMAGES": allowed for name in ENVIRONMENTS}
 
 
 def variables(instance: Instance) -> dict[str, str]:

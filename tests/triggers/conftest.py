@@ -29,7 +29,7 @@ from flows.core.build.latest import LatestPointer
 from flows.core.model.model import Model
 from flows.core.trigger.run_labels import branch_tag, commit_tag
 from flows.credentials.prefect_blocks import blob_store as blob_store_of
-from flows.credentials.prefect_blocks import registry_credentials
+from flows.credentials.prefect_blocks import registry_login
 from flows.services.models.model_check import describe
 from flows.services.models.model_store import ModelStore
 from flows.services.prefect.api import FlowRuns
@@ -44,12 +44,12 @@ MODELS = Path(__file__).parent.parent / "app" / "models"
 URL = "https://github.com/Codertocat/Hello-World.git"
 SECRET, LOGIN = "s3cret", "slipway:pa:ss"
 NOWHERE = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;"
-"""A connection string that leads to nobody."""
+"""A connection string that leads to no server."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """A repository, a model and a deployment of their own, and the runs that were started of it."""
+    """A repository, model, base image and deployment of their own, and the runs that were started of it."""
 
     api: PrefectApi
     repository: Path
@@ -79,16 +79,36 @@ class Team:
         described = describe(file, file.with_name("manifest.json"), name=self.model, version=version)
         return self.models.publish(file, described).model
 
-    def is_built(self, sha: str, model: Model, run: str = "a run") -> None:
-        """Let `latest` name an image of that commit and model."""
-        wanted = configuration.load().registry
-        registry = Registry(wanted.address, wanted.repository, registry_credentials(wanted), wanted.insecure)
+    def registry(self, repository: str) -> Registry:
+        """A repository in the registry."""
+        settings = configuration.load()
+        wanted = settings.registry
+        login = registry_login(wanted, settings.azure)
+        return Registry(wanted.address, repository, login, wanted.insecure)
+
+    @property
+    def base(self) -> Registry:
+        """The repository of the base image."""
+        return self.registry(f"teams/{self.model}-base")
+
+    def publish_base(self) -> str:
+        """Let the base image's tag name another image; its digest."""
+        self.base.attach("base", uuid.uuid4().bytes)
+        return self.base.digest(f"base{ATTACHED}")
+
+    def is_built(self, sha: str, model: Model, run: str = "a run", base: str | None = None) -> None:
+        """Let `latest` name an image of that commit and model, on that base image or today's."""
+        registry = self.registry(configuration.load().registry.repository)
+        if base is None:
+            base = self.base.digest(f"base{ATTACHED}")
         registry.attach("built", b"{}")
         digest = registry.manifest(f"built{ATTACHED}").digest
         registry.move(
             LatestPointer(
                 digest=digest,
-                content=BuildContent(sha, model.named, datetime(2026, 11, 24, 10, tzinfo=UTC), "c" * 64),
+                content=BuildContent(
+                    sha, model.named, datetime(2026, 11, 24, 10, tzinfo=UTC), "c" * 64, base_digest=base
+                ),
                 subject="A change",
                 branch="main",
                 run=run,
@@ -189,6 +209,7 @@ def team(
         "SLIPWAY_STATE": str(tmp_path / "state"),
         "SLIPWAY_SOURCE__REPOSITORY": str(repository),
         "SLIPWAY_SOURCE__BRANCHES": json.dumps(["feature/*"]),
+        "SLIPWAY_APP__BASE_IMAGE": f"{registry.address}/teams/{name}-base:base{ATTACHED}",
         "SLIPWAY_MODEL__NAME": name,
         "SLIPWAY_MODEL__CREDENTIALS": name,
         "SLIPWAY_REGISTRY__ADDRESS": registry.address,
@@ -215,6 +236,7 @@ def team(
         team.git("init", "--quiet", "--initial-branch=main")
         team.commit()
         team.publish("1.0.0")
+        team.publish_base()
         yield team
 
 
@@ -225,7 +247,7 @@ def sender(team: Team) -> Sender:
 
 
 def deploy_without_a_worker(api: PrefectApi, name: str) -> None:
-    """A deployment of ci whose runs nobody takes up."""
+    """A deployment of ci whose runs no worker takes up."""
     with asking(api) as client:
         flow = client.post("/flows/", json={"name": "ci"}).raise_for_status().json()
         deployment = {"name": name, "flow_id": flow["id"], "enforce_parameter_schema": False, "tags": ["ci"]}

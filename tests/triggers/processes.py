@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 import httpx
 
-from deployments.local.wait import wait_until
 from flows.config.load import CHECKOUT
 from flows.services.process.tls import NO_TLS
+from tests.support.waiting import wait_until
 from tests.triggers.conftest import Team, github_push, signed
 
 PATIENCE = 30
@@ -25,7 +25,7 @@ def receiver(team: Team, **variables: str) -> Iterator[tuple[str, subprocess.Pop
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:flows.triggers.gunicorn_conf"]
     with process(team, [*gunicorn, "--bind", url.removeprefix("http://")], variables) as running:
-        wait_until(lambda: answers(url), PATIENCE, "The receiver does not answer")
+        wait_until(lambda: answers(url), "The receiver does not answer")
         yield url, running
 
 

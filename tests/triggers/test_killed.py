@@ -3,10 +3,10 @@
 import sys
 from threading import Thread
 
-from deployments.local.wait import wait_until
 from tests.stand_ins.unreliable_network import stalling_line
+from tests.support.waiting import wait_until
 from tests.triggers.conftest import Team
-from tests.triggers.processes import PATIENCE, deliver, deliver_into_the_void, kill, process, receiver
+from tests.triggers.processes import deliver, deliver_into_the_void, kill, process, receiver
 
 
 def test_killed_before_it_created_the_run_the_watch_creates_it(team: Team) -> None:
@@ -21,7 +21,7 @@ def test_killed_before_it_created_the_run_the_watch_creates_it(team: Team) -> No
         before = network.connections
         sender = Thread(target=deliver_into_the_void, args=(url, sha))
         sender.start()
-        wait_until(lambda: network.connections > before, PATIENCE, "The receiver does not ask Prefect")
+        wait_until(lambda: network.connections > before, "The receiver does not ask Prefect")
         kill(running)
         sender.join()
     assert team.runs(sha) == []
@@ -34,7 +34,7 @@ def test_killed_after_it_created_the_run_the_delivery_that_comes_again_finds_it(
     with receiver(team) as (url, running):
         sender = Thread(target=deliver_into_the_void, args=(url, sha))
         sender.start()
-        wait_until(lambda: bool(team.runs(sha)), PATIENCE, "No run is created")
+        wait_until(lambda: bool(team.runs(sha)), "No run is created")
         kill(running)
         sender.join()
     with receiver(team) as (url, _):
@@ -45,18 +45,18 @@ def test_a_watch_that_is_killed_finds_what_came_meanwhile_once_it_is_back(team: 
     watch = [sys.executable, "-m", "flows.triggers.poller"]
     first = team.git("rev-parse", "HEAD")
     with process(team, watch, {}):
-        wait_until(lambda: bool(team.runs(first)), PATIENCE, "The watch starts nothing")
+        wait_until(lambda: bool(team.runs(first)), "The poller starts nothing")
     sha = team.commit()
     team.publish("1.1.0", "colours")
     with process(team, watch, {}):
-        wait_until(lambda: bool(team.runs(sha)), PATIENCE, "The watch starts nothing")
+        wait_until(lambda: bool(team.runs(sha)), "The poller starts nothing")
     assert f"model:{team.model} 1.1.0" in team.only_run(sha).tags
     assert len(team.runs(first)) == 1
 
 
-def test_a_watch_ends_at_once_when_it_is_told_to(team: Team) -> None:
+def test_a_watch_ends_at_once_when_it_is_asked_to(team: Team) -> None:
     with process(team, [sys.executable, "-m", "flows.triggers.poller"], {}) as running:
         first = team.git("rev-parse", "HEAD")
-        wait_until(lambda: bool(team.runs(first)), PATIENCE, "The watch starts nothing")
+        wait_until(lambda: bool(team.runs(first)), "The poller starts nothing")
         running.terminate()
         assert running.wait(10) == 0

@@ -1,4 +1,4 @@
-"""What several ask at the same time is found once, and for as long as it counts never anew."""
+"""What several ask at the same time is found once, and not again for as long as it counts."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from deployments.local.wait import wait_until
 from flows.triggers.single_flight import SingleFlight
+from tests.support.waiting import wait_until
 
 CALLERS = 8
 
@@ -31,7 +31,7 @@ def ask_at_the_same_time(find: Callable[[], int]) -> tuple[list[Future[tuple[int
 
     def finds() -> int:
         found.append(None)
-        wait_until(lambda: len(question.looks) >= 2 * CALLERS, 10, "Not all have asked")
+        wait_until(lambda: len(question.looks) >= 2 * CALLERS, "Not all have asked")
         return find()
 
     with ThreadPoolExecutor(CALLERS) as callers:
@@ -39,7 +39,7 @@ def ask_at_the_same_time(find: Callable[[], int]) -> tuple[list[Future[tuple[int
     return answers, len(found)
 
 
-def test_what_many_ask_is_found_for_one_of_them_and_told_to_all() -> None:
+def test_what_many_ask_is_found_for_one_of_them_and_given_to_all() -> None:
     answers, found = ask_at_the_same_time(lambda: 42)
     assert sorted(answer.result() for answer in answers) == [(42, False)] * (CALLERS - 1) + [(42, True)]
     assert found == 1
@@ -47,23 +47,23 @@ def test_what_many_ask_is_found_for_one_of_them_and_told_to_all() -> None:
 
 def test_what_cannot_be_found_is_an_error_for_all_who_asked() -> None:
     def fails() -> int:
-        raise ValueError("nobody knows")
+        raise ValueError("no answer")
 
     answers, found = ask_at_the_same_time(fails)
     for answer in answers:
-        with pytest.raises(ValueError, match="nobody knows"):
+        with pytest.raises(ValueError, match="no answer"):
             answer.result()
     assert found == 1
 
 
-def test_what_is_asked_later_is_found_anew() -> None:
+def test_what_is_asked_later_is_found_again() -> None:
     together: SingleFlight[int] = SingleFlight()
     answers = iter((1, 2))
     assert together.ask("it", lambda: next(answers)) == (1, True)
     assert together.ask("it", lambda: next(answers)) == (2, True)
 
 
-def test_what_was_found_counts_for_as_long_as_it_is_told_to() -> None:
+def test_what_was_found_counts_for_as_long_as_it_is_set_to() -> None:
     now = 0.0
     together: SingleFlight[int] = SingleFlight(2, lambda: now)
     answers = iter((1, 2))

@@ -19,7 +19,7 @@ def taken(team: Team) -> FlowRun:
     return run
 
 
-def test_it_is_given_up_after_a_while_and_started_anew(team: Team) -> None:
+def test_it_is_given_up_after_a_while_and_restarted(team: Team) -> None:
     run, now = taken(team), [0.0]
     not_begun = PendingReaper(team.said.append, lambda: now[0])
     with FlowRuns() as runs:
@@ -52,7 +52,7 @@ def test_one_that_is_cancelled_while_its_process_starts_does_not_stay_so(team: T
     assert (ended.state, ended.message) == ("CANCELLED", "Overtaken by another.")
 
 
-def test_one_that_began_in_the_meantime_and_waits_once_more_has_the_whole_time_again(team: Team) -> None:
+def test_one_that_began_in_the_meantime_and_waits_again_has_the_whole_time(team: Team) -> None:
     run, now = taken(team), [0.0]
     not_begun = PendingReaper(team.said.append, lambda: now[0])
     with FlowRuns() as runs:

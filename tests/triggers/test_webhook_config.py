@@ -21,7 +21,7 @@ from tests.triggers.conftest import SECRET, Sender, Team
 
 @pytest.fixture
 def stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is known is read anew for each delivery."""
+    """Whatever is known is read again for each delivery."""
     monkeypatch.setattr(webhook_config, "FRESH_FOR", -1)
 
 
@@ -34,7 +34,7 @@ def silent_server() -> Iterator[socket.socket]:
 
 
 @pytest.mark.usefixtures("stale")
-def test_a_secret_that_somebody_changes_counts_without_a_restart(team: Team, sender: Sender) -> None:
+def test_a_secret_that_is_changed_counts_without_a_restart(team: Team, sender: Sender) -> None:
     sha = team.commit()
     assert sender.github(sha, event="ping").status_code == 200
     Secret(value="another").save(f"{team.model}-github", overwrite=True)
@@ -43,7 +43,9 @@ def test_a_secret_that_somebody_changes_counts_without_a_restart(team: Team, sen
 
 
 @pytest.mark.usefixtures("stale")
-def test_while_prefect_is_away_deliveries_are_told_from_forgeries(team: Team, sender: Sender) -> None:
+def test_while_prefect_is_away_deliveries_are_distinguished_from_forgeries(
+    team: Team, sender: Sender
+) -> None:
     sha = team.commit()
     sender.github(sha, event="ping")
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api", PREFECT_CLIENT_MAX_RETRIES: 0}):

@@ -9,12 +9,14 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect_azure import AzureBlobStorageCredentials
 
-from deployments.local.wait import wait_until
+from flows.core.trigger.attempts import MAX_ATTEMPTS, NOT_THERE_YET
 from flows.core.trigger.run_labels import branch_tag
 from flows.services.prefect.api import FlowRuns
 from flows.triggers import webhook_config
-from flows.triggers.webhooks import MAX_BODY, application
+from flows.triggers.webhooks import application
+from flows.triggers.worker import MAX_BODY
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
+from tests.support.waiting import wait_until
 from tests.triggers.conftest import DELIVERIES, LOGIN, NOWHERE, SECRET, Sender, Team, github_push, signed
 
 
@@ -29,7 +31,7 @@ def test_a_push_is_answered_with_the_run_that_it_started(team: Team, sender: Sen
     assert {"ci", "branch:main", f"model:{team.model} 1.0.0"} <= set(run.tags)
 
 
-def test_the_same_commit_with_the_same_model_is_the_same_run_whoever_announces_it(
+def test_the_same_commit_with_the_same_model_is_the_same_run_from_every_provider(
     team: Team, sender: Sender
 ) -> None:
     sha = team.commit()
@@ -50,12 +52,12 @@ def test_the_same_commit_with_another_model_is_another_run(team: Team, sender: S
 
 @pytest.fixture
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each delivery asks for the run that it is told."""
+    """Each delivery asks for the run that it names."""
     monkeypatch.setattr(webhook_config, "SAME_FOR", 0)
 
 
 @pytest.mark.usefixtures("nothing_kept")
-def test_after_a_crash_the_commit_is_built_anew_three_times_in_all(team: Team, sender: Sender) -> None:
+def test_after_a_crash_the_commit_is_built_again_three_times_in_all(team: Team, sender: Sender) -> None:
     sha = team.commit()
     for _ in range(5):
         sender.github(sha)
@@ -64,7 +66,20 @@ def test_after_a_crash_the_commit_is_built_anew_three_times_in_all(team: Team, s
     assert len(team.runs(sha)) == 3
 
 
-def test_a_run_that_failed_is_not_started_anew(team: Team, sender: Sender) -> None:
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_mirror_that_lags_takes_no_attempt_however_often_the_commit_is_announced(
+    team: Team, sender: Sender
+) -> None:
+    sha = team.commit()
+    for _ in range(MAX_ATTEMPTS + 1):
+        sender.github(sha)
+        run = team.api.flow_run(team.runs(sha)[-1].id)
+        team.api.set_state(run, "CRASHED", "a test says so", NOT_THERE_YET)
+    team.watch().look()
+    assert [run.state for run in team.runs(sha)] == ["CRASHED"] * (MAX_ATTEMPTS + 1) + ["SCHEDULED"]
+
+
+def test_a_run_that_failed_is_not_restarted(team: Team, sender: Sender) -> None:
     sha = team.commit()
     sender.github(sha)
     team.set_state(team.only_run(sha), "FAILED")
@@ -192,10 +207,10 @@ def test_a_plain_model_that_may_be_written_still_is_left_to_the_watch(
     answer = sender.github(sha)
     assert (answer.status_code, answer.json["ignored"]) == (
         200,
-        ["the model may be written still: the watch builds it then"],
+        ["the model may be written still: the poller starts the run then"],
     )
     assert team.runs(sha) == []
-    wait_until(lambda: sender.github(sha).status_code == 202, 20, "It is never taken for whole")
+    wait_until(lambda: sender.github(sha).status_code == 202, "It is never taken for whole")
     team.only_run(sha)
 
 
@@ -234,7 +249,7 @@ def test_while_the_store_is_away_a_delivery_is_to_come_again(
     assert sender.github(sha).status_code == 202
 
 
-def test_the_log_tells_of_deliveries_without_bodies_and_secrets(
+def test_the_log_names_deliveries_without_bodies_and_secrets(
     team: Team, sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

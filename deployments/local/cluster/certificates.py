@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -90,7 +91,7 @@ class Authority:
     def _issue(self, key: ec.EllipticCurvePrivateKey, subject: Subject) -> x509.Certificate:
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         builder = (
-            _builder(subject.x509_name, self.x509_certificate.subject, key, CERTIFICATE_LIFE)
+            certificate_builder(subject.x509_name, self.x509_certificate.subject, key, CERTIFICATE_LIFE)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(_issued_by(self.key), critical=False)
@@ -130,7 +131,7 @@ def _new_authority() -> Authority:
         decipher_only=False,
     )
     builder = (
-        _builder(name, name, key, AUTHORITY_LIFE)
+        certificate_builder(name, name, key, AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -138,9 +139,10 @@ def _new_authority() -> Authority:
     return Authority(key, builder.sign(key, hashes.SHA256()))
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, life: timedelta
+def certificate_builder(
+    subject: x509.Name, issuer: x509.Name, key: CertificateIssuerPrivateKeyTypes, life: timedelta
 ) -> x509.CertificateBuilder:
+    """What every certificate has: both names, the key, a serial number, and its time from now on."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

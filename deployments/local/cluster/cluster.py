@@ -125,8 +125,9 @@ def _failure(container: DockerContainer, reason: str) -> PlatformFailed:
     component, log = _culprit(container)
     return PlatformFailed(
         f"The node {_role(container)} of the embedded Kubernetes did not become ready: {reason} "
-        f"The last that {component} said:\n{log.rstrip()}\n",
-        f"All logs: docker exec {container.name} ls /var/log/slipway. To start again: make clean, make run.",
+        f"The last lines of {component}:\n{log.rstrip()}\n",
+        f"List all logs with `docker exec {container.name} ls /var/log/slipway`. If `make run` ends here "
+        "again, run `make clean` before it: this deletes the platform's data.",
     )
 
 
@@ -135,7 +136,7 @@ def _culprit(container: DockerContainer) -> tuple[str, str]:
     said = b"".join(container.logs(tail=200, stream=True, follow=False)).decode(errors="replace")
     ended = [line.split()[1] for line in said.splitlines() if " ended with status " in line]
     if container.status != "running":
-        return "it", said[-2000:]
+        return "its container", said[-2000:]
     component = ended[-1] if ended else "kubelet"
     _, log = container.exec_run(["tail", "-n", "15", f"/var/log/slipway/{component}.log"])
     assert isinstance(log, bytes)  # as it was not streamed

@@ -4,11 +4,11 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deployments.local.progress import Say
 from flows.core.errors import CommandFailed, PlatformFailed
 from flows.services.process.command import Command, run, silent
+from flows.services.process.temporary import sweep, temporary_folder
 
 ENVIRONMENT = {
     "CGO_ENABLED": "0",
@@ -49,8 +49,9 @@ def _locked_version(lock: Path) -> Version:
 
 
 def _install(lock: Path, cache: Path, name: str) -> None:
-    with TemporaryDirectory(prefix=f".{name}-", dir=cache) as beside:
-        target = Path(beside) / name
+    sweep(cache)
+    with temporary_folder(name, cache) as beside:
+        target = beside / name
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         options = ("--no-deps", "--require-hashes", f"--target={target}", f"--requirement={lock}")
         try:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -20,6 +19,7 @@ from deployments.local.docker import pause_image
 from deployments.local.progress import Say
 from flows.core.errors import CommandFailed, PlatformFailed
 from flows.services.process.command import Command, run
+from flows.services.process.temporary import sweep, temporary_folder
 
 MODULE = Path(__file__).parent / "kubernetes"
 SOURCES = ("go.mod", "go.sum", "main.go", "pause/main.go")
@@ -85,8 +85,9 @@ def _build(folder: Path, say: Say) -> None:
         f"compiling Kubernetes {kubernetes_version()} from its modules, as it comes in no package: "
         "about six minutes on two cores, once per machine"
     )
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        built = Path(beside) / folder.name
+    sweep(folder.parent)
+    with temporary_folder(folder.name, folder.parent) as beside:
+        built = beside / folder.name
         _compile(go, built, say)
         (built / "pause.tar").write_bytes(pause_image.archive((built / "pause").read_bytes()))
         (built / "kubectl").symlink_to("kube")
@@ -125,7 +126,7 @@ class _Progress:
 
 
 def _linker_flags(module: Path) -> str:
-    """Without symbols, and with the version that `kubectl version` and the API server tell."""
+    """Without symbols, and with the version that `kubectl version` and the API server report."""
     version = kubernetes_version(module)
     major, minor, _patch = version.split(".")
     stamps = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}

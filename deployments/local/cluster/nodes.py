@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deployments.local.docker.engine import Container
 from deployments.local.instance import Instance
-from deployments.local.stores import credentials
+from deployments.local.stores import credentials, registry
 from deployments.local.stores.credentials import API_PORT
 
 CAPABILITIES = {"NET_ADMIN": 12, "SYS_PTRACE": 19, "SYS_ADMIN": 21, "SYS_RESOURCE": 24, "SYSLOG": 34}
@@ -41,7 +41,7 @@ def container(instance: Instance, node: Node, image: str, binary: Path) -> Conta
             "POD_SUBNET": node.pod_subnet,
             "PEERS": " ".join(f"{peer.role}={peer.pod_subnet}" for peer in NODES if peer != node),
             "REGISTRY": f"localhost:{instance.ports.registry_port}",
-            "REGISTRY_ENDPOINT": "http://registry:5000",
+            "REGISTRY_ENDPOINT": f"http://{registry.PULL_ROLE}:5000",
             "CREDENTIALS": credentials.digest(identity),
         },
         volumes={
@@ -54,7 +54,7 @@ def container(instance: Instance, node: Node, image: str, binary: Path) -> Conta
             str(binary): "/usr/local/bin/kube",
             str(binary.with_name("pause.tar")): "/opt/slipway/pause.tar",
         },
-        tmpfs={"/run": "exec", "/tmp": ""},
+        tmpfs={"/run": "exec", "/tmp": ""},  # noqa: S108  # in the container
         ports=ports,
         capabilities=available_capabilities(),
         security_options=("seccomp=unconfined", "apparmor=unconfined"),

@@ -1,1 +1,1 @@
-"""What the command line of the platform does: run, stop, clean, status, variables."""
+"""What each command of `python -m deployments.local` does, and what it prints."""

@@ -1,8 +1,9 @@
 """What is live in an environment: asked of its cluster, which alone knows."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from flows.config.load import Settings
 from flows.core.errors import SlipwayError
@@ -34,6 +35,17 @@ class LiveFacts:
         return asdict(self)
 
 
+def _model(annotation: str) -> ModelFacts:
+    """What the Deployment's annotation says; nothing where it says something else."""
+    try:
+        return _facts.validate_json(annotation or "{}")
+    except ValueError:
+        return ModelFacts()
+
+
+_facts = TypeAdapter(ModelFacts)
+
+
 def read(settings: Settings, environment: str) -> LiveFacts:
     """The facts as they are now."""
     try:
@@ -42,12 +54,12 @@ def read(settings: Settings, environment: str) -> LiveFacts:
         return LiveFacts()
     if live is None:
         return LiveFacts()
-    model = json.loads(live.model or "{}")
+    model = _model(live.model)
     return LiveFacts(
         digest=live.image.digest or None,
         capsule=live.capsule or None,
         commit=live.commit or None,
-        model=ModelFacts(model.get("name"), model.get("version"), model.get("digest")),
+        model=model,
         replicas=live.replicas,
         ready=live.ready,
     )

@@ -41,9 +41,9 @@ def restore(instance: Instance, written: WrittenSettings, file: Path, console: C
     """
     backup = read(file)
     require_empty(instance)
-    put_secrets(instance, backup)
     with Display() as display, Steps(display) as steps:
         client = steps.start("Checks", platform.prepare, instance, written).result()
+        put_secrets(instance, backup)
         parts = BringUp(steps, client, instance, written)
         put_database(parts, backup)
     bring_up(instance, written)

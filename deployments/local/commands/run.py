@@ -1,13 +1,15 @@
-"""`run`, from nothing or from whatever is there to the answer of a deployed app."""
+"""`run`, `up` and `build`: the platform is brought up, or repaired, from whatever is there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import docker
 from filelock import FileLock, Timeout
 
 from deployments.local import platform, platform_file, supervision
 from deployments.local.commands import summary
-from deployments.local.demo.first_release import MainJob
+from deployments.local.demo.first_release import BuildAndRelease
+from deployments.local.docker import versions
 from deployments.local.instance import Instance
 from deployments.local.network import edge
 from deployments.local.platform import BringUp
@@ -20,13 +22,14 @@ from flows.core.errors import PlatformFailed
 
 
 def run_everything(instance: Instance, written: WrittenSettings) -> None:
-    """Bring up or repair, build, release, and tell; what is there already is left as it is."""
+    """Bring up or repair the platform, build, release, and print what is live; what is up already stays."""
     edge.served(written)  # refuse an environment without a listener before anything starts
-    with _alone(instance), _watched(instance), Display() as display:
+    with _alone(instance), _poller_restarted(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", platform.prepare, instance, written).result()
+            _warn(display, client)
             parts = BringUp(steps, client, instance, written).everything()
-            image, release = MainJob(steps, instance, written).start(parts)
+            image, release = BuildAndRelease(steps, instance, written).start(parts)
         settings = configuration.load()  # with what the platform filled in
     summary.show(display.console, instance, settings, image.result(), release.result())
 
@@ -34,11 +37,13 @@ def run_everything(instance: Instance, written: WrittenSettings) -> None:
 def bring_up(instance: Instance, written: WrittenSettings) -> None:
     """Bring up or repair the platform, with its environments' namespaces; start no run on it."""
     edge.served(written)
-    with _alone(instance), _watched(instance), Display() as display:
+    with _alone(instance), _poller_restarted(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", platform.prepare, instance, written).result()
-            MainJob(steps, instance, written).prepare(BringUp(steps, client, instance, written).everything())
-        triggers.watch(instance)
+            _warn(display, client)
+            parts = BringUp(steps, client, instance, written).everything()
+            BuildAndRelease(steps, instance, written).prepare(parts)
+        triggers.start_poller(instance)
         display.console.print(
             f"Platform {instance.name} is up. Prefect: http://127.0.0.1:{instance.ports.prefect_port} "
             f"(to sign in, enter the line in {auth.file(instance)})",
@@ -53,15 +58,20 @@ def build_everything(instance: Instance, written: WrittenSettings) -> None:
         BringUp(steps, client, instance, written).ingredients()
 
 
+def _warn(display: Display, client: docker.DockerClient) -> None:
+    for warning in versions.warnings(client.version().get("Components", [])):
+        display.line(f"! {warning}")
+
+
 @contextmanager
-def _watched(instance: Instance) -> Iterator[None]:
-    """Have the watch look however this ends: a step that is cut off can't see to it."""
+def _poller_restarted(instance: Instance) -> Iterator[None]:
+    """Start the poller also if the block fails: the step that stopped it may have been cut off."""
     try:
         yield
     except BaseException:  # an interrupt as well
         if supervision.is_up(instance, SERVER):
             with suppress(PlatformFailed):  # its reason was printed
-                triggers.watch(instance)
+                triggers.start_poller(instance)
         raise
 
 

@@ -13,11 +13,17 @@ from deployments.local.prefect import server
 from flows.core.errors import EngineUnavailable
 
 
-def stop_platform(instance: Instance, console: Console) -> None:
-    """End processes and containers; volumes, images and state stay."""
+def stop_platform(instance: Instance, console: Console, *, with_images: bool = False) -> None:
+    """End processes and containers; volumes and state stay.
+
+    `with_images` deletes the images, except those that containers of other platforms use.
+    """
     server.down(instance)
     with suppress(EngineUnavailable):  # no daemon, no containers
         engine.remove_containers(engine.connect(), instance)
+    if with_images:
+        images.remove_all(engine.connect())
+        console.print("Its images are deleted: `make run` builds them again from the newest packages.")
     console.print(f"Platform {instance.name} is stopped. Its data is kept: `make run` takes up where it was.")
 
 

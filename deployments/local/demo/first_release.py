@@ -1,6 +1,6 @@
-"""What it is all for: the newest commit and the newest model become a release that answers.
+"""What `make run` starts on the platform: the newest commit and model are built and released.
 
-Each part is a flow run through the server and the worker, as ops would start it.
+Each part is a flow run through the server and the worker, as operators start it.
 """
 
 from concurrent.futures import Future
@@ -25,8 +25,8 @@ SAMPLE_VERSION = "1.0.0"
 
 
 @dataclass(frozen=True)
-class MainJob:
-    """The runs of one `make run`."""
+class BuildAndRelease:
+    """The flow runs of one `make run`, and what they need first: a model, and prepared namespaces."""
 
     steps: Steps
     instance: Instance
@@ -49,11 +49,11 @@ class MainJob:
         )
 
     def _ensure_model(self, api: PrefectApi, store: BlobStoreAccess, _ready: None, say: Say) -> None:
-        """Publish the sample model to a store of ours that has none."""
+        """Publish the sample model to the platform's own store, if that has no model."""
         name = self.settings.model.name
         if not blocks.uses_own_store(api, self.settings):
             return
-        if blob_store.holds_model(store, self.settings.model.container, name):
+        if blob_store.holds_model(store, self.settings.model.address.container, name):
             return
         say("making the sample model from published weights")
         folder = sample_model.make(SAMPLE_VERSION, self.instance.state / "models", say)
@@ -61,12 +61,12 @@ class MainJob:
         flow_runs.run(api, "publish-model/on-demand", parameters, say)
 
     def _build(self, api: PrefectApi, _model: None, say: Say) -> FlowRun:
-        """By itself; the watch, which wants the same, comes in afterwards."""
-        triggers.rest(self.instance)
+        """The poller, which would start the same run, is stopped meanwhile."""
+        triggers.stop_poller(self.instance)
         try:
             return flow_runs.run(api, "ci/commit", {}, say)
         finally:
-            triggers.watch(self.instance)
+            triggers.start_poller(self.instance)
 
     def _prepare(
         self, registry: RegistryAccess | None, kubeconfig: Path | None, _ready: None, say: Say

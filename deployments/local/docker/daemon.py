@@ -47,7 +47,7 @@ def ensure(say: Say) -> None:
             return
     say(f"starting it: dockerd (it stays; its log: {LOG})")
     _detach(["dockerd"])
-    wait_until(answers, START_TIMEOUT, "dockerd does not answer", f"Its log: {LOG}")
+    wait_until(answers, START_TIMEOUT, "dockerd does not answer", f"Read {LOG}, then run this again.")
 
 
 def answers() -> bool:

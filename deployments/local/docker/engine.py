@@ -13,20 +13,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import Literal
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container as DockerContainer
 from docker.models.networks import Network
-from docker.types import EndpointConfig, Mount
+from docker.models.volumes import Volume
+from docker.types import EndpointConfig, LogConfig, Mount
 
 from deployments.local.instance import Instance
 from flows.core.errors import EngineUnavailable, PlatformFailed, SettingsError
 
 SPECIFICATION = "slipway.specification"
 """Label of a container: the hash of everything it was made from."""
+
+LOG = LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "3"})
+"""What docker keeps of a container's output: by default, it keeps all."""
 
 STOP_TIMEOUT = 10
 """Seconds between SIGTERM and SIGKILL: Azurite needs some to write its index."""
@@ -36,10 +42,10 @@ STOP_TIMEOUT = 10
 class Container:
     """What a container of the platform is made from; with any change it is replaced.
 
-    `volumes` are named by role and survive the container, `mounts` (read-only) and `writable_mounts` are
-    paths of the machine, `ports` (TCP) and `udp_ports` map the container's to one on 127.0.0.1. What is
-    inside a mount is not compared: a digest of it in `environment` makes it count. Docker starts a container
-    that `restarts` again when it ends, unless it was stopped.
+    `volumes` and `read_only_volumes` are named by role and survive the container. `mounts` (read-only) and
+    `writable_mounts` are paths of the machine, `ports` (TCP) and `udp_ports` map the container's to one on
+    127.0.0.1. What is inside a mount is not compared: a digest of it in `environment` makes it count. Docker
+    starts a container that `restarts` again when it ends, unless it was stopped.
     """
 
     role: str
@@ -47,6 +53,7 @@ class Container:
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+    read_only_volumes: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, str] = field(default_factory=dict)
     writable_mounts: Mapping[str, str] = field(default_factory=dict)
     tmpfs: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +84,7 @@ def ensure_network(client: docker.DockerClient, instance: Instance) -> Network:
     """The network of the platform; another checkout that used the name before is moved out of it."""
     for container in _containers(client, instance):
         if not _is_ours(container.labels, instance):
-            container.remove(force=True, v=True)
+            _remove(container)
     for network in client.networks.list(names=[instance.network]):  # a search: matches parts of names too
         if network.name != instance.network:
             continue
@@ -99,7 +106,7 @@ def ensure_container(client: docker.DockerClient, instance: Instance, spec: Cont
     found = find_container(client, instance, spec.role)
     if found is not None and found.labels.get(SPECIFICATION) != labels[SPECIFICATION]:
         _require_platform(f"container {found.name}", found.labels)
-        found.remove(force=True, v=True)
+        _remove(found)
         found = None
     try:
         container = found or _create(client, instance, spec, labels)
@@ -139,7 +146,7 @@ def remove_all(client: docker.DockerClient, instance: Instance) -> None:
         _remove_network(network)
     volumes = client.volumes.list(filters={"label": _label_filter(instance)})
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda volume: volume.remove(force=True), volumes))
+        list(pool.map(_remove_volume, volumes))
 
 
 def _create(
@@ -168,14 +175,16 @@ def _create(
         devices=list(spec.devices),
         device_cgroup_rules=list(spec.device_cgroup_rules),
         restart_policy={"Name": "always"} if spec.restarts else None,
+        log_config=LOG,
     )
 
 
 def _mounts(instance: Instance, spec: Container) -> list[Mount]:
     return [
         *(
-            Mount(path, instance.volume(role), type="volume", labels=instance.labels)
-            for role, path in spec.volumes.items()
+            Mount(path, instance.volume(role), type="volume", labels=instance.labels, read_only=read_only)
+            for volumes, read_only in ((spec.volumes, False), (spec.read_only_volumes, True))
+            for role, path in volumes.items()
         ),
         *(Mount(path, source, type="bind", read_only=True) for source, path in spec.mounts.items()),
         *(Mount(path, source, type="bind") for source, path in spec.writable_mounts.items()),
@@ -184,7 +193,7 @@ def _mounts(instance: Instance, spec: Container) -> list[Mount]:
 
 def _digest(instance: Instance, spec: Container, network: Network) -> str:
     """Changes with the specification, the checkout, and the network, which a container can't outlive."""
-    made_from = [asdict(spec), instance.labels, network.id]
+    made_from = [asdict(spec), instance.labels, network.id, LOG]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
@@ -210,15 +219,30 @@ def _require_platform(what: str, labels: Mapping[str, str]) -> None:
 
 
 def _stop_and_remove(container: DockerContainer) -> None:
-    try:
+    with suppress(NotFound):  # another process removed it meanwhile
         container.stop(timeout=STOP_TIMEOUT)
-        container.remove(force=True, v=True)
-    except NotFound:
-        pass  # another process removed it meanwhile
+        _remove(container)
+
+
+def _remove(container: DockerContainer) -> None:
+    """It is gone afterwards, also where another process is just removing it."""
+    with suppress(NotFound):
+        try:
+            container.remove(force=True, v=True)
+        except APIError as refusal:
+            if refusal.status_code != HTTPStatus.CONFLICT:
+                raise
+            container.wait(condition="removed", timeout=STOP_TIMEOUT)
+
+
+def _remove_volume(volume: Volume) -> None:
+    with suppress(NotFound):  # another process removed it meanwhile
+        volume.remove(force=True)
 
 
 def _remove_network(network: Network) -> None:
-    network.reload()
-    for container in network.attrs.get("Containers") or {}:
-        network.disconnect(container, force=True)
-    network.remove()
+    with suppress(NotFound):  # another process removed it meanwhile
+        network.reload()
+        for container in network.attrs.get("Containers") or {}:
+            network.disconnect(container, force=True)
+        network.remove()

@@ -96,7 +96,7 @@ def _ensure_base(client: docker.DockerClient, say: Say) -> str:
         except CommandFailed as failure:
             raise PlatformFailed(
                 "The base image could not be made.",
-                f"It takes root, or the package uidmap. {failure.remedy}",
+                f"Run this as root, or install the package uidmap. {failure.remedy}",
             ) from failure
         repository, tag = image.split(":")
         client.api.import_image_from_file(str(archive), repository, tag, changes=[f"LABEL {LABEL}=true"])

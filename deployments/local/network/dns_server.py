@@ -11,7 +11,7 @@ from flows.services.verification import dns
 
 ROLE = "dns"
 DOMAIN = "slipway.test"
-"""Reserved for tests (RFC 6761): no server in the world answers for it. The recipe names it too."""
+"""Reserved for tests (RFC 6761): no public server answers for it. The Dockerfile names it, too."""
 
 EDGE = "127.0.0.1"
 """What every name of the domain resolves to: where the edge is published."""
@@ -24,7 +24,12 @@ def up(client: docker.DockerClient, instance: Instance, image: str, _say: Say) -
     ports = {5353: instance.ports.dns_port}
     ensure_container(client, instance, Container(role=ROLE, image=image, ports=ports, udp_ports=ports))
     where = address(instance)
-    wait_until(lambda: _answers(where), START_TIMEOUT, f"The DNS server at {where} does not answer")
+    wait_until(
+        lambda: _answers(where),
+        START_TIMEOUT,
+        f"The DNS server at {where} does not answer",
+        f"Read its log (docker logs {instance.container(ROLE)}), then run this again.",
+    )
     return where
 
 

@@ -35,7 +35,7 @@ def up(client: docker.DockerClient, instance: Instance, image: str, settings: Se
     wanted = listeners(instance.ports)
     file = instance.state / "edge" / "haproxy.cfg"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(configuration(wanted))
+    file.write_text(configuration(wanted, instance.ports.connections_per_client))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     container = Container(
         role=ROLE,
@@ -47,7 +47,12 @@ def up(client: docker.DockerClient, instance: Instance, image: str, settings: Se
     ensure_container(client, instance, container)
     for listener in wanted.values():
         outside = listener.port
-        wait_until(partial(_answers, outside), START_TIMEOUT, f"The edge does not answer at port {outside}")
+        wait_until(
+            partial(_answers, outside),
+            START_TIMEOUT,
+            f"The edge does not answer at port {outside}",
+            f"Read its log (docker logs {instance.container(ROLE)}), then run this again.",
+        )
 
 
 def listeners(ports: Embedded) -> dict[str, Listener]:
@@ -59,17 +64,24 @@ def listeners(ports: Embedded) -> dict[str, Listener]:
     }
 
 
-def configuration(wanted: dict[str, Listener]) -> str:
-    """haproxy's configuration file with a frontend and a backend for each listener."""
-    return TEMPLATE.read_text() + "".join(_section(name, listener) for name, listener in wanted.items())
+def configuration(wanted: dict[str, Listener], connections: int) -> str:
+    """haproxy's configuration file with a frontend and a backend for each listener.
+
+    `connections` is how many a client may have to each listener at a time.
+    """
+    sections = [_section(name, listener, connections) for name, listener in wanted.items()]
+    return "".join([TEMPLATE.read_text(), *sections])
 
 
-def _section(name: str, listener: Listener) -> str:
+def _section(name: str, listener: Listener, connections: int) -> str:
     port, check = listener.node_port, listener.node_port + HEALTH_CHECK
     servers = "".join(f"    server {node} {node}:{port} port {check}\n" for node in NODES)
     return f"""
 frontend {name}
     bind :{port}
+    stick-table type ipv6 size 100k expire 1m store conn_cur
+    tcp-request connection track-sc0 src
+    tcp-request connection reject if {{ sc0_conn_cur gt {connections} }}
     http-request return status 403 content-type text/plain string "Metrics are read inside the cluster.\\n" \
 if {{ path,url_dec -m reg -i ^/*metrics(/|$) }}
     default_backend {name}

@@ -1,7 +1,7 @@
-"""What lets people and programs in at the platform's Prefect server: one string, drawn the first time.
+"""The sign-in of the platform's Prefect server: one string, `user:password`, drawn the first time.
 
-Prefect's open-source server has no users: everyone with the string, `user:password`, may do everything. Its
-UI asks for the whole of it in one field.
+Prefect's open-source server knows no users: a person or a program with the string may do everything. Its UI
+asks for the whole of it in one field.
 """
 
 import secrets

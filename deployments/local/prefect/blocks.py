@@ -1,7 +1,7 @@
 """The Prefect blocks that flow runs take their credentials from.
 
-A block is made when it is missing, and made again when the platform's credentials changed. One that a person
-pointed at another system is theirs, and left as it is.
+A block is made when it is missing, and saved again when the platform's credentials changed. A block that a
+person has pointed at another system is not changed.
 """
 
 import json
@@ -43,7 +43,8 @@ def ensure(instance: Instance, api: PrefectApi, wanted: list[Block], say: Say) -
 
 def uses_own_store(api: PrefectApi, settings: Settings) -> bool:
     """Whether models come from this platform's blob store, and not from one that a person named."""
-    return _leads_here(api.block(*settings.model.block) or {})
+    block = settings.model.block
+    return _leads_here((block and api.block(*block)) or {})
 
 
 def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStoreAccess) -> list[Block]:
@@ -52,11 +53,12 @@ def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStore
         Block("docker-host", "prefect_docker.DockerHost", settings.engine.credentials, {}),
         _secret(settings.hooks.github, secrets.token_urlsafe(32)),
         _secret(settings.hooks.azure_devops, f"slipway:{secrets.token_urlsafe(32)}"),
+        _secret(settings.results.secret, secrets.token_urlsafe(32)),
     ]
-    kind, name = settings.model.block
-    if kind == AZURE:
-        login = {"connection_string": store.connection_string}
-        blocks.append(Block(kind, "prefect_azure.AzureBlobStorageCredentials", name, login))
+    for kind, name in dict.fromkeys(filter(None, (settings.model.block, settings.results.block))):
+        if kind == AZURE:
+            login = {"connection_string": store.connection_string}
+            blocks.append(Block(kind, "prefect_azure.AzureBlobStorageCredentials", name, login))
     kind, _, name = (settings.results.storage or "").partition("/")
     if kind == "azure-blob-storage-container":
         container = {
@@ -65,16 +67,16 @@ def wanted(settings: Settings, registry: RegistryAccess | None, store: BlobStore
         }
         blocks.append(Block(kind, "prefect_azure.blob_storage.AzureBlobStorageContainer", name, container))
     if registry is not None:
-        login = {
-            "registry_url": registry.address,
-            "username": registry.username,
-            "password": registry.password,
-        }
-        name = settings.registry.credentials
-        blocks.append(
-            Block("docker-registry-credentials", "prefect_docker.DockerRegistryCredentials", name, login)
-        )
+        push = (settings.registry.credentials, registry.username, registry.password)
+        pull = (settings.registry.pull_credentials, registry.pull_username, registry.pull_password)
+        blocks += [_registry_login(registry.address, *login) for login in (push, pull) if login[0]]
     return blocks
+
+
+def _registry_login(address: str, name: str | None, username: str, password: str) -> Block:
+    assert name, "only logins with a block get here"
+    login = {"registry_url": address, "username": username, "password": password}
+    return Block("docker-registry-credentials", "prefect_docker.DockerRegistryCredentials", name, login)
 
 
 def _secret(name: str, value: str) -> Block:

@@ -7,10 +7,10 @@ from pathlib import Path
 from deployments.local.instance import Instance
 from deployments.local.prefect import subprocesses
 from deployments.local.progress import Say
-from deployments.prefect import work_pool
 from deployments.prefect.api import PrefectApi
 from deployments.prefect.work_pool import RETIRED
 from flows.config.load import Settings
+from flows.config.on_prefect import variables_of
 
 
 def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) -> bool:
@@ -19,7 +19,7 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
     What was registered is remembered with the ids that the server gave: a new database, or a deployment
     deleted in the UI, makes it happen again.
     """
-    variables = work_pool.variables_of(settings)
+    variables = variables_of(settings)
     memory = instance.state / "registered.json"
     fingerprint = _fingerprint(instance.checkout, variables)
     if memory.exists() and json.loads(memory.read_text()) == [fingerprint, _ids(api)]:
@@ -31,7 +31,7 @@ def ensure(instance: Instance, settings: Settings, api: PrefectApi, say: Say) ->
         instance,
         *("prefect", "--no-prompt", "deploy", "--all"),
         failed="prefect.yaml can't be deployed",
-        remedy="Mend it, then run this again.",
+        remedy="Correct prefect.yaml, then run this again.",
     )
     memory.write_text(json.dumps([fingerprint, _ids(api)]))
     return True

@@ -1,4 +1,4 @@
-"""Flow runs as ops would start them: through the server, followed line by line to their end."""
+"""Flow runs as operators start them: through the server, followed line by line to their end."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from flows.services.prefect.client import FlowRun
 
 POLL_INTERVAL = 0.5
 PICK_UP_TIMEOUT = 90
-"""Seconds within which a worker takes a run on; it looks every second, and starts within ten."""
+"""Seconds within which a worker takes a run; it looks every second, and starts within ten."""
 
 LAST_WORDS_TIMEOUT = 5
 """Seconds after a run's end in which its last lines still arrive: they are sent in batches."""
@@ -44,7 +44,7 @@ def follow(api: PrefectApi, started: FlowRun, say: Say) -> FlowRun:
         current = api.flow_run(started.id)
         lines = api.log_lines(started, skip=shown)
         for line in lines:
-            if log.tells_something(line.logger, line.message):
+            if log.is_of_a_stage(line.logger, line.message):
                 say(line.message)
         shown += len(lines)
         if current.state in {"SCHEDULED", "PENDING"} and time.monotonic() > deadline:

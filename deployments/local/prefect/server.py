@@ -13,17 +13,17 @@ from deployments.local.stores.database import DatabaseAccess
 from deployments.local.supervision import Program
 from deployments.local.wait import wait_until
 from deployments.prefect import work_pool
-from deployments.prefect.api import PrefectApi
+from deployments.prefect.api import POOL, PrefectApi
 from flows.core.trigger.crash import is_lost
 from flows.credentials import environment
 
 SERVER = "prefect-server"
 WORKER = "prefect-worker"
 RECEIVER = "receiver"
-WATCH = "watch"
+POLLER = "poller"
 
 STOPPED = "Stopped"
-"""What a run is called that a person ended with the platform: a crash of which nothing is to follow."""
+"""The state's name of a run that `make stop` ended: its type is that of a crash, but nothing restarts it."""
 
 START_TIMEOUT = 180
 """Seconds until a fresh server has made its tables, on a busy machine."""
@@ -43,7 +43,7 @@ def up(instance: Instance, database: DatabaseAccess, say: Say) -> PrefectApi:
 
 
 def down(instance: Instance) -> None:
-    """End worker, flow runs and server; what was running is marked as crashed."""
+    """End worker, flow runs and server; a run that was under way ends as *Stopped*, and is not restarted."""
     supervision.stop(instance, WORKER)
     with client(instance) as api:
         if api.is_healthy():
@@ -59,7 +59,7 @@ def client(instance: Instance) -> PrefectApi:
 def give_up_orphans(api: PrefectApi, name: str | None = None) -> None:
     """Mark runs whose worker is gone as crashed: else they would hold their queue's places for ever.
 
-    They are restarted by the automation for crashed runs, unless they get another `name`.
+    The automation for crashed runs restarts them, unless `name` gives their state another name.
     """
     message = "The platform was stopped while this run was under way."
     for run in api.flow_runs("PENDING", "RUNNING", "PAUSED", "CANCELLING"):
@@ -83,7 +83,7 @@ def client_settings(instance: Instance) -> dict[str, Any]:
 
 
 def flow_environment(instance: Instance) -> dict[str, str]:
-    """The variables of server, worker and flow runs: this shell's, but for other servers and credentials."""
+    """The variables of server, worker and flow runs: this shell's, without other servers and credentials."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     settings = client_settings(instance)
     return (
@@ -123,6 +123,9 @@ _EVENTS_ARE_KEPT = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_MAX_FLUSH_RETRIES":
 It tries to write them every 5 s, and with each event above 20. By default it drops them after five attempts.
 """
 
+_OLD_ENTRIES_GO = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans"}
+"""Events go after a week, and once a day the logs and artifacts of runs that housekeeping has deleted."""
+
 _WITHOUT_TELEMETRY = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -138,7 +141,11 @@ def _programs(instance: Instance, database: DatabaseAccess) -> list[Program]:
         Program(
             SERVER,
             (*prefect, "server", "start", *address),
-            {"PREFECT_API_DATABASE_CONNECTION_URL": database.connection_url, **_EVENTS_ARE_KEPT},
+            {
+                "PREFECT_API_DATABASE_CONNECTION_URL": database.connection_url,
+                **_EVENTS_ARE_KEPT,
+                **_OLD_ENTRIES_GO,
+            },
         ),
         Program(
             WORKER,
@@ -147,7 +154,7 @@ def _programs(instance: Instance, database: DatabaseAccess) -> list[Program]:
                 "worker",
                 "start",
                 "--pool",
-                "slipway",
+                POOL,
                 "--type",
                 "process",
                 "--name",
@@ -156,7 +163,7 @@ def _programs(instance: Instance, database: DatabaseAccess) -> list[Program]:
             ),
         ),
         Program(RECEIVER, _receiver(instance.ports.hooks_port)),
-        Program(WATCH, (sys.executable, "-m", "flows.triggers.poller")),
+        Program(POLLER, (sys.executable, "-m", "flows.triggers.poller")),
     ]
 
 
@@ -177,5 +184,5 @@ def _await_health(instance: Instance, api: PrefectApi, say: Say) -> None:
 
 
 def _answers(instance: Instance, api: PrefectApi) -> bool:
-    """Whether the server on the port is healthy, and ours: another's would be fooled by our requests."""
+    """Whether a healthy server listens on the port, and it is this platform's."""
     return supervision.listens(instance, SERVER, instance.ports.prefect_port) and api.is_healthy()

@@ -1,10 +1,10 @@
-"""The receiver of webhooks and the watch, supervised beside Prefect's server and worker."""
+"""The receiver of webhooks and the poller, supervised beside Prefect's server and worker."""
 
 import httpx
 
 from deployments.local import supervision
 from deployments.local.instance import Instance
-from deployments.local.prefect.server import RECEIVER, WATCH
+from deployments.local.prefect.server import POLLER, RECEIVER
 from deployments.local.wait import wait_until
 from flows.services.process.tls import NO_TLS
 
@@ -30,14 +30,14 @@ def receive(instance: Instance, *, restart: bool) -> None:
     )
 
 
-def watch(instance: Instance) -> None:
-    """Have the watch look for what is missing."""
-    supervision.start(instance, WATCH)
+def start_poller(instance: Instance) -> None:
+    """Have the poller run, which starts CI for what is not built yet."""
+    supervision.start(instance, POLLER)
 
 
-def rest(instance: Instance) -> None:
-    """Have the watch start nothing for a while."""
-    supervision.stop(instance, WATCH)
+def stop_poller(instance: Instance) -> None:
+    """End the poller until `start_poller` is called."""
+    supervision.stop(instance, POLLER)
 
 
 def _answers(instance: Instance) -> bool:

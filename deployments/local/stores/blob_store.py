@@ -12,6 +12,7 @@ from deployments.local.docker.engine import Container, ensure_container
 from deployments.local.instance import Instance
 from deployments.local.progress import Say
 from deployments.local.wait import wait_until
+from flows.config.load import Settings
 from flows.services.process.files import write_private
 from flows.services.process.tls import NO_TLS
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ROLE = "blob-store"
 ACCOUNT = "slipway"
 RESULTS = "slipway-results"
-"""The container that is no models': of what flow runs keep for each other."""
+"""The container for cached test results, which the block has that `[results] storage` named."""
 
 START_TIMEOUT = 60
 
@@ -43,9 +44,9 @@ class BlobStoreAccess:
 
 
 def up(
-    client: docker.DockerClient, instance: Instance, image: str, container: str, _say: Say
+    client: docker.DockerClient, instance: Instance, image: str, wanted: tuple[str, ...], _say: Say
 ) -> BlobStoreAccess:
-    """The running store with that container in it, and `RESULTS`; its blobs survive in a volume."""
+    """The running store with those containers in it; its blobs survive in a volume."""
     access = ensure_access(instance)
     ensure_container(
         client,
@@ -59,11 +60,21 @@ def up(
         ),
     )
     wait_until(
-        lambda: _answers(access), START_TIMEOUT, f"The blob store at {access.endpoint} does not answer"
+        lambda: _answers(access),
+        START_TIMEOUT,
+        f"The blob store at {access.endpoint} does not answer",
+        f"Read its log (docker logs {instance.container(ROLE)}), then run this again.",
     )
-    for name in (container, RESULTS):
+    for name in wanted:
         _ensure_container(access, name)
     return access
+
+
+def containers(settings: Settings) -> tuple[str, ...]:
+    """The containers that slipway.toml names without an account, and `RESULTS`."""
+    addresses = (settings.model.address, settings.results.address)
+    own = [one.container for one in addresses if one and one.kind == "az" and one.account is None]
+    return tuple(dict.fromkeys((*own, RESULTS)))
 
 
 def ensure_access(instance: Instance) -> BlobStoreAccess:
@@ -75,7 +86,7 @@ def ensure_access(instance: Instance) -> BlobStoreAccess:
 
 
 def holds_model(access: BlobStoreAccess, container: str, name: str) -> bool:
-    """Whether CI would find a model there: a published one or a plain file, not one that broke off."""
+    """Whether CI would find a model there: a published one or a plain file, not an upload that broke off."""
     with _container(access, container) as blobs:
         found = {str(blob) for blob in blobs.list_blob_names(name_starts_with=f"{name}/")}
     claimed = {path.rpartition("/")[0] for path in found if path.endswith("/claim.json")}

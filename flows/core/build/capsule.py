@@ -1,15 +1,22 @@
-"""What goes into one image, or its test stage, as one content hash."""
+"""The capsule: one hash of everything that enters an image or its test stage."""
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from flows.core.build.trust import Trust
+
 ATTACHED = ".model"
-"""What the tag of an image's model manifest ends in; releases read it there and need no model store."""
+"""The end of the tag of a model's manifest beside its image. Releases read it there, without the model store.
+"""
+
+IMAGE_TAG = re.compile(rf"(?:{Trust.BRANCH.prefix})?(?P<capsule>[0-9a-f]{{64}})")
+"""A tag of an image in the registry: of the released branch, or of another."""
 
 RECIPE = 2
-"""Raised when the way an image is built changes so that the same inputs give another image."""
+"""Raise it when a change to how images are built gives another image for the same inputs."""
 
 
 @dataclass(frozen=True, order=True)
@@ -26,15 +33,16 @@ class Capsule:
     """The content hash of an image's inputs, 64 hex digits: the same capsule is the same image.
 
     It covers the context's files, model and manifest, the base image's digest and the build settings, and
-    nothing else: a README edit is no new capsule.
+    nothing else: a README edit is no new capsule. `code` is the hash of what the test stage sees: the same
+    inputs without model and manifest.
     """
 
     hash: str
+    code: str = ""
 
-    @property
-    def tag(self) -> str:
-        """The image's tag in the registry."""
-        return self.hash
+    def tag_for(self, trust: Trust) -> str:
+        """The tag in the registry of the image that was built of a commit of that level of trust."""
+        return f"{trust.prefix}{self.hash}"
 
     @property
     def short(self) -> str:
@@ -45,6 +53,12 @@ class Capsule:
         return self.short
 
 
+def capsule_of(tag: str) -> str | None:
+    """The hash of the capsule whose image has that tag, at whatever level of trust; None for other tags."""
+    found = IMAGE_TAG.fullmatch(tag)
+    return found["capsule"] if found else None
+
+
 def seal(
     files: Iterable[ContextFile],
     *,
@@ -52,17 +66,19 @@ def seal(
     manifest_digest: str,
     base_image: str,
     dockerfile: str,
-    platform: str = "linux/amd64",
+    platform: str,
 ) -> Capsule:
     """The capsule of these inputs; the order of `files` does not matter, `base_image` is named by digest."""
-    inputs = {
+    code = {
         "recipe": RECIPE,
         "files": [[file.path, file.mode, file.blob] for file in sorted(files)],
-        "model": model_digest,
-        "manifest": manifest_digest,
         "base": base_image,
         "dockerfile": dockerfile,
         "platform": platform,
     }
+    return Capsule(_hash({**code, "model": model_digest, "manifest": manifest_digest}), _hash(code))
+
+
+def _hash(inputs: Mapping[str, object]) -> str:
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()
-    return Capsule(hashlib.sha256(canonical).hexdigest())
+    return hashlib.sha256(canonical).hexdigest()

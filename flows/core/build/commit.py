@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from flows.core.build.trust import Trust
+
 
 @dataclass(frozen=True)
 class Commit:
     """One commit of the application's repository; `sha` is the full 40 hex digits, `branch` the one it was
-    found on ("" for a bare SHA or a tag)."""
+    found on ("" for a bare SHA or a tag). `trust` is `RELEASED` if it is on the released branch."""
 
     repository: str
     sha: str
@@ -15,6 +17,7 @@ class Commit:
     author: str
     time: datetime
     subject: str
+    trust: Trust = Trust.BRANCH
 
     @property
     def short(self) -> str:

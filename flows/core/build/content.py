@@ -1,9 +1,10 @@
-"""What an image is made of, and what distinguishes it from the one before, in a person's words."""
+"""What an image is made of, and how that differs from the image before, in words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
+
+from flows.core.untrusted import Instant
 
 SAME = "same code, same model"
 FIRST = "the first: there was none before"
@@ -23,10 +24,14 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Content:
-    """A commit by its full SHA, and a model: what distinguishes images for a person."""
+    """A commit by its full SHA, a model, and a base image: what distinguishes images for a person.
+
+    `base_digest` is the base image's, "" where it is not known: it was not recorded before version 0.2.
+    """
 
     commit: str
     model: ModelVersion
+    base_digest: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
         return f"{self.commit[:7]} + {self.model}"
@@ -34,12 +39,12 @@ class Content:
 
 @dataclass(frozen=True)
 class BuildContent(Content):
-    """The same of an image that was built: with the time of its commit, and its capsule's hash.
+    """The content of an image that was built, with the time of its commit and its capsule's hash.
 
-    `committed` is that of the commit for which the image was chosen: a revert finds an older image again.
+    `committed` is the time of the commit for which the image is used now: a revert uses an older image again.
     """
 
-    committed: datetime
+    committed: Instant
     capsule: str
 
     def to_json(self) -> dict[str, Any]:
@@ -51,20 +56,28 @@ class BuildContent(Content):
             "model_version": self.model.version,
             "model_digest": self.model.digest,
             "capsule": self.capsule,
+            "base_digest": self.base_digest,
         }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> tuple["BuildContent", dict[str, Any]]:
-        """The content among a record's values, and the other ones."""
-        others = dict(values)
-        model = ModelVersion(others.pop("model"), others.pop("model_version"), others.pop("model_digest"))
-        committed = datetime.fromisoformat(others.pop("committed"))
-        return cls(others.pop("commit"), model, committed, others.pop("capsule")), others
+    @staticmethod
+    def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a content and its model, as far as they are among these plain values."""
+        model = {field: values[key] for field, key in _OF_MODEL.items() if key in values}
+        return {key: values[key] for key in _OF_BUILD if key in values} | {"model": model}
+
+
+_OF_BUILD = ("commit", "committed", "capsule", "base_digest")
+_OF_MODEL = {"name": "model", "version": "model_version", "digest": "model_digest"}
 
 
 def what_changed(before: Content | None, after: Content) -> str:
-    """As `same code, model 1.0.0 → 1.1.0`; `before` is None where there was nothing."""
-    return FIRST if before is None else f"{_code(before, after)}, {_model(before.model, after.model)}"
+    """Such as `same code, model 1.0.0 → 1.1.0`; `before` is None where there was nothing.
+
+    The base image is named if it is known to be another.
+    """
+    if before is None:
+        return FIRST
+    return ", ".join((_code(before, after), _model(before.model, after.model), *_base(before, after)))
 
 
 def _code(before: Content, after: Content) -> str:
@@ -81,3 +94,9 @@ def _model(before: ModelVersion, after: ModelVersion) -> str:
     if before.digest != after.digest:
         return f"model {after.version} with other content"
     return "same model"
+
+
+def _base(before: Content, after: Content) -> list[str]:
+    if "" in {before.base_digest, after.base_digest} or before.base_digest == after.base_digest:
+        return []
+    return [f"base image {before.base_digest[:19]} → {after.base_digest[:19]}"]

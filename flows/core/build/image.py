@@ -1,4 +1,4 @@
-"""Names of images: where one is asked for, and which one it turned out to be."""
+"""Names of images: as a person requests one, and the digest that it is."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,14 @@ from flows.core.errors import PermanentError
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """The distribution specification's rule for tags ("Pulling manifests")."""
+
+RUN_TAG = re.compile(r"run-(?:[0-9a-f-]{36}|local-[0-9a-f]{12})")
+"""What `tag_of_run` makes of the ids of flow runs and of runs by hand."""
+
+
+def tag_of_run(run: str) -> str:
+    """The tag on the engine of what a run builds, until it is pushed; each run has its own."""
+    return f"run-{run}"
 
 
 @dataclass(frozen=True)
@@ -27,9 +35,9 @@ class Image:
 
 
 def reference_of(wanted: str) -> str:
-    """What a person asked for, as the registry takes it: `latest`, a tag, a digest or a capsule.
+    """The requested image as the registry takes it: `latest`, a tag, a digest or a capsule.
 
-    `PermanentError` where it is none of them. A capsule is its image's tag, so it needs no case of its own.
+    `PermanentError` where it is none of these. A capsule has the form of a tag.
     """
     wanted = wanted.strip()
     if DIGEST.fullmatch(wanted) or TAG.fullmatch(wanted):
@@ -54,6 +62,12 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.address}/{self.repository}{'@' if self.pinned else ':'}{self.reference}"
+
+
+def familiar(name: Reference) -> str:
+    """The repository as docker shows it: `python` for docker.io/library/python."""
+    full = f"{name.address}/{name.repository}"
+    return full.removeprefix("docker.io/").removeprefix("library/") if name.address == "docker.io" else full
 
 
 def parse(name: str) -> Reference:

@@ -1,22 +1,21 @@
-"""What may go: images that nothing names, and that are old; the rest of an installation's past likewise.
+"""Which images may be deleted: old ones that nothing names.
 
-An image stays that a release record of any environment names, or a mark, `latest`, or a replica that runs. A
-mark, too: built again, its image would have another digest, which no mark keeps from being released.
+An image stays if a release record, a quarantine mark, `latest` or a running replica names it. A quarantined
+image, too: built again, it would have another digest, which no mark stops.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flows.core.build.capsule import ATTACHED
-
-CAPSULE = re.compile("[0-9a-f]{64}")
+from flows.core.build.capsule import ATTACHED, capsule_of
+from flows.core.build.image import RUN_TAG
+from flows.core.build.trust import Trust
 
 
 @dataclass(frozen=True)
 class Named:
-    """What something names, by manifest digest and by capsule: it stays, however old it is."""
+    """Images that something names, by manifest digest and by capsule: they stay, however old."""
 
     digests: frozenset[str] = frozenset()
     capsules: frozenset[str] = frozenset()
@@ -27,7 +26,8 @@ class Named:
 
 @dataclass(frozen=True)
 class Tagged:
-    """A tag of the registry and its manifest's digest; `created`: when that image was built, if it is one."""
+    """A tag of the registry and its manifest's digest; `created`: when the image was built or pushed, None
+    where the tag is not an image's."""
 
     tag: str
     digest: str
@@ -36,7 +36,8 @@ class Tagged:
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image on the engine: all its names, the digests it has in registries, and when it was built."""
+    """An image on the engine: all its names, the digests it has in registries, and when it was built or last
+    given a name."""
 
     id: str
     names: tuple[str, ...]
@@ -64,12 +65,15 @@ class Freed:
 def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, newest: int) -> list[Tagged]:
     """The tags whose manifests may be deleted: images built before that time, with what is attached to them.
 
-    The `newest` images stay in any case, and so does every tag that is not made from a capsule, as `latest`.
-    A manifest goes only when all of its tags may: deleting it takes them along. What is attached to no image
-    stays: its image may be on the way.
+    These stay:
+
+    - the `newest` images of each level of trust, so that images of branches push out no released ones
+    - tags that are not made from a capsule, such as `latest`
+    - a manifest of which one tag stays: deleting it would delete all its tags
+    - what is attached to no image: its image may be on its way
     """
-    images = [one for one in tags if CAPSULE.fullmatch(one.tag) and one.created is not None]
-    youngest = sorted(images, key=lambda one: one.created or before, reverse=True)[:newest]
+    images = [one for one in tags if capsule_of(one.tag) and one.created is not None]
+    youngest = [one for level in Trust for one in _youngest(images, level, before)[:newest]]
     going = {
         one.tag
         for one in images
@@ -81,8 +85,8 @@ def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, 
 
 
 def first_images(going: Sequence[Tagged], most: int) -> list[Tagged]:
-    """Those that can go with the first `most` images: what several share goes with the last of them."""
-    later = set([one.tag for one in going if CAPSULE.fullmatch(one.tag)][most:])
+    """Those that can be deleted with the first `most` images; what several share goes with the last."""
+    later = set([one.tag for one in going if capsule_of(one.tag)][most:])
     needed = {one.digest for one in going if one.tag.removesuffix(ATTACHED) in later}
     return [one for one in going if one.digest not in needed]
 
@@ -90,7 +94,7 @@ def first_images(going: Sequence[Tagged], most: int) -> list[Tagged]:
 def removable_names(
     images: Iterable[LocalImage], repository: str, named: Named, before: datetime
 ) -> list[str]:
-    """The names that may be removed of the project's images on an engine, and of those of test stages."""
+    """The names that may be removed of the project's images, and of its test stages, on an engine."""
     return [
         name
         for image in images
@@ -100,12 +104,39 @@ def removable_names(
     ]
 
 
+def surplus_names(images: Sequence[LocalImage], repository: str, newest: int) -> list[str]:
+    """The names of the project's images, and of its test stages, on an engine, without the newest images.
+
+    Nothing on the engine is needed once it is in the registry; the newest may be of runs under way.
+    """
+    by_age = sorted(images, key=lambda image: image.created, reverse=True)
+    return [name for image in by_age[newest:] for name in image.names if _is_ours(name, repository, Named())]
+
+
+def _youngest(images: Iterable[Tagged], level: Trust, unknown: datetime) -> list[Tagged]:
+    """Those of that level of trust, youngest first."""
+    of_level = [one for one in images if one.tag == f"{level.prefix}{capsule_of(one.tag)}"]
+    return sorted(of_level, key=lambda one: one.created or unknown, reverse=True)
+
+
+def removable_bases(images: Iterable[LocalImage], current: str, before: datetime) -> list[str]:
+    """The names of base images that no build uses any more; `current` is the digest of today's."""
+    return [
+        name
+        for image in images
+        if image.created < before and current not in image.digests
+        for name in image.names
+    ]
+
+
 def _is_named(one: Tagged, named: Named) -> bool:
-    return one.digest in named.digests or one.tag in named.capsules
+    return one.digest in named.digests or capsule_of(one.tag) in named.capsules
 
 
 def _is_ours(name: str, repository: str, named: Named) -> bool:
     holder, _, tag = name.rpartition(":")
     if holder == f"{repository}-tests":
         return True
-    return holder == repository and bool(CAPSULE.fullmatch(tag)) and tag not in named.capsules
+    capsule = capsule_of(tag)
+    is_built = capsule is not None and capsule not in named.capsules
+    return holder == repository and (is_built or bool(RUN_TAG.fullmatch(tag)))

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from flows.core.build.capsule import Capsule
 from flows.core.build.commit import Commit
@@ -15,12 +15,19 @@ from flows.core.errors import PermanentError
 from flows.core.model.model import Model
 from flows.core.model.names import Digest
 from flows.core.text import validation_message
+from flows.core.untrusted import Instant
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 """Media type of the pointer: OCI image specification, "Image Index"."""
 
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+"""Annotation and label: the digest of the base image (OCI image specification, "Annotations")."""
+
 COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
 _PREFIX = "dev.slipway."
+
+LONGEST = 10_000
+"""Characters of an annotation."""
 
 TICK = timedelta(seconds=1)
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
@@ -30,7 +37,7 @@ UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 class LatestPointer:
     """What `latest` says: the image by digest, and the content, branch and run it came from.
 
-    `subject` is the commit's. Its time is `UNKNOWN_TIME` in a pointer of before there was a field for it.
+    `subject` is the commit's. Its time is `UNKNOWN_TIME` in older pointers, which had no field for it.
     """
 
     digest: str
@@ -40,7 +47,9 @@ class LatestPointer:
     run: str
 
     @classmethod
-    def to(cls, image: Image, commit: Commit, model: Model, capsule: Capsule, run: str) -> "LatestPointer":
+    def to(
+        cls, image: Image, commit: Commit, model: Model, base_digest: str, capsule: Capsule, *, run: str
+    ) -> "LatestPointer":
         """The pointer that names this image for these reasons."""
         return cls(
             digest=image.digest,
@@ -49,16 +58,17 @@ class LatestPointer:
                 model=model.named,
                 committed=commit.time.astimezone(UTC),
                 capsule=capsule.hash,
+                base_digest=base_digest,
             ),
-            subject=commit.subject,
+            subject=commit.subject[:LONGEST],
             branch=commit.branch,
             run=run,
         )
 
     def following(self, current: "LatestPointer") -> "LatestPointer":
-        """The same with a time that only rises along the branch, for a commit that contains `current`'s.
+        """The same with a later time than `current` has, for a commit that contains that one's.
 
-        Releases go by that time: a committer's clock may be wrong.
+        Releases compare these times. The committer's clock may be wrong, so it does not decide alone.
         """
         before = current.content.committed
         if before == UNKNOWN_TIME:
@@ -69,18 +79,21 @@ class LatestPointer:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What a reader would notice if it changed; who put it there and in which run does not count."""
+        """What distinguishes two pointers: image, commit and model, but not the run that wrote it."""
         content = self.content
         return (self.digest, content.commit, content.model.version, content.model.digest)
 
-    def to_index(self, media_type: str, size: int) -> dict[str, Any]:
-        """A one-entry OCI index; `media_type` and `size` (bytes) are those of the image's manifest."""
+    def to_index(self, media_type: str, size: int, platform: str) -> dict[str, Any]:
+        """A one-entry OCI index; `media_type` and `size` (bytes) are those of the image's manifest,
+        `platform` is as in `linux/amd64`."""
+        os, _, architecture = platform.partition("/")
         entry = {
             "mediaType": media_type,
             "digest": self.digest,
             "size": size,
-            "platform": {"architecture": "amd64", "os": "linux"},
+            "platform": {"architecture": architecture, "os": os},
         }
+        base = {BASE_DIGEST: self.content.base_digest} if self.content.base_digest else {}
         return {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -95,14 +108,15 @@ class LatestPointer:
                 _PREFIX + "model.digest": self.content.model.digest,
                 _PREFIX + "capsule": self.content.capsule,
                 _PREFIX + "run": self.run,
+                **base,
             },
         }
 
     @classmethod
     def from_index(cls, index: Mapping[str, Any]) -> "LatestPointer | None":
-        """The pointer that this index is, or None for an index that is not Slipway's.
+        """The pointer in this index, or None for an index that is not Slipway's.
 
-        `PermanentError` where it says that it is, and is malformed: anybody who may push can have written it.
+        `PermanentError` where it claims to be Slipway's and is malformed: any user who may push can write it.
         """
         annotations = index.get("annotations")
         if not isinstance(annotations, Mapping) or _PREFIX + "capsule" not in annotations:
@@ -122,6 +136,7 @@ class LatestPointer:
                 model=ModelVersion(notes.model, notes.model_version, notes.model_digest),
                 committed=notes.committed or UNKNOWN_TIME,
                 capsule=notes.capsule,
+                base_digest=notes.base_digest,
             ),
             subject=notes.subject,
             branch=notes.branch,
@@ -130,12 +145,12 @@ class LatestPointer:
 
 
 def _noted(name: str, pattern: str = "") -> Any:
-    return Field(alias=_PREFIX + name, pattern=pattern or None)
+    return Field(alias=_PREFIX + name, pattern=pattern or None, max_length=LONGEST)
 
 
 class _Annotations(BaseModel):
     commit: Annotated[str, Field(alias="org.opencontainers.image.revision", pattern=COMMIT)]
-    committed: Annotated[AwareDatetime | None, Field(alias=_PREFIX + "committed")] = None
+    committed: Annotated[Instant | None, Field(alias=_PREFIX + "committed")] = None
     subject: Annotated[str, _noted("subject")]
     branch: Annotated[str, _noted("branch")]
     model: Annotated[str, _noted("model")]
@@ -143,6 +158,7 @@ class _Annotations(BaseModel):
     model_digest: Annotated[str, _noted("model.digest")]
     capsule: Annotated[str, _noted("capsule", r"^[0-9a-f]{64}$")]
     run: Annotated[str, _noted("run")]
+    base_digest: Annotated[Digest | Literal[""], Field(alias=BASE_DIGEST)] = ""
 
 
 class _Entry(BaseModel):
@@ -168,7 +184,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Keep:
-    """`latest` stays as it is."""
+    """`latest` does not move."""
 
     reason: str
 
@@ -183,7 +199,8 @@ class BranchFacts:
     `on_branch`: the candidate's commit is on the released branch. `behind`: it is a true ancestor of the one
     that `latest` names. `ahead`: it contains that one, or is that one. `current_on_branch`: the commit that
     `latest` names is still on the released branch (not so after a force-push). `wanted_model`: version and
-    digest of the model that is pinned, else of the one that the store points to.
+    digest of the model that is pinned, else of the one that the store points to. `built_as_released`: the
+    image was made when the commit was on the released branch.
     """
 
     released_branch: str
@@ -192,25 +209,31 @@ class BranchFacts:
     ahead: bool
     current_on_branch: bool
     wanted_model: tuple[str, str]
+    built_as_released: bool
 
 
-def decide(candidate: LatestPointer, current: LatestPointer | None, standing: BranchFacts) -> Move | Keep:
+def decide(candidate: LatestPointer, current: LatestPointer | None, facts: BranchFacts) -> Move | Keep:
     """Whether `latest` moves to `candidate`: two runs that end in the wrong order must not move it back."""
     commit, model = candidate.content.commit, candidate.content.model
-    if not standing.on_branch:
-        return Keep(f"commit {commit[:7]} is not on the released branch {standing.released_branch}")
-    if (model.version, model.digest) != standing.wanted_model:
+    if not facts.on_branch:
+        return Keep(f"commit {commit[:7]} is not on the released branch {facts.released_branch}")
+    if not facts.built_as_released:
+        return Keep(
+            f"commit {commit[:7]} came to {facts.released_branch} after this run had begun; "
+            f"another run builds it for {facts.released_branch}"
+        )
+    if (model.version, model.digest) != facts.wanted_model:
         return Keep(f"{model} is not the model that is wanted")
     if current is None:
         return Move("there was no latest image yet")
     if candidate.identity == current.identity:
         return Keep("latest names this image already")
-    if standing.behind and standing.current_on_branch:
+    if facts.behind and facts.current_on_branch:
         return Keep(f"commit {commit[:7]} is behind {current.content.commit[:7]}, which latest names")
-    if standing.current_on_branch and not standing.ahead:
+    if facts.current_on_branch and not facts.ahead:
         return Keep(f"commit {commit[:7]} lacks {current.content.commit[:7]}, which latest names")
-    if standing.behind:
-        return Move(f"commit {current.content.commit[:7]} is no longer on {standing.released_branch}")
+    if facts.behind:
+        return Move(f"commit {current.content.commit[:7]} is no longer on {facts.released_branch}")
     return Move(_difference(candidate, current))
 
 

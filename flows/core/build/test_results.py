@@ -1,14 +1,21 @@
-"""What the application's tests said, read from their JUnit report."""
+"""The results of the application's tests, read from their JUnit report."""
 
+import hmac
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
-from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
+from junitparser import Attr, Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
+from pydantic import TypeAdapter
 
+from flows.core.build import junit
 from flows.core.errors import PermanentError
+from flows.core.text import one_line
+from flows.core.untrusted import Instant, parsed_json
 
 SLOWEST = 10
+
+LONGEST = 1000
+"""Characters of a test's name, and of why it failed."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True)
 class TestResults:
-    """Totals, and each test by its name; `seconds` is the sum over the tests."""
+    """Each test, and the number of those that were skipped."""
 
     __test__ = False
 
@@ -67,44 +74,68 @@ class Passed:
 
     results: TestResults
     run: str
-    since: datetime
+    since: Instant
 
     def __str__(self) -> str:
         return f"on {self.since:%Y-%m-%d at %H:%M} UTC in run {self.run}"
 
-    def to_bytes(self) -> bytes:
-        """JSON, as it is kept."""
-        content = {**asdict(self), "since": self.since.isoformat()}
-        return json.dumps(content, separators=(",", ":")).encode()
+    def to_bytes(self, key: str, secret: str) -> bytes:
+        """JSON, as it is kept under that key, authenticated with the secret (HMAC with SHA-256)."""
+        content = {"key": key, **asdict(self), "since": self.since.isoformat()}
+        text = json.dumps(content, separators=(",", ":"))
+        return json.dumps({"passed": text, "hmac-sha256": _authenticator(text, secret)}).encode()
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "Passed | None":
-        """What was kept; None where it is something else, or does not say that all passed."""
+    def from_bytes(cls, content: bytes, key: str, secret: str) -> "Passed | None":
+        """The cached pass; None where the content is something else, is of another key, was written without
+        the secret, or does not say that all passed."""
         try:
-            kept = json.loads(content)
-            cases = tuple(Case(**case) for case in kept["results"]["cases"])
-            results = TestResults(cases, int(kept["results"]["skipped"]))
-            passed = cls(results, str(kept["run"]), datetime.fromisoformat(kept["since"]))
+            outer = parsed_json(content)
+            text, given = str(outer["passed"]), str(outer["hmac-sha256"])
+            if not hmac.compare_digest(given.encode(), _authenticator(text, secret).encode()):
+                return None
+            kept = parsed_json(text)
+            if kept["key"] != key:
+                return None
+            passed = _passes.validate_python(kept)
         except (ValueError, TypeError, KeyError):
             return None
-        return None if _problem(results, status=0) else passed
+        return None if _problem(passed.results, status=0) else passed
 
 
-def parse(report: str) -> TestResults:
-    """The results in a JUnit XML report; `TestsFailed` where it is none."""
+_passes = TypeAdapter(Passed)
+
+
+def _authenticator(text: str, secret: str) -> str:
+    return hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
+
+
+def parse(report: bytes) -> TestResults:
+    """The results in a JUnit XML report, in the encoding that it declares; `TestsFailed` where it is none."""
     try:
-        suites = JUnitXml.fromstring(report.encode())
+        suites = JUnitXml.fromstring(junit.as_xml(report).encode())
         found = list(_cases(suites))
         cases = tuple(_case(case) for case in found)
-    except (JUnitXmlError, SyntaxError, ValueError) as error:
+    except SyntaxError as error:
         raise TestsFailed(
             f"The tests left a JUnit report that can't be read: {error}.",
-            "Look at the test stage's log: it may have been stopped in the middle.",
+            "Read the test stage's log: it may have been stopped in the middle.",
+        ) from error
+    except (JUnitXmlError, ValueError, RecursionError) as error:
+        raise TestsFailed(
+            f"The tests left a JUnit report that can't be read: {str(error).rstrip('.')}.",
+            "Have the tests write JUnit XML: test suites with test cases.",
         ) from error
     return TestResults(
         cases=cases,
         skipped=sum(any(isinstance(result, Skipped) for result in case.result) for case in found),
     )
+
+
+class _WrittenCase(TestCase):
+    """A test with its time as text: junitparser reads `0,004` as 4 s, and no unit."""
+
+    time = Attr()
 
 
 def _cases(suites: JUnitXml | TestSuite) -> list[TestCase]:
@@ -120,7 +151,9 @@ def _case(case: TestCase) -> Case:
         lines = (bad.message or bad.text or "failed without a message").strip().splitlines()
         failure = lines[0] if lines else "failed without a message"
     name = f"{case.classname}.{case.name}" if case.classname else str(case.name)
-    return Case(name=name, seconds=case.time or 0.0, failure=failure)
+    written = _WrittenCase.fromelem(case)  # type: ignore[no-untyped-call]  # the library types it in part
+    name, failure = one_line(name)[:LONGEST], one_line(failure)[:LONGEST]
+    return Case(name, junit.seconds(written.time), failure)
 
 
 def require_success(results: TestResults | None, status: int | None, log: str) -> TestResults:
@@ -142,21 +175,22 @@ def _problem(results: TestResults | None, status: int | None, log: str = "") -> 
         more = f" and {len(results.failed) - 3} more" if len(results.failed) > 3 else ""
         return (
             f"{len(results.failed)} of {len(results.cases)} tests failed: {names}{more}.",
-            "The run's table of tests has each message; mend the code or the tests and commit.",
+            "Read each message in the run's table of tests, correct code or tests, and commit.",
         )
     if status is None:
-        shown = "Read their last lines below." if log.strip() else "They wrote nothing: run them by hand."
-        return "The tests were not done within their time.", shown
+        if log.strip():
+            return "The tests were not done within their time.", "Read their last lines in the run's report."
+        return "The tests were not done within their time and wrote nothing.", "Run them by hand."
     if results is None:
         return (
             f"The test stage ended with exit status {status} and left no report.",
-            "It must write /reports/junit.xml.",
+            "Have the test stage write /reports/junit.xml.",
         )
     if results.passed == 0:
-        return "No test was run.", "The test stage must collect at least one that is not skipped."
+        return "No test was run.", "Have the test stage collect at least one test that is not skipped."
     if status != 0:
         return (
             f"All tests passed, yet the test stage ended with exit status {status}.",
-            "Its last lines say why.",
+            "Read the stage's last lines in the run's report.",
         )
     return ()

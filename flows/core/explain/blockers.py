@@ -1,96 +1,136 @@
 """What is newer than an environment's live release, and what keeps each from being live, in a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from flows.core.build.content import Content, ModelVersion, what_changed
+from flows.core.explain.candidates import candidates, without_image
 from flows.core.explain.status import Away, DeploymentStatus, Place, Seen
 from flows.core.night.schedule import NIGHTLY_RELEASE
 from flows.core.release import record as records
 from flows.core.release.decision import Candidate, EnvironmentSnapshot, Request, SkipRelease, decide
+from flows.core.release.manifests_source import ManifestsSource
 from flows.core.release.record import Record
+from flows.core.trigger.attempts import NOT_THERE_YET, UNAVAILABLE
 
-ENDED_UNASKED = {"Refused", "ApprovalTimedOut"}
-"""Names of states in which a release ended for want of a person's word."""
+ENDED_UNAPPROVED = {"Refused", "ApprovalTimedOut"}
+"""Names of states in which a release ended because no person approved it."""
 
-
-def waiting(standing: DeploymentStatus) -> list[str]:
-    """A line for each thing that is newer, the next to go live first."""
-    candidates = [f"{label}: {_reason(standing, one)}" for one, label in _candidates(standing)]
-    return [*candidates, *_unbuilt(standing), *_pinned(standing)]
+CHECK_POLLER = "check that the poller is running"
 
 
-def _candidates(standing: DeploymentStatus) -> Iterator[tuple[Candidate, str]]:
-    """The images that are there and not live: what would be promoted next, then what `latest` names."""
-    live = standing.here.live
-    seen = {live.image.digest} if live else set()
-    promotable, latest = standing.promotable, standing.latest
-    since = live.content.committed if live else None
-    if isinstance(promotable, Candidate) and (since is None or promotable.content.committed >= since):
-        assert standing.upstream, "an image is promoted from somewhere"
-        if promotable.image.digest not in seen:
-            yield promotable, f"{promotable} (good in {standing.upstream.name})"
-            seen.add(promotable.image.digest)
-    if isinstance(latest, Candidate) and latest.image.digest not in seen:
-        yield latest, f"{latest} (latest)"
+def waiting(status: DeploymentStatus) -> list[str]:
+    """A line for each thing that is newer than what is live, the next to go live first."""
+    released_next = [f"{label}: {_reason(status, one)}" for one, label in candidates(status)]
+    alone = [f"the manifests {source} (newest): {why}" for source, why in without_image(status)]
+    return [*released_next, *alone, *_unbuilt(status), *_pinned(status)]
 
 
-def _reason(standing: DeploymentStatus, candidate: Candidate) -> str:
-    """Why it is not live here."""
-    here = standing.here
-    if isinstance(here.situation, Away):
+def waiting_manifests(status: DeploymentStatus) -> tuple[ManifestsSource, str] | None:
+    """The manifests that would be released next, and why they are not live; None where none are known."""
+    here = status.here
+    if isinstance(here.snapshot, Away):
+        return None
+    for one, _ in candidates(status):
+        if one.source and (here.live is None or not one.has_manifests_of(here.live)):
+            return one.source, _reason(status, one)
+    return next(without_image(status), None)
+
+
+def _reason(status: DeploymentStatus, candidate: Candidate) -> str:
+    """Why the candidate is not live here."""
+    here = status.here
+    if isinstance(here.snapshot, Away):
         return f"it is in the registry; whether it is live in {here.name} is not known."
-    run = None if isinstance(standing.releases, Away) else standing.releases.get(str(candidate))
+    run = _run_of(candidate, status.releases, here.snapshot, status)
     if run and (under_way := _under_way(run)):
         return under_way
-    if standing.upstream and isinstance(standing.upstream.situation, Away):
-        return f"whether it is good in {standing.upstream.name} is not known."
-    if (obstacle := _obstacle(here, candidate, standing)) is None:
-        return f"{_tried(candidate, here.situation, run)}{_when(standing, here)}."
-    upstream = standing.upstream
+    if status.upstream and isinstance(status.upstream.snapshot, Away):
+        return f"whether it is good in {status.upstream.name} is not known."
+    if (obstacle := _obstacle(here, candidate, status)) is None:
+        return f"{_tried(candidate, here.snapshot, run)}{_when(status, here)}."
+    upstream = status.upstream
     if upstream is None:
         return f"{obstacle}."
-    if there := _under_way_there(standing, candidate, upstream):
+    if there := _under_way_there(status, candidate, upstream):
         return f"{obstacle}; in {upstream.name}: {there}"
     if not _was_released(candidate, upstream):
-        there = _obstacle(upstream, candidate, standing) or _when(standing, upstream)
+        there = _obstacle(upstream, candidate, status) or _when(status, upstream)
         return f"{obstacle}; in {upstream.name}: {there}."
     return f"{obstacle}."
 
 
-def left_open(pending: Record, standing: DeploymentStatus) -> str:
-    """A release that is under way, or was cut off, and where a person sees its run."""
-    address = standing.link(pending.run)
+def left_open(pending: Record, status: DeploymentStatus) -> str:
+    """A sentence about a release that is under way, or was cut off, with the link to its run."""
+    address = status.link(pending.run)
     if pending.undoing:
-        return f"{pending} is being undone: {pending.undoing} {address}".rstrip()
-    since = standing.time(pending.started)
+        return f"{pending} is being undone: {pending.undoing.rstrip('.')}. {address}".rstrip()
+    since = status.time(pending.started)
     return f"{pending} is under way since {since}, or was cut off. {address}".rstrip()
 
 
-def _under_way_there(standing: DeploymentStatus, candidate: Candidate, upstream: Place) -> str | None:
-    """What goes on with it where it has to be good before, if anything does."""
-    assert not isinstance(upstream.situation, Away), "asked for only where it is known"
-    pending = records.pending(upstream.situation.history)
-    if pending is not None and pending.image.digest == candidate.image.digest:
-        return left_open(pending, standing)
-    seen = standing.upstream_releases
-    run = None if isinstance(seen, Away) else seen.get(str(candidate))
+def _under_way_there(status: DeploymentStatus, candidate: Candidate, upstream: Place) -> str | None:
+    """What is under way with the candidate in the environment above; None where nothing is."""
+    assert not isinstance(upstream.snapshot, Away), "asked for only where it is known"
+    pending = records.pending(upstream.snapshot.history)
+    if pending is not None and _is_of(pending, candidate):
+        return left_open(pending, status)
+    run = _run_of(candidate, status.upstream_releases, upstream.snapshot, status)
     return _under_way(run) if run else None
 
 
-def _obstacle(place: Place, candidate: Candidate, standing: DeploymentStatus) -> str | None:
-    """What the night would skip it for, or None."""
-    assert not isinstance(place.situation, Away), "asked for only where it is known"
-    manifests = place.situation.live.manifests if place.situation.live else ""
+def _run_of(
+    candidate: Candidate,
+    runs: Mapping[str, Seen] | Away,
+    snapshot: EnvironmentSnapshot,
+    status: DeploymentStatus,
+) -> Seen | None:
+    """The newest run that is to release the image there; None where its release had other manifests."""
+    run = None if isinstance(runs, Away) else runs.get(str(candidate))
+    if run is None:
+        return None
+    made = next((record for record in snapshot.history if status.link(record.run) == run.link), None)
+    return run if made is None or candidate.has_manifests_of(made) else None
+
+
+def _is_of(record: Record, candidate: Candidate) -> bool:
+    """Whether that release had the same image and manifests."""
+    return record.image.digest == candidate.image.digest and candidate.has_manifests_of(record)
+
+
+def _obstacle(place: Place, candidate: Candidate, status: DeploymentStatus) -> str | None:
+    """Why a night would skip the candidate; None where it would release it."""
+    assert not isinstance(place.snapshot, Away), "asked for only where it is known"
+    manifests = _manifests(candidate, place.snapshot)
     request = Request(place.name, by_person=False)
-    decision = decide(request, candidate, manifests, place.situation, standing.now)
+    decision = decide(request, candidate, manifests, place.snapshot, status.now)
     return decision.reason.removeprefix(f"{candidate} ") if isinstance(decision, SkipRelease) else None
 
 
+def _manifests(candidate: Candidate, snapshot: EnvironmentSnapshot) -> str:
+    """The hash of the manifests that the candidate would be released with, as far as it is known.
+
+    It is that of an earlier release here with the same image and manifests, "" where the image was released
+    with others alone. Without such a record, it is the hash with which the image failed, because it is not
+    known whether the manifests have changed since; else the hash of those that are live.
+    """
+    known = [
+        record
+        for record in records.newest_first(snapshot.history)
+        if record.image.digest == candidate.image.digest and record.source
+    ]
+    if candidate.source and known:
+        return next((record.manifests for record in known if candidate.has_manifests_of(record)), "")
+    marks = (mark for mark in snapshot.notes.marks if mark.digest == candidate.image.digest)
+    live = snapshot.live.manifests if snapshot.live else ""
+    return next((mark.manifests for mark in marks if mark.manifests), live)
+
+
 def _was_released(candidate: Candidate, place: Place) -> bool:
-    assert not isinstance(place.situation, Away), "asked for only where it is known"
-    history = place.situation.history
-    return any(r.image.digest == candidate.image.digest and r.verdict != "pending" for r in history)
+    assert not isinstance(place.snapshot, Away), "asked for only where it is known"
+    history = place.snapshot.history
+    return any(_is_of(record, candidate) and record.verdict != "pending" for record in history)
 
 
 def _under_way(run: Seen) -> str | None:
@@ -104,11 +144,11 @@ def _under_way(run: Seen) -> str | None:
     return None
 
 
-def _tried(candidate: Candidate, situation: EnvironmentSnapshot, run: Seen | None) -> str:
+def _tried(candidate: Candidate, snapshot: EnvironmentSnapshot, run: Seen | None) -> str:
     """How the last try to release it here ended, if there was one."""
-    if run and run.state_name in ENDED_UNASKED:
+    if run and run.state_name in ENDED_UNAPPROVED:
         return f"{run.message.rstrip('.')} ({run.link}); "
-    tries = [r for r in records.newest_first(situation.history) if r.image.digest == candidate.image.digest]
+    tries = [r for r in records.newest_first(snapshot.history) if _is_of(r, candidate)]
     if tries and tries[0].verdict == "rolled_back":
         return f"it was rolled back as release {tries[0].number}, {tries[0].reason.rstrip('.')}; "
     if run and run.state == "FAILED":
@@ -116,15 +156,15 @@ def _tried(candidate: Candidate, situation: EnvironmentSnapshot, run: Seen | Non
     return ""
 
 
-def _when(standing: DeploymentStatus, place: Place) -> str:
-    """When it comes by itself."""
-    if isinstance(standing.night, Away):
+def _when(status: DeploymentStatus, place: Place) -> str:
+    """When the next night releases it."""
+    if isinstance(status.night, Away):
         return "it comes with the next night"
-    if standing.night is None:
-        return f"no night is due: is the schedule of {NIGHTLY_RELEASE} paused?"
+    if status.night is None:
+        return f"no night is due: ops, check that the schedule of {NIGHTLY_RELEASE} is active"
     asks = ", and asks for approval then" if place.approval else ""
-    due = standing.time(standing.night)
-    if standing.night < standing.now:
+    due = status.time(status.night)
+    if status.night < status.now:
         return (
             f"its night was due at {due}, and no worker has taken it up yet: "
             "ops, look at worker and queues at Work Pools"
@@ -132,22 +172,23 @@ def _when(standing: DeploymentStatus, place: Place) -> str:
     return f"it is not yet night: it comes at {due}{asks}"
 
 
-def _unbuilt(standing: DeploymentStatus) -> list[str]:
-    """The newest commit with the wanted model, where no image that counts is made of them."""
-    base = standing.latest if isinstance(standing.latest, Candidate) else None
-    deployed = standing.here.live if isinstance(standing.latest, Away) else None
+def _unbuilt(status: DeploymentStatus) -> list[str]:
+    """A line about the newest commit with today's model and base image, if no image is made of them yet."""
+    base = status.latest if isinstance(status.latest, Candidate) else None
+    deployed = status.here.live if isinstance(status.latest, Away) else None
     made = base or deployed
     known = made.content if made else None
-    wanted = _wanted(standing, known)
+    wanted = _wanted(status, known)
     if wanted is None or (known is not None and _same(known, wanted)):
         return []
     since = f", {what_changed(known, wanted)}" if known else ""
-    return [f"{wanted} (newest{since}): {_build(standing)}"]
+    newer_base_alone = known is not None and _same(known, replace(wanted, base_digest=known.base_digest))
+    return [f"{wanted} (newest{since}): {_build(status, newer_base_alone=newer_base_alone)}"]
 
 
-def _wanted(standing: DeploymentStatus, known: Content | None) -> Content | None:
-    """What an image would be made of now; what is not known of it is taken to be as it was."""
-    store, head = standing.store, standing.head
+def _wanted(status: DeploymentStatus, known: Content | None) -> Content | None:
+    """What an image would be made of now; what is not known is taken to be unchanged."""
+    store, head = status.store, status.head
     if isinstance(head, Away) and isinstance(store, Away):
         return None
     before = known or Content("unknown", ModelVersion("unknown", "model", ""))
@@ -158,22 +199,26 @@ def _wanted(standing: DeploymentStatus, known: Content | None) -> Content | None
         seen = store.wanted
         digest = seen.identity if seen.settled else before.model.digest
         model = ModelVersion(seen.name, seen.version, digest)
-    return Content(commit, model)
+    base = before.base_digest
+    if base and not isinstance(status.base, Away):  # an unknown base image can't be compared
+        base = status.base
+    return Content(commit, model, base_digest=base)
 
 
 def _same(known: Content, wanted: Content) -> bool:
-    return wanted == Content(known.commit, known.model)
+    return wanted == Content(known.commit, known.model, base_digest=known.base_digest)
 
 
-def _build(standing: DeploymentStatus) -> str:
-    """How far ci has come with it."""
-    run = standing.build
-    is_seen = not isinstance(standing.latest, Away)
+def _build(status: DeploymentStatus, *, newer_base_alone: bool) -> str:
+    """What the newest run of ci for it does, or how it ended."""
+    run = status.build
+    is_seen = not isinstance(status.latest, Away)
     if isinstance(run, Away):
         return f"{'it is not built yet; ' if is_seen else ''}what ci makes of it is not known."
     if run is None:
         not_built = "it is not built, and " if is_seen else ""
-        return f"{not_built}no run of ci was started for it yet; check that the poller is running."
+        looks = "the poller looks at the base image once an hour" if newer_base_alone else CHECK_POLLER
+        return f"{not_built}no run of ci was started for it yet; {looks}."
     said = run.message.rstrip(".")
     match run.state:
         case "RUNNING":
@@ -184,6 +229,8 @@ def _build(standing: DeploymentStatus) -> str:
             state = f"it was built{', and latest does not name it' if is_seen else ''}: {said}"
         case "FAILED":
             state = f"its run of ci failed: {said}"
+        case "CRASHED" if run.state_name in {UNAVAILABLE, NOT_THERE_YET}:
+            state = f"its run of ci is tried again later: {said}"
         case "CRASHED":
             state = f"its run of ci crashed: {said}"
         case _:
@@ -191,11 +238,11 @@ def _build(standing: DeploymentStatus) -> str:
     return f"{state}. {run.link}"
 
 
-def _pinned(standing: DeploymentStatus) -> list[str]:
-    store = standing.store
+def _pinned(status: DeploymentStatus) -> list[str]:
+    store = status.store
     if isinstance(store, Away) or store.pin is None or store.pin.version == store.newest:
         return []
-    since = standing.time(datetime.fromisoformat(store.pin.since))
+    since = status.time(datetime.fromisoformat(store.pin.since))
     return [
         f"{store.wanted.name} {store.newest}: version {store.pin.version} is pinned since {since}; "
         "a run of ci with model=newest lifts that."

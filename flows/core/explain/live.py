@@ -9,50 +9,52 @@ from flows.core.release.record import Record
 INDENT = "  "
 
 
-def explain(standing: DeploymentStatus) -> list[str]:
-    """The lines to print: what is live, what is newer and what keeps it, and what could not be asked."""
-    lines = _live(standing)
-    if newer := waiting(standing):
+def explain(status: DeploymentStatus) -> list[str]:
+    """The lines to print: what is live, what is newer and why it is not live, and what could not be asked."""
+    lines = _live(status)
+    if newer := waiting(status):
         lines += ["Newer, and not live:", *(INDENT + line for line in newer)]
-    elif not standing.away:
-        lines.append("There is nothing newer: neither a commit, nor a model, nor an image.")
-    if standing.away:
+    elif not status.away:
+        lines.append("There is nothing newer: neither a commit, nor a model, nor an image, nor manifests.")
+    if status.away:
         lines.append("Not everything is known:")
-        lines += [f"{INDENT}{away.system} could not be asked: {away.because}" for away in standing.away]
+        lines += [f"{INDENT}{away.system} could not be asked: {away.because}" for away in status.away]
     return lines
 
 
-def _live(standing: DeploymentStatus) -> list[str]:
-    here = standing.here
-    if isinstance(here.situation, Away):
+def _live(status: DeploymentStatus) -> list[str]:
+    here = status.here
+    if isinstance(here.snapshot, Away):
         return [f"What is live in {here.name} is not known."]
-    situation = here.situation
-    recorded = records.live(situation.history)
+    snapshot = here.snapshot
+    recorded = records.live(snapshot.history)
     if recorded is None:
-        lines = [_unrecorded(here.name, situation)]
+        lines = [_unrecorded(here.name, snapshot)]
     else:
         lines = [
             f"{here.name} runs {recorded.content}, as release {recorded.number}, "
-            f"since {standing.time(recorded.good_since or recorded.started)}.",
+            f"since {status.time(recorded.good_since or recorded.started)}.",
             f"{INDENT}{_asked(recorded)}",
-            *(INDENT + line for line in _spoiled(recorded, situation.live)),
+            *(INDENT + line for line in _deviations(recorded, snapshot.live)),
         ]
-        if address := standing.link(recorded.run):
+        if recorded.source:
+            lines.append(f"{INDENT}Its manifests: {recorded.source}.")
+        if address := status.link(recorded.run):
             lines.append(f"{INDENT}Its run: {address}")
-    if hold := situation.notes.hold:
+    if hold := snapshot.notes.hold:
         lines.append(
-            f"{INDENT}It is {hold.as_text(standing.now.tzinfo)}. It lasts until `resume`, or until a person "
+            f"{INDENT}It is {hold.as_text(status.now.tzinfo)}. It lasts until `resume`, or until a person "
             "releases something newer."
         )
-    if (pending := records.pending(situation.history)) is not None:
-        lines.append(INDENT + left_open(pending, standing))
+    if (pending := records.pending(snapshot.history)) is not None:
+        lines.append(INDENT + left_open(pending, status))
     return lines
 
 
-def _unrecorded(name: str, situation: EnvironmentSnapshot) -> str:
-    if situation.live is not None:
-        return f"{name} runs {situation.live.image}, which was not released by this pipeline."
-    last = next(iter(records.newest_first(situation.history)), None)
+def _unrecorded(name: str, snapshot: EnvironmentSnapshot) -> str:
+    if snapshot.live is not None:
+        return f"{name} runs {snapshot.live.image}, which was not released by this pipeline."
+    last = next(iter(records.newest_first(snapshot.history)), None)
     if last is None or last.verdict == "pending":
         return f"Nothing is live in {name}: nothing was released there yet."
     return f"Nothing is live in {name}: {last} ended as {last.ending}."
@@ -63,8 +65,8 @@ def _asked(record: Record) -> str:
     return f"Asked for by {record.asked_by}{because}."
 
 
-def _spoiled(recorded: Record, live: Observed | None) -> list[str]:
-    """What of it is not as it was recorded."""
+def _deviations(recorded: Record, live: Observed | None) -> list[str]:
+    """How the live release differs from its record, or is degraded."""
     lines = [f"It is degraded, as a later check failed: {recorded.degraded}"] if recorded.degraded else []
     if live is None:
         return [*lines, "Its Deployment was deleted."]

@@ -1,4 +1,4 @@
-"""Where everything stands, as the systems said when they were asked: what `why` explains a place by."""
+"""What every system said when it was asked: the facts from which `slipway why` explains an environment."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from flows.core.local_time import wall_time
 from flows.core.model.model import ModelVersionSeen, Pin
 from flows.core.release import record as records
 from flows.core.release.decision import Candidate, EnvironmentSnapshot
+from flows.core.release.manifests_source import ManifestsSource
 from flows.core.release.record import Record
 
 
@@ -21,7 +22,7 @@ class Away:
 
 @dataclass(frozen=True)
 class Seen:
-    """A flow run: its state's type (COMPLETED) and name (Refused), what it says, where a person sees it."""
+    """A flow run: its state's type (COMPLETED), name (Refused) and message, and the link to its page."""
 
     state: str
     state_name: str
@@ -34,18 +35,18 @@ class Place:
     """An environment: what its cluster says of it, and whether it asks for approval."""
 
     name: str
-    situation: EnvironmentSnapshot | Away
+    snapshot: EnvironmentSnapshot | Away
     approval: bool = False
 
     @property
     def live(self) -> Record | None:
-        """The release that is in force, as far as that is known."""
-        return None if isinstance(self.situation, Away) else records.live(self.situation.history)
+        """The live release, as far as that is known."""
+        return None if isinstance(self.snapshot, Away) else records.live(self.snapshot.history)
 
 
 @dataclass(frozen=True)
 class Store:
-    """What the model store says: the model that is wanted, the newest version, and the pin."""
+    """What the model store says: the model that the next image gets, the newest version, and the pin."""
 
     wanted: ModelVersionSeen
     newest: str
@@ -54,12 +55,15 @@ class Store:
 
 @dataclass(frozen=True)
 class DeploymentStatus:
-    """All of it. `now` is in the project's time zone, in which times are shown.
+    """What is known about one environment. Times are shown in the time zone of `now`, the project's.
 
-    `promotable` is the newest image that is good where the environment promotes from, `head` the newest
-    commit of the released branch, `build` the newest run of ci for it with the wanted model, `releases` the
-    newest run that means to bring a content to this environment, `upstream_releases` the same of where it
-    promotes from, `night` when the next one is due, or was where no worker has taken it up.
+    - `here`: the environment. `upstream`: the one that it promotes from.
+    - `latest`: the image that `latest` names. `promotable`: the newest image that is good in `upstream`.
+    - `manifests`: the folder that `[manifests] ref` names.
+    - `head`: the newest commit of the released branch. `base`: the base image's digest in its registry.
+    - `build`: the newest run of ci for `head` with the store's model and that base image.
+    - `releases`: by content, the newest run that is to release it here. `upstream_releases`: to `upstream`.
+    - `night`: when the next night is due; in the past where no worker has started its run.
     """
 
     now: datetime
@@ -67,8 +71,10 @@ class DeploymentStatus:
     upstream: Place | None = None
     latest: Candidate | Away | None = None
     promotable: Candidate | Away | None = None
+    manifests: ManifestsSource | Away | None = None
     head: str | Away = ""
     store: Store | Away = Away("the model store", "")
+    base: str | Away = ""
     build: Seen | Away | None = None
     releases: Mapping[str, Seen] | Away = field(default_factory=dict)
     upstream_releases: Mapping[str, Seen] | Away = field(default_factory=dict)
@@ -76,19 +82,21 @@ class DeploymentStatus:
     link: Callable[[str], str] = str
 
     def time(self, moment: datetime) -> str:
-        """As people read it."""
+        """The moment as text, in the project's time zone."""
         return wall_time(moment, self.now.tzinfo)
 
     @property
     def away(self) -> list[Away]:
         """The systems that could not be asked, each once."""
         asked = (
-            self.here.situation,
-            self.upstream.situation if self.upstream else None,
+            self.here.snapshot,
+            self.upstream.snapshot if self.upstream else None,
             self.latest,
             self.promotable,
             self.head,
+            self.manifests,
             self.store,
+            self.base,
             self.build,
             self.releases,
             self.upstream_releases,

@@ -7,6 +7,8 @@ import base64
 import binascii
 import hashlib
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
@@ -25,10 +27,14 @@ from pydantic.dataclasses import dataclass
 from flows.core.errors import ModelRejected
 from flows.core.model.model import Model
 from flows.core.model.names import LATEST, Digest, Version, is_version
-from flows.core.text import Location, validation_message
+from flows.core.text import LONGEST, Location, validation_message
+from flows.core.untrusted import RealTime, parsed_json
 
 FILLED_IN = ("name", "version", "digest", "size", "created")
-"""The keys that an author leaves out; what stands there is replaced."""
+"""The keys that an author leaves out; values that are there are replaced."""
+
+LISTED = 5
+"""Number of labels of a wrong answer that are quoted."""
 
 _exact = ConfigDict(extra="forbid", strict=True)
 
@@ -68,11 +74,11 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """Of one picture."""
+        """Channels of one picture."""
         return len(self.mode)
 
     def input_shape(self) -> tuple[int, ...]:
-        """Of one picture, without the batch."""
+        """Shape of one picture's input, without the batch."""
         match self.layout:
             case "NCHW":
                 return (self.channels, self.crop, self.crop)
@@ -106,32 +112,50 @@ class Example:
     def disagreement(self, answer: Sequence[tuple[str, float]]) -> str | None:
         """How an answer (label, percent; best first) differs beyond the tolerance; None when it does not.
 
-        Two labels that are close may change places, and so one may drop out: a label that only one side names
-        scored at most what the other's last one did, and at most what is left to 100 percent.
+        Two labels with close scores may change places, so one of them may drop out. Where only one side names
+        a label, the other side's score is taken to be as near as possible: at most that of its last label and
+        at most what is left to 100 percent. Of a label that occurs twice, the better ones are compared.
         """
-        expected, given = dict(self.expected), dict(reversed(answer))
-        for label in (*expected, *(label for label in given if label not in expected)):
-            right = expected.get(label, min(given.get(label, 0.0), _most_of_the_rest(self.expected)))
-            seen = given.get(label, min(right, _most_of_the_rest(answer)))
+        if any(not math.isfinite(percent) for _, percent in answer):
+            return f"{self.name}: an answer is no finite number; answered {_listed(answer)}"
+        expected, given = _by_place(self.expected), _by_place(answer)
+        for place in (*expected, *(place for place in given if place not in expected)):
+            right = expected.get(place, min(given.get(place, 0.0), _most_of_the_rest(self.expected)))
+            seen = given.get(place, min(right, _most_of_the_rest(answer)))
             if abs(right - seen) > self.tolerance:
                 return (
-                    f"{self.name}: {label!r} is {_told(given, label)}, expected {_told(expected, label)} "
-                    f"+/- {self.tolerance:g}; answered {_listed(answer)}"
+                    f"{self.name}: {place[0][:LONGEST]!r} is {_percent(given, place)}, "
+                    f"expected {_percent(expected, place)} +/- {self.tolerance:g}; answered {_listed(answer)}"
                 )
         return None
 
 
+Place = tuple[str, int]
+"""A label, and how many of the same label are better: models have labels that occur twice."""
+
+
+def _by_place(scores: Sequence[tuple[str, float]]) -> dict[Place, float]:
+    found: dict[Place, float] = {}
+    seen: Counter[str] = Counter()
+    for label, percent in sorted(scores, key=lambda score: -score[1]):
+        found[label, seen[label]] = percent
+        seen[label] += 1
+    return found
+
+
 def _most_of_the_rest(scores: Sequence[tuple[str, float]]) -> float:
-    """The most, in percent, that a label can have which is not among these best ones."""
+    """The highest score, in percent, that a label which is not among these best ones can have."""
     return max(0.0, min(scores[-1][1], 100 - sum(percent for _, percent in scores))) if scores else 0.0
 
 
-def _told(scores: Mapping[str, float], label: str) -> str:
-    return f"{scores[label]:.1f} %" if label in scores else "not among the best"
+def _percent(scores: Mapping[Place, float], place: Place) -> str:
+    return f"{scores[place]:.1f} %" if place in scores else "not among the best"
 
 
 def _listed(scores: Sequence[tuple[str, float]]) -> str:
-    return ", ".join(f"{label!r} {percent:.1f} %" for label, percent in scores) or "nothing"
+    named = [f"{label[:LONGEST]!r} {percent:.1f} %" for label, percent in scores[:LISTED]]
+    more = [f"and {len(scores) - LISTED} more"] if len(scores) > LISTED else []
+    return ", ".join(named + more) or "nothing"
 
 
 @dataclass(frozen=True, config=_exact)
@@ -144,7 +168,7 @@ class ModelManifest:
     version: Version
     digest: Digest
     size: Annotated[int, Field(ge=0)]
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), RealTime]
     description: str
     input: Annotated[str, Field(min_length=1)]
     output: Annotated[str, Field(min_length=1)]
@@ -155,12 +179,12 @@ class ModelManifest:
 
     @property
     def model(self) -> Model:
-        """The value that stands for this version everywhere else."""
+        """This version of the model, as the rest of the pipeline names it."""
         return Model(self.name, self.version, self.digest, self.manifest_digest, self.size)
 
     @property
     def manifest_digest(self) -> str:
-        """Of `to_bytes()`."""
+        """The digest of `to_bytes()`."""
         return f"sha256:{hashlib.sha256(self.to_bytes()).hexdigest()}"
 
     def to_bytes(self) -> bytes:
@@ -197,14 +221,14 @@ def complete(
 
 
 def promised_digest(author: bytes) -> str | None:
-    """The model digest that an author's manifest happens to state, as one copied from a store does."""
+    """The model digest that an author's manifest states, as one copied from a store does; else None."""
     digest = _json_object(author, "the manifest").get("digest")
     return None if digest is None else str(digest)
 
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(content)
+        parsed = parsed_json(content, nan=True)  # validation names the key of a NaN
     except ValueError as error:
         raise ModelRejected(f"{source} is not valid JSON: {error}.", "Correct the manifest.") from error
     if not isinstance(parsed, dict):

@@ -1,18 +1,18 @@
 """A trained model, and the pointer that says which of its versions is the newest."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from flows.core.build.content import ModelVersion
 from flows.core.errors import ModelRejected
-from flows.core.model.names import Digest, Moment, Version, is_version
+from flows.core.model.names import Digest, Moment, StoreVersion, Version, is_version
 from flows.core.text import quoted, validation_message
 
 AZURE, AWS = "azure-blob-storage-credentials", "aws-credentials"
-"""The types of Prefect blocks that lead to a store of models."""
+"""The types of Prefect blocks that lead to a store."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Model:
     In the store it is `<name>/<version>/model.onnx` with `<name>/<version>/manifest.json` beside it, and
     `<name>/latest.json` points to the newest. Digests are `sha256:` and 64 hex digits; `size` is bytes of the
     model file. `manifest_digest` covers labels, preprocessing and examples, which change answers as much as
-    weights do.
+    weights do. `stored` is the store's own id of this version of the file, "" where it keeps none; it is no
+    content, and of two models that differ in nothing else both are the same.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Model:
     digest: str
     manifest_digest: str
     size: int
+    stored: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -40,16 +42,29 @@ class Model:
         return ModelVersion(self.name, self.version, self.digest)
 
     def to_json(self) -> dict[str, Any]:
-        """The pointer file's content."""
-        return asdict(self)
+        """The pointer file's content, but for ids of the store."""
+        return {key: value for key, value in asdict(self).items() if key != "stored"}
+
+
+LARGEST = 2048 << 20
+"""Default of `[model] max_size`, in bytes: the largest file of ONNX's format."""
+
+
+def require_size(what: object, size: int, largest: int) -> None:
+    """`ModelRejected` where a model file has more than `largest` bytes."""
+    if size > largest:
+        raise ModelRejected(
+            f"{what} has {size} bytes; at most {largest} are taken.",
+            "Publish a smaller model, or raise [model] max_size in slipway.toml.",
+        )
 
 
 @dataclass(frozen=True)
 class ModelVersionSeen:
-    """Which model is wanted, as far as it is known without a download.
+    """Which model the next image gets, as far as that is known without a download.
 
-    `identity` differs where the weights do: the digest of a published model; of a plain file, whose digest
-    is not known yet, what the store says of it. Such a file is `settled` once two looks see the same.
+    `identity` differs where the weights do. Of a published model, it is the digest; of a plain file, whose
+    digest is not known yet, what the store says about it. Such a file is `settled` once two looks agree.
     """
 
     name: str
@@ -62,15 +77,15 @@ class ModelVersionSeen:
 
     @property
     def token(self) -> str:
-        """Its identity: a version may have the weights of another and its own labels."""
+        """Version and identity: a version may have the weights of another, but its own labels."""
         return f"{self.version}@{self.identity}"
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What `<name>/pin.json` says: that version is wanted, however new others are, until it is lifted.
+    """What `<name>/pin.json` says: images get that version, however new others are, until the pin is lifted.
 
-    `since` is RFC 3339, UTC; `run` the flow run that pinned it.
+    `since` is RFC 3339, UTC; `run` is the flow run that pinned it.
     """
 
     version: str
@@ -93,30 +108,67 @@ class Pin:
             ) from error
 
 
-@dataclass(frozen=True)
-class Latest:
-    """What `<name>/latest.json` says: the newest model, and when it was published (RFC 3339, UTC)."""
+class Stored(BaseModel):
+    """What `<name>/<version>/stored.json` says: the store's ids of the versions of both files, as they were
+    published; None where the store keeps no versions."""
 
-    model: Model
-    published: str
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    model: StoreVersion | None = None
+    manifest: StoreVersion | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any id is."""
+        return self != NOT_STORED
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        return f"{json.dumps(self.model.to_json() | {'published': self.published}, indent=1)}\n".encode()
+        return f"{self.model_dump_json(indent=1)}\n".encode()
+
+    @classmethod
+    def parse(cls, content: bytes, *, source: str) -> Self:
+        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else."""
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise ModelRejected(
+                f"{source} does not hold ids of versions: {validation_message(error)}.",
+                "Delete it: then the current files of that version of the model count.",
+            ) from error
+
+
+NOT_STORED = Stored()
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What `<name>/latest.json` says: the newest model, when it was published (RFC 3339, UTC), and which
+    versions of its files the store has."""
+
+    model: Model
+    published: str
+    stored: Stored = NOT_STORED
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        content = self.model.to_json() | {"published": self.published}
+        if self.stored.is_known:
+            content["stored"] = self.stored.model_dump()
+        return f"{json.dumps(content, indent=1)}\n".encode()
 
     @classmethod
     def parse(cls, content: bytes, *, source: str, name: str) -> Self:
-        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else.
-
-        So it is where it points to a model of another name.
-        """
+        """Read back what `to_bytes` wrote; `ModelRejected` names `source` when it is something else, or
+        points to a model of another name."""
         try:
             found = _LatestFile.model_validate_json(content)
             if found.name != name:
                 raise _no_pointer(source, f"key 'name' is {quoted(found.name)}, not {name!r}")
         except ValidationError as error:
             raise _no_pointer(source, validation_message(error)) from error
-        return cls(Model(**found.model_dump(exclude={"published"})), found.published)
+        model = Model(**found.model_dump(exclude={"published", "stored"}), stored=found.stored.model or "")
+        return cls(model, found.published, found.stored)
 
 
 def _version(text: str) -> str:
@@ -126,7 +178,7 @@ def _version(text: str) -> str:
 
 
 class _File(BaseModel):
-    """What anybody who may write to the store can have written there; keys of later versions are ignored."""
+    """Untrusted: any user who may write to the store can write it. Keys of later versions are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -144,6 +196,7 @@ class _LatestFile(_File):
     manifest_digest: Digest
     size: NonNegativeInt
     published: Moment
+    stored: Stored = NOT_STORED
 
 
 def _no_pointer(source: str, wrong: str) -> ModelRejected:

@@ -1,9 +1,11 @@
-"""What names and digests of models may look like; they become paths in a store and on this machine."""
+"""The form of names, versions and digests of models: they become paths in a store and on this machine."""
 
 import re
 from typing import Annotated
 
 from pydantic import Field
+
+from flows.core.untrusted import RealTime
 
 LATEST = "latest.json"
 """The pointer's name, beside the versions."""
@@ -13,8 +15,13 @@ DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 Version = Annotated[str, Field(pattern=VERSION)]
 Digest = Annotated[str, Field(pattern=DIGEST)]
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")]
-"""RFC 3339."""
+Moment = Annotated[
+    str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"), RealTime
+]
+"""A time as RFC 3339 has it."""
+
+StoreVersion = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,1024}$")]
+"""A store's own id of one version of an object: a time in Azure, and opaque characters in S3."""
 
 
 def is_version(text: str) -> bool:

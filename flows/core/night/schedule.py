@@ -1,8 +1,8 @@
 """One release a night: which run of the nightly deployment it is, whatever was down, late or crashed.
 
 A night is a local date in the project's time zone: that on which the run was due. All here judges by what
-does not change any more (when runs were due, and when they began, by the server's clock), so that runs which
-decide at the same moment come to decisions that fit together.
+does not change any more (when runs were due, and when they began, by the server's clock), so that of runs
+which decide at the same moment exactly one releases.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ YEAR = 366
 class NightlyRun:
     """A run of the nightly deployment; `state` is the state's type, as COMPLETED, `state_name` its name.
 
-    `by_clock` is False for what a person started. `again`: it stands in for a run that crashed, and was due
-    when that was noticed. `started` is None until it begins, which it does once however often it is retried.
+    `by_clock` is False for a run that a person started. `again` is True for one that replaces a crashed run,
+    and was due when the crash was noticed. `started` is None until the run begins; retries do not change it.
     """
 
     id: str
@@ -42,7 +42,7 @@ class NightlyRun:
 
     @property
     def took_its_night(self) -> bool:
-        """Whether nothing else is to be released that night: also where it failed, or was cancelled."""
+        """Whether no other run is to release that night, also because this one failed or was cancelled."""
         skipped = self.state == "COMPLETED" and self.state_name == "Skipped"
         return self.started is not None and self.state != "CRASHED" and not skipped
 
@@ -64,7 +64,7 @@ class Nights:
         return wall_time(moment, self.zone)
 
     def is_too_late(self, due: datetime, began: datetime) -> bool:
-        """Whether a run that begins then does not catch up any more with the night that was due."""
+        """Whether a run that `began` then is too late to catch up with the night that was `due`."""
         return began - due >= self.catch_up
 
     def last_due(self, moment: datetime) -> datetime:
@@ -77,17 +77,18 @@ class Nights:
 
 
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When Prefect's server lets a run be due that the cron expression has at that local time.
+    """When a run of that local time in the cron expression is due, as Prefect's server reads it.
 
-    The first of the two where the clock is put back; as much earlier as is left out where it is put forward.
+    Where the clock is put back, it is the first of the two times. Where it is put forward over that time, the
+    run is due earlier, by as much as is left out.
     """
     return min(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def date_without_night(cron: str, zone: ZoneInfo, today: date) -> date | None:
-    """A date in the year ahead whose run would be due on the date before, which then had two; None: no date.
+    """A date in the year ahead whose run would be due on the date before, which would have two; or None.
 
-    So it is where clocks are put forward at midnight, and the night is due at a time that this leaves out.
+    This happens where clocks are put forward at midnight, over the time at which the night is due.
     """
     for days in range(YEAR):
         midnight = datetime.combine(today + timedelta(days), datetime.min.time())
@@ -101,7 +102,7 @@ def date_without_night(cron: str, zone: ZoneInfo, today: date) -> date | None:
 
 @dataclass(frozen=True)
 class Go:
-    """The release of the night that was due then is this run's."""
+    """This run releases, for the night that was due then."""
 
     due: datetime
 
@@ -115,7 +116,7 @@ class SkipNight:
 
 @dataclass(frozen=True)
 class NightlyRuns:
-    """The runs of the nightly deployment that the server knows, looked at `now`."""
+    """The runs of the nightly deployment that the server knew `now`."""
 
     runs: Sequence[NightlyRun]
     nights: Nights
@@ -153,10 +154,10 @@ class NightlyRuns:
         return max(due, key=_order, default=None)
 
     def stands_for(self, run: NightlyRun) -> datetime:
-        """When the night was due whose release is this run's, if any is.
+        """When the night was due that this run covers.
 
-        Prefect makes runs for a few days ahead: after a longer downtime the newest of them stands for the
-        last night that was missed. A restarted run covers the night of the run that crashed.
+        Prefect makes runs for a few days ahead. After a longer downtime, the newest of them covers the last
+        night that was missed. A restarted run covers the night of the run that crashed.
         """
         due = run.due
         if run.again:

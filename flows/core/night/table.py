@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
-from flows.core.night.outcome import NightOutcome, foretold, latest_first, weight
+from flows.core.markdown import plain
+from flows.core.night.outcome import NightOutcome, expected_outcome, latest_first, weight
 from flows.core.night.schedule import NightlyRuns
 
 NIGHTS_KEPT = 30
@@ -18,10 +19,10 @@ Link = Callable[[str], str]
 
 
 def table(before: Sequence[Row], runs: NightlyRuns, link: Link) -> list[Row]:
-    """A row per night, newest first: of the runs that are known, else as it was `before`.
+    """A row per night, newest first: from the runs that are known, else the row from `before`.
 
-    Two that end together see each other at work still, so a row with a run's end stays then. What
-    the later of two writers had not read is right again with the next run, or the check.
+    Two runs that end together see each other still running. So a row with the end of a run stays. A row that
+    the later of two writers had not read comes back with the next run, or with the check.
     """
     ended = {one["run"]: one for one in before if one["run"] and one["outcome"] not in GOES_ON}
     newest: dict[str, Row] = {}
@@ -29,7 +30,7 @@ def table(before: Sequence[Row], runs: NightlyRuns, link: Link) -> list[Row]:
         if not run.by_clock or run.state in {"SCHEDULED", "PENDING"}:
             continue
         night = str(runs.night_of(run))
-        found = row(night, foretold(runs, run), link)
+        found = row(night, expected_outcome(runs, run), link)
         if run.state == "RUNNING":
             found = ended.get(found["run"], found)
         if night not in newest or weight(found["outcome"]) > weight(newest[night]["outcome"]):
@@ -38,12 +39,12 @@ def table(before: Sequence[Row], runs: NightlyRuns, link: Link) -> list[Row]:
 
 
 def bounded(rows: Sequence[Row]) -> list[Row]:
-    """The newest so many nights, newest first; of two rows for one night the later in the sequence."""
+    """The newest `NIGHTS_KEPT` nights, newest first; of two rows for one night, the later in the sequence."""
     by_night = {row["night"]: row for row in rows}
     return [by_night[night] for night in sorted(by_night, reverse=True)][:NIGHTS_KEPT]
 
 
 def row(night: date | str, outcome: NightOutcome, link: Link) -> Row:
-    """What the table says of a night."""
-    values = (str(night), outcome.word, outcome.why, link(outcome.run) if outcome.run else "")
+    """What the table says of a night, in Markdown."""
+    values = (str(night), outcome.word, plain(outcome.why), link(outcome.run) if outcome.run else "")
     return dict(zip(COLUMNS, values, strict=True))

@@ -1,23 +1,28 @@
 """A release's record: what was released, why, by whom, and what became of it.
 
-Kept in the cluster, as one Secret per release; the cluster says what is live, Prefect how it came about.
+Each is a Secret in the cluster. The cluster says what is live, Prefect how it came about.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from flows.core.build.content import BuildContent
 from flows.core.build.image import Image
 from flows.core.errors import RecordUnreadable
+from flows.core.release.manifests_source import ManifestsSource
+from flows.core.text import quoted, validation_message
+from flows.core.untrusted import Instant
 
 FORMAT = 1
-"""Number of the stored format. It rises when a Slipway of before would misread a record; a new field that it
-may ignore is no reason."""
+"""Number of the stored format. It rises when an older Slipway would misread a record, but not for a new field
+that an older one may ignore."""
 
 KEPT = 10
-"""Records of an environment that are kept, beside the live one and the last good one."""
+"""Number of an environment's records that are kept, the newest; `expired` names those that stay besides."""
 
 ReleaseStatus = Literal["pending", "deployed", "failed", "rolled_back", "superseded"]
 """pending: under way, or interrupted. deployed: live and verified. superseded: was deployed, a later one is.
@@ -32,46 +37,62 @@ Identity = tuple[str, str, str]
 """apiVersion's group, kind and name of an object; its namespace is the environment's."""
 
 
+def _an_object(item: Object) -> Object:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not all(isinstance(text, str) for text in (item.get("apiVersion"), item.get("kind"), name)):
+        raise ValueError("has no apiVersion, kind or name")
+    return item
+
+
 @dataclass(frozen=True)
 class Record:
-    """One release of one environment.
+    """One release of one environment; `verdict` is its status.
 
-    `model_created` is the model's time. `objects` are the manifests as rendered,
-    `manifests` their hash. `good_since` is set when it was proven, `ended` when it was good no longer, or
-    never became so. `undoing` says why a pending release is being taken back, `fault` what is to blame.
-    `is_rollback` is a rollback's: what was live before it is undone by it, not superseded.
-    `lifts_hold` is the time of the hold that ends once this release is good.
-    `written_by` is the version and the commit of the Slipway that wrote it last, "" before version 0.2.
-    `degraded` says what a later proof of a good release found wrong: until one passes, it promotes nothing.
+    - `model_created`: the model's time.
+    - `objects`: the rendered manifests. `manifests`: their hash. `source`: the folder that they were rendered
+      from, None before version 0.2.
+    - `asked_for`: why it was requested. `reason`: why it has this status.
+    - `good_since`: when it was deployed and verified. `ended`: when that ended, or when it failed.
+    - `undoing`: why it is being undone, "" if it is not. `fault`: what is at fault. `answered_wrong`: the
+      image is at fault whatever the manifests are.
+    - `is_rollback`: it undoes what was live before it, and does not supersede it.
+    - `lifts_hold`: the time of the hold that ends once this release is deployed.
+    - `before`: objects that were there before the release and are not its own; an undo restores them.
+    - `degraded`: what a later check found wrong, "" once one passes. A degraded release promotes nothing.
+    - `written_by`: version and commit of the Slipway that wrote it last, "" before version 0.2.
     """
 
     number: int
     image: Image
     content: BuildContent
-    model_created: datetime
+    model_created: Instant
     manifests: str
-    objects: tuple[Object, ...]
+    objects: tuple[Annotated[Object, AfterValidator(_an_object)], ...]
     run: str
     asked_by: str
     asked_for: str
-    started: datetime
+    started: Instant
     verdict: ReleaseStatus = "pending"
     reason: str = ""
     undoing: str = ""
     fault: str = ""
+    answered_wrong: bool = False
     is_rollback: bool = False
-    lifts_hold: datetime | None = None
+    lifts_hold: Instant | None = None
     degraded: str = ""
-    good_since: datetime | None = None
-    ended: datetime | None = None
+    good_since: Instant | None = None
+    ended: Instant | None = None
     written_by: str = ""
+    source: ManifestsSource | None = None
+    before: tuple[Object, ...] = ()
 
     def __str__(self) -> str:
         return f"release {self.number} ({self.content})"
 
     @property
     def ending(self) -> str:
-        """The verdict as people read it, and the reason if there is one."""
+        """The status as people read it, and the reason if there is one."""
         words = self.verdict.replace("_", " ")
         return f"{words}, {self.reason}" if self.reason else words
 
@@ -87,7 +108,7 @@ class Record:
         return ((self.ended or now) - self.good_since).total_seconds() / 60
 
     def closed(self, verdict: ReleaseStatus, reason: str, now: datetime) -> "Record":
-        """The same with its verdict."""
+        """The same record with its last status, and why and when it got it."""
         if verdict == "deployed":
             return replace(self, verdict=verdict, reason=reason, good_since=now, undoing="", ended=None)
         return replace(self, verdict=verdict, reason=reason, ended=now)
@@ -103,30 +124,37 @@ class Record:
             **self.content.to_json(),
             **times,
             "objects": list(self.objects),
+            "before": list(self.before),
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Record":
-        """The record of such values, of this version or of one before.
+        """The record that `to_json` of this version, or of an earlier one, made into these values.
 
-        Unknown fields are ignored. `RecordUnreadable` if the format is newer than this Slipway's.
+        Unknown fields are ignored. `RecordUnreadable` if a value has another form, or the format is newer
+        than this Slipway's.
         """
+        if not isinstance(content, Mapping):
+            raise RecordUnreadable("The record is damaged: it is no table.")
         _require_known_format(content)
-        content = {_FIELD_BEFORE.get(key, key): value for key, value in content.items()}
-        content["verdict"] = _STATUS_BEFORE.get(content["verdict"], content["verdict"])
-        times = ("model_created", "started", "lifts_hold", "good_since", "ended")
-        parsed: dict[str, Any] = {
-            key: datetime.fromisoformat(content[key]) for key in times if content.get(key)
-        }
-        parsed |= {"image": Image(**content["image"]), "objects": tuple(content["objects"])}
-        parsed["content"], others = BuildContent.from_json(content)
-        known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in {**others, **parsed}.items() if key in known})
+        values = {_FIELD_BEFORE.get(key, key): value for key, value in content.items()}
+        verdict = values.get("verdict")
+        values["verdict"] = _STATUS_BEFORE.get(verdict, verdict) if isinstance(verdict, str) else verdict
+        try:
+            return _records.validate_python({**values, "content": BuildContent.nested(values)})
+        except ValidationError as error:
+            number = quoted(content.get("number", "?"))
+            raise RecordUnreadable(
+                f"The record of release {number} is damaged: {validation_message(error)}."
+            ) from error
+
+
+_records = TypeAdapter(Record)
 
 
 def _require_known_format(content: Mapping[str, Any]) -> None:
     written = content.get("format", 0)
-    if written > FORMAT:
+    if not isinstance(written, int) or written > FORMAT:
         writer = content.get("written_by") or "a newer version"
         raise RecordUnreadable(
             f"Release {content.get('number', '?')} was recorded by a newer Slipway ({writer}), in format "
@@ -140,34 +168,28 @@ def identity(item: Object) -> Identity:
     return item["apiVersion"].rpartition("/")[0], item["kind"], item["metadata"]["name"]
 
 
-def added(by: Record, over: Record | None) -> tuple[Object, ...]:
-    """The objects of one release that another one has not: what undoing deletes."""
-    kept = {identity(item) for item in over.objects} if over else set()
-    return tuple(item for item in by.objects if identity(item) not in kept)
-
-
 def newest_first(history: Iterable[Record]) -> list[Record]:
     """By number, the highest first."""
     return sorted(history, key=lambda record: record.number, reverse=True)
 
 
 def next_number(history: Iterable[Record]) -> int:
-    """Of a release that is about to be recorded."""
+    """The number of the release that is recorded next."""
     return max((record.number for record in history), default=0) + 1
 
 
 def pending(history: Iterable[Record]) -> Record | None:
-    """The release that is under way, or was cut off."""
+    """The release that is under way, or was interrupted."""
     return next((r for r in newest_first(history) if r.verdict == "pending"), None)
 
 
 def live(history: Iterable[Record]) -> Record | None:
-    """The release that is in force: the newest with the verdict deployed, degraded or not."""
+    """The live release: the newest with the status deployed, degraded or not."""
     return next((r for r in newest_first(history) if r.verdict == "deployed"), None)
 
 
 def previous_good(history: Iterable[Record]) -> Record | None:
-    """What a rollback goes back to: the newest that was good before the live one, with other content."""
+    """What a rollback restores: the newest good release before the live one that has other content."""
     current = live(history)
     return next(
         (
@@ -179,15 +201,17 @@ def previous_good(history: Iterable[Record]) -> Record | None:
     )
 
 
-def promotable(history: Iterable[Record], bake: float, now: datetime) -> Record | None:
-    """The newest release that is or was good there for at least `bake` minutes, and was not taken back."""
+def promotable(
+    history: Iterable[Record], bake: float, now: datetime, allowed: Callable[[Record], bool] = lambda _: True
+) -> Record | None:
+    """The newest `allowed` release that was good there for `bake` minutes, and was not rolled back."""
     known = newest_first(history)
-    fit = (r for r in known if r.was_good and not is_rolled_back(r, known))
-    return next((r for r in fit if r.baked(now) >= bake), None)
+    fit = (r for r in known if r.was_good and not is_rolled_back(r, known) and r.baked(now) >= bake)
+    return next((r for r in fit if allowed(r)), None)
 
 
 def is_rolled_back(record: Record, history: Iterable[Record]) -> bool:
-    """Whether a rollback is in force instead, which did not get to close this record."""
+    """Whether a rollback is live instead whose run ended before it closed this record."""
     current = live(history)
     return (
         record.verdict == "deployed"
@@ -198,7 +222,10 @@ def is_rolled_back(record: Record, history: Iterable[Record]) -> bool:
 
 
 def expired(history: Sequence[Record]) -> list[Record]:
-    """Records that may go: beyond the ten newest, but never the live, the last good or a pending one."""
+    """Records that may be deleted: those beyond the `KEPT` newest that are not needed.
+
+    The live one, a pending one, the last good one and the one that a rollback restores stay.
+    """
     ordered = newest_first(history)
     good = next((r for r in ordered if r.was_good), None)
     needed = {r.number for r in (live(ordered), previous_good(ordered), pending(ordered), good) if r}

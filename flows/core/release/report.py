@@ -50,6 +50,6 @@ class ReleaseReport:
 
 
 def most_urgent(outcomes: Sequence[EnvironmentOutcome]) -> str:
-    """The name of what a person has to know first: a missing approval, else that there was a release."""
+    """The name of the state that a person has to see first: a missing approval, then a release."""
     order = ("Refused", "ApprovalTimedOut", "Completed", "Skipped")
     return min((outcome.name for outcome in outcomes), key=order.index)

@@ -1,1 +1,1 @@
-"""How a rollout stands, by one snapshot of the cluster."""
+"""The state of a rollout, judged from one snapshot of the cluster."""

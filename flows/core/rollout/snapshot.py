@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.core.rollout.containers import NOTHING, OVER, Past
+
 Object = Mapping[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -15,15 +17,14 @@ DEFAULT_GRACE = 30
 CONFIRMED_WITHIN = 15.0
 """Seconds that a node may take, beyond a pod's grace period, to confirm that the pod has ended."""
 
-OVER = ("Succeeded", "Failed")
-"""Phases of a pod that has ended: an evicted pod stays on the list for good, and serves no requests."""
-
 
 @dataclass(frozen=True)
 class Snapshot:
     """What the API server said at one moment; `pods` are those of every revision.
 
-    `events` are of any object, as far as they are needed. `lost` has the uids of pods whose end is overdue.
+    `events` are those that `faults.TROUBLE` and `room.telling_events` select, of any object. `lost` has the
+    uids of pods whose end is overdue, `past` what happened before this rollout. `released` names the
+    containers that run the released image, where the Deployment (or Job) is not the app's own.
     """
 
     deployment: Object
@@ -31,19 +32,24 @@ class Snapshot:
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     lost: frozenset[str] = frozenset()
+    past: Past = NOTHING
+    released: frozenset[str] | None = None
 
-    @property
-    def app(self) -> str:
-        """The name of the container that runs the released image; "" where it was not written down."""
-        return str(self.deployment["metadata"].get("annotations", {}).get(CONTAINER, ""))
+    def runs_released(self, container: str) -> bool:
+        """Whether the container of that name runs the released image; true of any where that was not written
+        down."""
+        if self.released is not None:
+            return container in self.released
+        app = self.deployment["metadata"].get("annotations", {}).get(CONTAINER, "")
+        return app in {"", container}
 
 
 @dataclass
 class EndingPods:
-    """How long pods have been ending, by the clock of who watches: a node that has died confirms no end.
+    """How long pods have been ending, by the watcher's own clock: a dead node confirms no end.
 
-    Kubernetes keeps such a pod on the list until its Node object goes, or an administrator says that the node
-    is out of service (podgc's gc_controller.go).
+    Kubernetes lists such a pod until its Node object is deleted, or an administrator marks the node as out of
+    service (podgc's gc_controller.go).
     """
 
     _since: dict[str, float] = field(default_factory=dict)
@@ -59,41 +65,11 @@ class EndingPods:
         )
 
 
-@dataclass(frozen=True)
-class Container:
-    """One container of a pod as far as it matters here; what a ready one went through before does not."""
-
-    name: str
-    image: str
-    state: Object
-    last: Object
-    restarts: int = 0
-    ready: bool = False
-    memory_limit: str = ""
-    runs_once: bool = False
-
-    @property
-    def waiting(self) -> Object:
-        """Why it does not run: `reason` and `message`."""
-        return self.state.get("waiting") or {}
-
-    @property
-    def crash(self) -> Object:
-        """How it ended last, where it should not have: only an init container may end with exit code 0."""
-        ended = self.state.get("terminated") or self.last.get("terminated") or {}
-        return {} if self.runs_once and ended.get("exitCode") == 0 else ended
-
-    @property
-    def crashes(self) -> int:
-        """How often it has ended."""
-        return self.restarts + (1 if self.state.get("terminated") else 0)
-
-
 def names_the_newest(snapshot: Snapshot) -> bool:
     """Whether the Deployment's revision is the newest of its ReplicaSets'.
 
-    One that is used again, as by an undo, has its new number before the Deployment names it (the controller's
-    sync.go, getNewReplicaSet); until then the revision that is on its way out passes for the new one.
+    A ReplicaSet that is used again, as by an undo, gets its new number before the Deployment names it (the
+    controller's sync.go, getNewReplicaSet). Until then, the outgoing revision would be taken for the new one.
     """
     newest = max((_revision(replica_set) for replica_set in snapshot.replica_sets), default=0)
     return _revision(snapshot.deployment) >= newest
@@ -110,9 +86,18 @@ def new_replica_sets(snapshot: Snapshot) -> tuple[Object, ...]:
 
 
 def new_pods(snapshot: Snapshot) -> tuple[Object, ...]:
-    """The pods of the revision that is being rolled out, those being deleted left out."""
+    """The pods of the revision that is being rolled out, without those that are being deleted."""
     owners = _new_owners(snapshot)
     return tuple(pod for pod in _present(snapshot) if _owner(pod) in owners and not is_ending(pod))
+
+
+def ended_pods(snapshot: Snapshot) -> tuple[Object, ...]:
+    """The pods of the revision that is being rolled out that have ended since the watch began."""
+    owners = _new_owners(snapshot)
+    ended = (pod for pod in snapshot.pods if pod.get("status", {}).get("phase") in OVER)
+    return tuple(
+        pod for pod in ended if _owner(pod) in owners and pod["metadata"]["uid"] not in snapshot.past.over
+    )
 
 
 def old_pods(snapshot: Snapshot) -> tuple[Object, ...]:
@@ -130,8 +115,8 @@ def events_about(things: Iterable[Object], events: Iterable[Object]) -> tuple[Ob
 def owned(deployment: Object, replica_sets: Iterable[Object], pods: Iterable[Object]) -> Snapshot:
     """The Deployment with its own ReplicaSets and pods, out of those that its selector finds.
 
-    The selector of one Deployment may find the pods of another. A pod whose ReplicaSet is gone may be its
-    own.
+    The selector of one Deployment may find the pods of another. A pod whose ReplicaSet is gone is taken for
+    its own.
     """
     sets = tuple(replica_sets)
     own = tuple(each for each in sets if _owner(each) == deployment["metadata"]["uid"])
@@ -139,23 +124,17 @@ def owned(deployment: Object, replica_sets: Iterable[Object], pods: Iterable[Obj
     return Snapshot(deployment, own, tuple(pod for pod in pods if _owner(pod) not in others))
 
 
+def selector(of: Object) -> str:
+    """The label selector of a Deployment's or Job's pods, as the API takes it in a query."""
+    wanted = of["spec"].get("selector", {})
+    equal = [f"{key}={value}" for key, value in wanted.get("matchLabels", {}).items()]
+    return ",".join([*equal, *(_expressed(one) for one in wanted.get("matchExpressions", []))])
+
+
 def refusals(replica_sets: Iterable[Object]) -> tuple[Object, ...]:
     """The conditions of ReplicaSets that may not create pods: `reason`, as FailedCreate, and `message`."""
-    conditions = (one for each in replica_sets for one in each.get("status", {}).get("conditions", []))
-    return tuple(one for one in conditions if one["type"] == "ReplicaFailure" and one["status"] == "True")
-
-
-def containers(pod: Object) -> tuple[Container, ...]:
-    """The pod's containers in the order in which they start; none before its node has taken it up."""
-    status = pod.get("status", {})
-    sidecars = {
-        spec["name"]
-        for spec in pod.get("spec", {}).get("initContainers", [])
-        if spec.get("restartPolicy") == "Always"
-    }
-    once = [(entry, entry["name"] not in sidecars) for entry in status.get("initContainerStatuses", [])]
-    lasting = [(entry, False) for entry in status.get("containerStatuses", [])]
-    return tuple(_container(entry, pod, runs_once=runs_once) for entry, runs_once in [*once, *lasting])
+    found = (one for each in replica_sets for one in conditions(each))
+    return tuple(one for one in found if one["type"] == "ReplicaFailure" and one["status"] == "True")
 
 
 def is_ready(pod: Object) -> bool:
@@ -173,21 +152,16 @@ def conditions(thing: Object) -> tuple[Object, ...]:
     return tuple(thing.get("status", {}).get("conditions", []))
 
 
-def _container(entry: Object, pod: Object, *, runs_once: bool) -> Container:
-    spec = pod.get("spec", {})
-    specs = [*spec.get("initContainers", []), *spec.get("containers", [])]
-    limits = [s.get("resources", {}).get("limits", {}) for s in specs if s["name"] == entry["name"]]
-    ready = bool(entry.get("ready"))
-    return Container(
-        name=entry["name"],
-        image=entry["image"],
-        state=entry.get("state", {}),
-        last={} if ready else entry.get("lastState", {}),
-        restarts=0 if ready else entry.get("restartCount", 0),
-        ready=ready,
-        memory_limit=str(limits[0].get("memory", "")) if limits else "",
-        runs_once=runs_once,
-    )
+def _expressed(requirement: Object) -> str:
+    key, values = requirement["key"], ",".join(requirement.get("values", []))
+    match requirement["operator"]:
+        case "In":
+            return f"{key} in ({values})"
+        case "NotIn":
+            return f"{key} notin ({values})"
+        case "DoesNotExist":
+            return f"!{key}"
+    return str(key)
 
 
 def _revision(thing: Object) -> int:
@@ -195,6 +169,8 @@ def _revision(thing: Object) -> int:
 
 
 def _new_owners(snapshot: Snapshot) -> set[str]:
+    if snapshot.deployment.get("kind") == "Job":  # which has pods of its own
+        return {snapshot.deployment["metadata"]["uid"]}
     return {replica_set["metadata"]["uid"] for replica_set in new_replica_sets(snapshot)}
 
 
@@ -204,7 +180,7 @@ def _present(snapshot: Snapshot) -> list[Object]:
 
 
 def _is_on_dead_node(pod: Object) -> bool:
-    """Whether the pod was deleted as its node answers no more, and gets no requests."""
+    """Whether the pod was deleted because its node no longer answers, and gets no requests."""
     return not is_ready(pod) and any(
         c["type"] == "DisruptionTarget" and c["status"] == "True" and c.get("reason") == BY_TAINT
         for c in conditions(pod)

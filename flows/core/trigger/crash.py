@@ -1,54 +1,60 @@
 """Whether a crashed run is restarted, and otherwise who acts next."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
+from flows.core.trigger.attempts import MAX_ATTEMPTS, UNAVAILABLE
 from flows.core.trigger.run_labels import TRIGGERED, was_restarted
-from flows.core.trigger.trigger import MAX_ATTEMPTS
 
 OPERATIONS = "Operations"
 
+OUTAGE = timedelta(minutes=10)
+"""How long after an outage a run is restarted: an earlier one would meet the same outage."""
+
 HEARTBEAT = 30
-"""Seconds between two signs of life, which prefect.yaml asks every run for: the least that Prefect takes."""
+"""Seconds between two heartbeats, as prefect.yaml sets for every run: the least that Prefect accepts."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that may have crashed; `states` are the types of all that it went through, in order.
+    """A run that may have crashed; `states` are the types of all its states, in order.
 
-    `attempt` is which of a trigger's tries it was, counted from 1.
+    `attempt` is the number of a trigger's attempt, from 1. `name` is that of the last state.
     """
 
     deployment: str | None
     tags: frozenset[str]
     states: tuple[str, ...]
     attempt: int = 1
+    name: str = ""
 
     @property
     def crashed(self) -> bool:
-        """Whether that is how it stands."""
+        """Whether its last state is a crash."""
         return bool(self.states) and self.states[-1] == "CRASHED"
 
 
 @dataclass(frozen=True)
 class Restart:
-    """It is restarted; `move` says who acts next."""
+    """It is restarted, after `later`; `move` says who does what next."""
 
     move: str
+    later: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
 class Leave:
-    """It is left as it ended, for this reason; `move` says who acts next."""
+    """It is not restarted, for this reason; `move` says who does what next."""
 
     reason: str
     move: str
 
 
 def is_lost(state: str, name: str) -> bool:
-    """Whether a run that is silent has lost its process, by its state's type and name.
+    """Whether a run without heartbeats has lost its process, by its state's type and name.
 
-    One that waits for an answer in its process goes on with its signs of life. A suspended one owes none,
-    though its last may come after it was suspended.
+    A run that waits for an approval in its process goes on with its heartbeats. A suspended run owes none,
+    but its last one may arrive after it was suspended.
     """
     return state in {"RUNNING", "CANCELLING"} or (state == "PAUSED" and name != "Suspended")
 
@@ -63,6 +69,10 @@ def decide(run: Ended) -> Restart | Leave:
         return Leave("it has no deployment", "The person who started it: it has no deployment.")
     if was_restarted(run.tags):
         return _give_up("it was the second try already")
+    if TRIGGERED not in run.tags and run.name == UNAVAILABLE:
+        minutes = OUTAGE // timedelta(minutes=1)
+        move = f"{OPERATIONS}: check the system that is named. It is restarted once, in {minutes} minutes."
+        return Restart(move, OUTAGE)
     if TRIGGERED not in run.tags:
         return Restart("None: it is restarted automatically.")
     if run.attempt >= MAX_ATTEMPTS:

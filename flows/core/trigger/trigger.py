@@ -1,4 +1,4 @@
-"""What an event from outside asks for: the delivery of a push becomes a commit to build, or a reason not to.
+"""What a webhook asks for: the delivery of a push becomes a commit to build, or a reason not to build.
 
 Payloads are untrusted: whatever they hold, the answer is one of these values and no exception.
 """
@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from flows.core.build.image import Reference
+from flows.core.trigger.attempts import Tries
+from flows.core.trigger.branch_name import is_branch_name
+
 BRANCH, NOTHING = "refs/heads/", "0" * 40
-MAX_ATTEMPTS = 3
-"""Runs for the same commit and model that may crash: after that a person has to look."""
 
 Sha = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -21,17 +23,21 @@ Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 @dataclass(frozen=True)
 class Wanted:
-    """The newest commit of a branch that is built; `before` was the branch's head, "" if unknown."""
+    """The newest commit of a branch, to be built; `before` was the branch's head, "" if unknown.
+
+    `base` is the base image by digest where a new one is the reason; any other run looks it up.
+    """
 
     repository: str
     branch: str
     sha: str
     before: str = ""
+    base: Reference | None = None
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """Nothing is to be done, and that is in order."""
+    """Nothing is to be done, and nothing is wrong."""
 
     reason: str
 
@@ -77,26 +83,37 @@ def identify(url: str) -> str:
     if not parts.hostname:
         return url
     host, path = parts.hostname, parts.path.strip("/").removesuffix(".git")
-    if host == "ssh.dev.azure.com" and path.count("/") == 3:  # v3/organization/project/repository
-        _, organization, project, name = path.split("/")
-        host, path = "dev.azure.com", f"{organization}/{project}/_git/{name}"
+    if host == "ssh.github.com":  # GitHub's SSH at port 443
+        host = "github.com"
+    if host == "dev.azure.com" or host.endswith((".dev.azure.com", ".visualstudio.com")):
+        host, path = _azure_repos(host, path)
     return f"{host}/{path}".lower()
 
 
-def key(wanted: Wanted, model: str, attempt: int, again: str = "") -> str:
-    """The same for everybody who wants the same: Prefect makes one run of it.
+def _azure_repos(host: str, path: str) -> tuple[str, str]:
+    """Host and path as dev.azure.com/organization/project/_git/repository, which has several older forms."""
+    parts = path.split("/")
+    if host in {"ssh.dev.azure.com", "vs-ssh.visualstudio.com"} and len(parts) == 4:  # after v3
+        _, organization, project, name = parts
+        return "dev.azure.com", f"{organization}/{project}/_git/{name}"
+    if host.endswith(".visualstudio.com"):
+        kept = parts[1:] if parts[0].lower() == "defaultcollection" else parts
+        parts = [host.partition(".")[0], *kept]
+    if len(parts) == 3 and parts[1] == "_git":  # a project's repository of the same name
+        parts.insert(1, parts[2])
+    return "dev.azure.com", "/".join(parts)
 
-    `model` is the `token` of its sighting. `attempt` counts from 1 and rises only after a crash. `again`
-    is why one more run is wanted although one has ended.
+
+def key(wanted: Wanted, model: str, tries: Tries, again: str = "") -> str:
+    """The idempotency key of a run: receiver and poller give the same build the same key, and Prefect makes
+    one run of it.
+
+    `model` is the `token` of a `ModelVersionSeen`. `tries` are the runs before it that ended without a
+    result. `again` is why one more run is needed although one has ended.
     """
+    base = (f"base-{wanted.base.reference}",) if wanted.base else ()
     reason = (again,) if again else ()
-    return ":".join((wanted.repository, wanted.branch, wanted.sha, model, *reason, str(attempt)))
-
-
-def attempt_of(key: str) -> int:
-    """Which attempt the run with that key is; 1 where the key is none of these."""
-    last = key.rpartition(":")[2]
-    return int(last) if last.isdecimal() else 1
+    return ":".join((wanted.repository, wanted.branch, wanted.sha, model, *base, *reason, tries.number))
 
 
 class _GitHubRepository(BaseModel):
@@ -171,6 +188,8 @@ def _update(ref: str, before: str, after: str, rules: Rules) -> TriggerDecision:
     if not ref.startswith(BRANCH):
         return Ignored(f"{ref} is no branch")
     branch = ref.removeprefix(BRANCH)
+    if not is_branch_name(branch):
+        return Invalid(f"{ref[:80]!r} is no name that git gives a branch")
     if after == NOTHING:
         return Ignored(f"branch {branch} was deleted")
     if not rules.builds(branch):
@@ -179,7 +198,10 @@ def _update(ref: str, before: str, after: str, rules: Rules) -> TriggerDecision:
 
 
 def _foreign(url: str) -> Foreign:
-    return Foreign(f"{identify(url)} is not the repository that is built here")
+    return Foreign(
+        f"{identify(url)} is not the repository that is built here; set [hooks] repository to the one whose "
+        "deliveries count"
+    )
 
 
 def _invalid(error: ValidationError) -> Invalid:

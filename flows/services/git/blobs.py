@@ -20,6 +20,9 @@ LFS = b"version https://git-lfs.github.com/spec/v1\n"
 """How a pointer of Git LFS begins (its specification, "The Pointer")."""
 
 CHUNK = 1 << 20
+LARGEST = 4 << 30
+"""Bytes of all files that are written: a few kilobytes of a pack unpack to any number."""
+
 LONGEST_LINK = 4096
 
 
@@ -44,11 +47,19 @@ class Blobs:
         """Write the files into `folder`, empty or not there yet, all with that time (Unix seconds).
 
         `PermanentError` for a pointer of Git LFS, and for a tree that no git would make: a name twice, or one
-        that leads out of the folder.
+        that leads out of the folder; and where the files have more than `LARGEST` bytes.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        left = LARGEST
         with self._contents(file.blob for file in files) as contents:
             for file, content in zip(files, contents, strict=True):
+                left -= content.size
+                if left < 0:
+                    raise PermanentError(
+                        f"The build context has more than {LARGEST} bytes; {file.path!r} alone has "
+                        f"{content.size}.",
+                        "Take what the image does not need out of `context` under [app] in slipway.toml.",
+                    )
                 with _parent(folder, file.path) as (parent, name):
                     _write(content, file, parent, name)
         for path in (folder, *folder.rglob("*")):
@@ -95,7 +106,7 @@ class _Content:
 
 
 def _asked(question: IO[bytes], answer: IO[bytes], blobs: Iterable[str]) -> Iterator[_Content]:
-    """gitformat of `cat-file --batch`: `<id> SP <type> SP <size> LF <content> LF`, or `<id> missing LF`."""
+    """Format of `git cat-file --batch`: `<id> SP <type> SP <size> LF <content> LF`, or `<id> missing LF`."""
     for blob in blobs:
         try:
             question.write(f"{blob}\n".encode())

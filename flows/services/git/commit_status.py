@@ -3,9 +3,8 @@
 GitHub: REST, "Create a commit status". Azure Repos: REST 7.1, "Statuses - Create".
 """
 
-from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -13,12 +12,18 @@ import httpx
 
 from flows.core.errors import CredentialsRefused, SettingsError, StatusNotTaken
 from flows.core.trigger.trigger import identify
+from flows.services.git.github_app import github_api
+from flows.services.git.login import HttpLogin
+from flows.services.process import bounded
+from flows.services.process.bounded import Bounds, TooLarge
 from flows.services.process.tls import authorities
 
 BuildStatus = Literal["pending", "success", "failure"]
 
 TIMEOUT = 5
-"""Seconds: a host that is slow to take the news is not waited for."""
+"""Seconds: no run waits long for a slow host."""
+
+BOUNDS = Bounds(1 << 20, 2 * TIMEOUT)
 
 NAME = "slipway"
 DESCRIPTION_LIMIT = 140
@@ -41,14 +46,17 @@ class GitHub:
 
     api: str
     repository: str
-    token: str = field(repr=False)
+    login: HttpLogin
 
     def tell(self, sha: str, state: BuildStatus, description: str, link: str) -> None:
         """As `CommitStatus` says."""
         _post(
             f"{self.api}/repos/{self.repository}/statuses/{sha}",
             {"state": state, "target_url": link, "description": _short(description), "context": NAME},
-            {"Authorization": f"Bearer {self.token}", "Accept": "application/vnd.github+json"},
+            {
+                "Authorization": f"Bearer {self.login.value()}",
+                "Accept": "application/vnd.github+json",
+            },
         )
 
 
@@ -58,7 +66,7 @@ class AzureRepos:
 
     api: str
     repository: str
-    token: str = field(repr=False)
+    login: HttpLogin
 
     def tell(self, sha: str, state: BuildStatus, description: str, link: str) -> None:
         """As `CommitStatus` says."""
@@ -71,11 +79,11 @@ class AzureRepos:
                 "description": _short(description),
                 "context": {"name": "ci", "genre": NAME},
             },
-            {"Authorization": f"Basic {b64encode(f':{self.token}'.encode()).decode()}"},
+            {"Authorization": self.login.authorization()},
         )
 
 
-def host(repository: str, provider: str | None, api: str | None, token: str) -> CommitStatus | None:
+def host(repository: str, provider: str | None, api: str | None, login: HttpLogin) -> CommitStatus | None:
     """The client for statuses of the repository at that URL; None if its host takes none.
 
     `provider` is github, azure-repos or none, `api` its interface's address; None: as the URL's host says.
@@ -86,13 +94,12 @@ def host(repository: str, provider: str | None, api: str | None, token: str) -> 
     if provider == "github":
         if path.count("/") != 1:
             raise _unclear(repository, "https://github.com/<owner>/<name>")
-        own = "https://api.github.com" if name == "github.com" else f"https://{name}/api/v3"
-        return GitHub((api or own).rstrip("/"), path, token)
+        return GitHub((api or github_api(name)).rstrip("/"), path, login)
     if provider == "azure-repos":
         project, separator, repo = path.partition("/_git/")
         if not separator:
             raise _unclear(repository, "https://dev.azure.com/<organization>/<project>/_git/<name>")
-        return AzureRepos((api or f"https://{name}/{project}").rstrip("/"), repo, token)
+        return AzureRepos((api or f"https://{name}/{project}").rstrip("/"), repo, login)
     return None
 
 
@@ -105,7 +112,8 @@ def _provider_of(host: str) -> str:
 def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -> None:
     where = urlsplit(url).hostname
     try:
-        answer = httpx.post(url, json=content, headers=headers, timeout=TIMEOUT, verify=authorities())
+        with bounded.client(timeout=TIMEOUT, verify=authorities()) as client:
+            answer = bounded.ask(client, "POST", url, BOUNDS, json=content, headers=headers)
     except httpx.InvalidURL as error:
         raise SettingsError(
             f"The commit status could not be sent to {url!r}: {error}.",
@@ -113,10 +121,10 @@ def _post(url: str, content: Mapping[str, object], headers: Mapping[str, str]) -
         ) from error
     except UnicodeEncodeError:  # httpx, of a header that holds the token
         raise CredentialsRefused(
-            f"The token for the commit's status at {where} holds a character that none has.",
+            f"The token for the commit's status at {where} holds a character that no token has.",
             "Save its Secret block again: [source] status_credentials.",
         ) from None
-    except httpx.TransportError as error:
+    except (httpx.TransportError, TooLarge) as error:
         raise StatusNotTaken(
             f"The commit status could not be sent to {where}: {type(error).__name__}.",
             "Do nothing: no release depends on it.",

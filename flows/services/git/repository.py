@@ -1,121 +1,147 @@
 """The application's git repository: resolving a ref, listing and laying out its files."""
 
-import base64
 import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urljoin
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from flows.core.build.capsule import ContextFile
 from flows.core.build.commit import Commit
+from flows.core.build.trust import Trust
 from flows.core.errors import (
     CommandFailed,
     CommitNotThere,
-    CredentialsRefused,
     PermanentError,
     RefNotFound,
-    SlipwayError,
     SourceUnavailable,
 )
+from flows.core.text import one_line
 from flows.services.git.blobs import Blobs, refuse_submodules
-from flows.services.process.command import Command, Say, run, silent
+from flows.services.git.login import GitLogin
+from flows.services.git.remote import Remote, git
+from flows.services.process.command import Say
 from flows.services.process.files import older_than
 
-HEAD = "refs/slipway/HEAD"
-REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD*:{HEAD}*")
-"""HEAD as a pattern, since it need not name a branch that there is; git wants what is named in full."""
-FETCH = ("--quiet", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow")
-PROTOCOLS = "file:http:https:ssh"
-"""Those that git may use, whatever a URL or a redirect names."""
-
-CONFIGURATION = {
-    # by default an object may be empty after a power loss, which a fetch does not notice
-    "core.fsync": "all",
-    # no object that could have been made to deceive who reads it
-    "fetch.fsckObjects": "true",
-    # what programs of long ago wrote, and is harmless
-    "fetch.fsck.zeroPaddedFilemode": "ignore",
-    "fetch.fsck.missingSpaceBeforeDate": "ignore",
-    "fetch.fsck.badTimezone": "ignore",
-}
+HEAD, INCOMING = "refs/slipway/HEAD", "refs/slipway/incoming"
+FROM_REMOTE = (
+    f"+refs/heads/*:{INCOMING}/heads/*",
+    f"+refs/tags/*:{INCOMING}/tags/*",
+    f"+HEAD*:{INCOMING}/HEAD*",
+)
+INTO_PLACE = (
+    f"+{INCOMING}/heads/*:refs/heads/*",
+    f"+{INCOMING}/tags/*:refs/tags/*",
+    f"+{INCOMING}/HEAD*:{HEAD}*",
+)
+"""Refs arrive apart, and are put into place once it is sure that they are the repository's. HEAD is a
+pattern, since it may name a branch that does not exist: without one, the fetch would fail."""
+FETCH = ("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 
 FULL_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LAYOUT = ("%H", "%an", "%cI", "%s")
 
-ANSWERED = re.compile(r"requested URL returned error: (\d{3})")
-REFUSED = (
-    "could not read Username",
-    "Authentication failed",
-    "terminal prompts disabled",
-    "Permission denied",
-)
-DUBIOUS = "detected dubious ownership"
 OTHER_HASH = "mismatched algorithms: client sha1; server sha256"
-MISSING = ("not found", "does not appear to be a git repository", "does not exist")
-UNREACHABLE = ("Could not resolve", "Failed to connect", "Connection", "timed out", "early EOF", "RPC failed")
 
 
 @dataclass(frozen=True)
 class Repository:
     """A git repository by URL or path, mirrored in `cache` so that a run fetches only what is new.
 
-    The mirror is a cache and nothing more: it is made again where it is missing, or where git can do nothing
-    with it. `token` is for private URLs.
+    The mirror is a cache and nothing more: it is made again where it is missing or damaged. `login` is for
+    private URLs. `lock_wait` is how many seconds a fetch waits for another run's; -1: until that one ends.
+    `table` is that of slipway.toml which names the repository.
     """
 
     url: str
     cache: Path
-    token: str | None = field(default=None, repr=False)
+    login: GitLogin | None = None
     timeout: float = 300
+    lock_wait: float = -1
+    table: str = "source"
 
     @property
     def mirror(self) -> Path:
         """The bare repository behind the cache."""
         return self.cache / f"{hashlib.sha256(self.url.encode()).hexdigest()[:16]}.git"
 
+    @property
+    def remote(self) -> Remote:
+        """Where it is mirrored from."""
+        return Remote(self.url, self.login, self.timeout, self.table)
+
     def fetch(self, say: Say) -> None:
         """Bring the mirror up to date: all branches and tags, and the remote's HEAD if it names any.
 
-        `SourceUnavailable` where the remote can't be reached, `CredentialsRefused` where it says no,
-        `RefNotFound` where there is no repository, and `CommandFailed` where it is neither of these, nor the
-        mirror: a git that was cut off, as by a power loss, leaves lock files and halves of files in there.
+        `SourceUnavailable` where the remote can't be reached or a page answers in its place,
+        `CredentialsRefused` where it says no, and `RefNotFound` where there is no repository, or where it has
+        no branch any more: then the mirror stays as it was. If the remote is in order, the mirror is made
+        again: a git that was cut off, as by a power loss, leaves lock files and halves of files in there.
+        `CommandFailed` where that fails too.
         """
         with self._alone():
             try:
                 self._fetch_into(self.mirror, say)
             except CommandFailed as failure:
+                self._require_remote(failure)
                 say(f"The mirror of {self.url} is made again, because it may be damaged: {failure.details}")
-                self._make_anew(say)
+                self._make_again(say)
+
+    def _require_remote(self, failure: CommandFailed) -> None:
+        """The failure, or what explains it, where the remote answers no question without a mirror."""
+        try:
+            self.remote.heads(self.cache)
+        except CommandFailed:
+            raise failure from None
 
     def _fetch_into(self, mirror: Path, say: Say) -> None:
         if not (mirror / "HEAD").exists():
             self._git("init", "--quiet", "--bare", str(mirror), folder=self.cache)
         try:
             self._fetch_as(mirror, say)
-        except CommandFailed as failure:
-            raise explained(self.url, failure) from failure
+        except SourceUnavailable as failure:
+            cause = failure.__cause__
+            if isinstance(cause, CommandFailed) and cause.timed_out and not self._has(mirror, "refs"):
+                raise self._too_slow(cause) from cause
+            raise
+        if not self._has(mirror, f"{INCOMING}/heads"):
+            if self._has(mirror, "refs/heads"):
+                raise self.remote.without_branches()
+            self.remote.require_git()
+        self._git(*FETCH, "--end-of-options", ".", *INTO_PLACE, folder=mirror)
+
+    def _has(self, mirror: Path, refs: str) -> bool:
+        """Whether the mirror has any ref below that."""
+        return bool(self._git("for-each-ref", "--count=1", refs, folder=mirror))
+
+    def _too_slow(self, failure: CommandFailed) -> SourceUnavailable:
+        """Of a first fetch, which leaves nothing for the next one to build on."""
+        return SourceUnavailable(
+            f"The first mirror of {self.url} was not complete within {self.timeout:g} s.",
+            "Raise `[source] fetch_timeout`: each try begins from nothing. If it is large enough, check the "
+            "network to its host.",
+            details=failure.details,
+        )
 
     def _fetch_as(self, mirror: Path, say: Say) -> None:
         """Fetch with the remote's hash function: a mirror has one for good."""
-        fetch = ("fetch", *FETCH, "--end-of-options", self.url, *REFSPECS)
+        fetch = (*FETCH, "--update-shallow", "--end-of-options", self.url, *FROM_REMOTE)
         try:
-            self._git(*fetch, folder=mirror, say=say)
+            self.remote.ask(*fetch, folder=mirror, say=say)
         except CommandFailed as failure:
             if OTHER_HASH not in failure.details:
                 raise
             shutil.rmtree(mirror)
             init = ("init", "--quiet", "--bare", "--object-format=sha256")
             self._git(*init, str(mirror), folder=self.cache)
-            self._git(*fetch, folder=mirror, say=say)
+            self.remote.ask(*fetch, folder=mirror, say=say)
 
-    def _make_anew(self, say: Say) -> None:
+    def _make_again(self, say: Say) -> None:
         """Put a new mirror in the place of the old one, once it is whole: other runs may be reading there."""
         new, old = self.mirror.with_suffix(".new"), self.mirror.with_suffix(".old")
         for left in (new, old):
@@ -128,18 +154,13 @@ class Repository:
     def heads(self) -> dict[str, str]:
         """Every branch of the remote and its newest commit, as the remote says now; raises as `fetch`."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        try:
-            listed = self._git("ls-remote", "--heads", "--end-of-options", self.url, folder=self.cache)
-        except CommandFailed as failure:
-            raise explained(self.url, failure) from failure
-        pairs = (line.split("\t") for line in listed.splitlines())
-        return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
+        return self.remote.heads(self.cache)
 
-    def resolve(self, ref: str, released_branch: str, *, announced: bool = False) -> Commit:
+    def resolve(self, ref: str, released_branch: str, *, announced: str = "") -> Commit:
         """The commit that a branch, a tag, a (short) SHA or HEAD names; `RefNotFound` where there is none.
 
-        A HEAD that names no branch stands for the released one. A full SHA that was `announced` exists
-        somewhere: `CommitNotThere` where the remote has not got it yet.
+        A HEAD that names no branch stands for the released one. A full SHA that was pushed to the `announced`
+        branch exists somewhere: `CommitNotThere` where the remote, or that branch, has not got it yet.
         """
         sha = self._sha(HEAD if ref == "HEAD" else ref)
         branch, tag = (self._sha(f"refs/{kind}/{ref}") for kind in ("heads", "tags"))
@@ -154,7 +175,12 @@ class Repository:
             raise CommitNotThere(
                 f"{self.url} has no commit {ref[:12]} yet, though it was announced.",
                 "If the repository is a mirror, wait: the poller restarts this once the commit has arrived. "
-                "It never will have what was overwritten by a force-push.",
+                "If a force-push has replaced the commit, do nothing.",
+            )
+        if sha is None and FULL_SHA.fullmatch(ref):
+            raise RefNotFound(
+                f"{self.url} has no commit {ref[:12]}: it was not pushed, or a force-push has replaced it.",
+                "Name the branch, or a commit that is on it now.",
             )
         if sha is None:
             raise RefNotFound(
@@ -164,8 +190,18 @@ class Repository:
         _, author, time, subject = self._git(
             "log", "-1", f"--format={'%x00'.join(LAYOUT)}", "--end-of-options", sha
         ).split("\0")
-        on = self._branch_of(ref.removeprefix("refs/heads/"), sha, released_branch)
-        return Commit(self.url, sha, on, author, datetime.fromisoformat(time), subject)
+        branches = self._branches_with(sha)
+        if announced and announced not in branches:
+            raise CommitNotThere(
+                f"{self.url} has no branch {announced!r} with commit {sha[:12]}, though it was announced.",
+                "If the repository is a mirror, wait: the poller restarts this once the branch has arrived. "
+                "If the branch was deleted or overwritten, do nothing.",
+            )
+        wanted = (announced or ref.removeprefix("refs/heads/"), released_branch, *branches)
+        on = next((name for name in wanted if name in branches), "")
+        trust = Trust.RELEASED if released_branch in branches else Trust.BRANCH
+        moment = datetime.fromisoformat(time)
+        return Commit(self.url, sha, on, one_line(author), moment, one_line(subject), trust)
 
     def _sha(self, name: str) -> str | None:
         """The commit that the mirror has under the name."""
@@ -176,11 +212,10 @@ class Repository:
         except CommandFailed:
             return None
 
-    def _branch_of(self, ref: str, sha: str, released_branch: str) -> str:
+    def _branches_with(self, sha: str) -> list[str]:
+        """The branches that contain the commit."""
         listed = self._git("for-each-ref", "--format=%(refname:lstrip=2)", f"--contains={sha}", "refs/heads")
-        branches = listed.splitlines()
-        first = [name for name in (ref, released_branch) if name in branches]
-        return (first or branches or [""])[0]
+        return [name for name in listed.split("\n") if name]  # a name may hold U+2028, and what it parts
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `older` is `newer` or comes before it; False where the mirror has either no more."""
@@ -192,23 +227,29 @@ class Repository:
             raise
         return True
 
-    def between(self, older: str, newer: str) -> list[str]:
-        """The commits of `newer` that `older` has not, newest first: short SHA, subject, author. None of them
-        where the mirror has no such commit any more."""
+    def is_on_branch(self, sha: str, branch: str) -> bool:
+        """Whether the branch has that commit, as of the last fetch; False where the mirror knows neither."""
+        if not FULL_SHA.fullmatch(sha) or not (self.mirror / "HEAD").exists():
+            return False
+        return self.is_ancestor(sha, f"refs/heads/{branch}")
+
+    def between(self, older: str, newer: str) -> list[str] | None:
+        """The commits of `newer` that `older` lacks, newest first: short SHA, subject, author.
+
+        None where the mirror lacks one of the two, as after a force-push.
+        """
         try:
-            log = self._git("log", "--format=%h %s (%an)", "--end-of-options", f"{older}..{newer}")
+            log = self._git("log", "-z", "--format=%h %s (%an)", "--end-of-options", f"{older}..{newer}")
         except CommandFailed as answer:
             if answer.status == 128:
-                return []
+                return None
             raise
-        return log.splitlines()
+        return [one_line(commit) for commit in log.split("\0") if commit]
 
     def files(self, sha: str, paths: tuple[str, ...]) -> tuple[ContextFile, ...]:
         """The files at and below `paths` in that commit; `PermanentError` where a path holds none, or a
         submodule."""
-        listing = self._git("ls-tree", "-r", "-z", "--end-of-options", sha, "--", *paths)
-        entries = [entry.split(None, 3) for entry in listing.split("\0") if entry]
-        files = tuple(ContextFile(path, mode, blob) for mode, _, blob, path in entries)
+        files = self._listed(sha, "--", *paths)
         for path in paths:
             if not any(file.path == path or file.path.startswith(path.rstrip("/") + "/") for file in files):
                 raise PermanentError(
@@ -217,6 +258,40 @@ class Repository:
                 )
         refuse_submodules(files)
         return files
+
+    def folder_tree(self, sha: str, folder: str) -> str | None:
+        """The id of a folder of that commit ("." is its root); None where it has no such folder."""
+        path = "" if folder == "." else folder
+        try:
+            found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{sha}:{path}").strip()
+        except CommandFailed as answer:
+            if answer.status in {1, 128}:
+                return None
+            raise
+        return found if self.has_tree(found) else None
+
+    def has_tree(self, tree: str) -> bool:
+        """Whether the mirror has a folder of that id."""
+        if not FULL_SHA.fullmatch(tree) or not (self.mirror / "HEAD").exists():
+            return False
+        try:
+            return self._git("cat-file", "-t", tree).strip() == "tree"
+        except CommandFailed as answer:
+            if answer.status in {1, 128}:
+                return False
+            raise
+
+    def files_of(self, tree: str) -> tuple[ContextFile, ...]:
+        """The files below the folder of that id; `PermanentError` where one is a submodule."""
+        files = self._listed(tree)
+        refuse_submodules(files)
+        return files
+
+    def _listed(self, *of: str) -> tuple[ContextFile, ...]:
+        """All files of a commit or a folder; `of` are arguments of `git ls-tree`."""
+        listing = self._git("ls-tree", "-r", "-z", "--end-of-options", *of)
+        entries = [entry.split(None, 3) for entry in listing.split("\0") if entry]
+        return tuple(ContextFile(path, mode, blob) for mode, _, blob, path in entries)
 
     def lay_out(self, files: Sequence[ContextFile], folder: Path, time: datetime) -> None:
         """Write exactly these files into `folder`, which must be empty, all with that time.
@@ -230,66 +305,21 @@ class Repository:
         """One fetch at a time: two runs share the mirror."""
         self.cache.mkdir(parents=True, exist_ok=True)
         lock = self.cache / f"{self.mirror.name}.lock"
-        with FileLock(lock):
+        try:
+            held = FileLock(lock).acquire(self.lock_wait)
+        except Timeout as busy:
+            raise SourceUnavailable(
+                f"Another run on this machine is fetching {self.url}.", "Wait until it has ended."
+            ) from busy
+        with held:
             lock.touch()  # `unused_mirrors` goes by its time
             yield
 
-    def _git(self, *arguments: str, folder: Path | None = None, say: Say = silent) -> str:
-        environment = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
-        # where the mirror is damaged, git would take a repository around it for meant
-        environment |= {"GIT_CEILING_DIRECTORIES": str(self.cache)}
-        environment |= {"GIT_ALLOW_PROTOCOL": PROTOCOLS}
-        configuration = dict(CONFIGURATION)
-        if self.token:
-            # Any user name will do beside a token, at GitHub as at Azure Repos.
-            basic = base64.b64encode(f"slipway:{self.token}".encode()).decode()
-            configuration[f"http.{urljoin(self.url, '/')}.extraHeader"] = f"Authorization: Basic {basic}"
-        environment |= {"GIT_CONFIG_COUNT": str(len(configuration))}
-        for number, (key, value) in enumerate(configuration.items()):
-            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        return run(
-            Command(("git", *arguments), self.timeout, environment, folder or self.mirror), say, output=silent
-        )
+    def _git(self, *arguments: str, folder: Path | None = None) -> str:
+        return git(arguments, folder or self.mirror, self.timeout)
 
 
 def unused_mirrors(cache: Path, since: datetime) -> list[Path]:
     """The mirrors that no run has fetched into since then: each fetch touches its lock."""
     locks = older_than(cache.glob("*.git.lock"), since)
     return [mirror for lock in locks if (mirror := lock.with_suffix("")).is_dir()]
-
-
-def explained(url: str, failure: CommandFailed) -> SlipwayError:
-    """Why git could not fetch from there, and whose move it is; a number in a name is no status."""
-    said = failure.details
-    match = ANSWERED.search(said)
-    answered = int(match[1]) if match else 0
-    if answered in {401, 403} or any(word in said for word in REFUSED):
-        return CredentialsRefused(
-            f"The repository {url} needs credentials, or refuses those it was given.",
-            "Put a token with read access into a Prefect Secret block and name it in slipway.toml: "
-            "[source] credentials. A run by hand takes SLIPWAY_SOURCE_TOKEN.",
-        )
-    if DUBIOUS in said:
-        return PermanentError(
-            f"git does not read the repository {url}, as another user owns it.",
-            f"Run Slipway as its owner, or allow it once: git config --global --add safe.directory {url}",
-            details=said,
-        )
-    if "fsck error" in said:
-        return PermanentError(
-            f"The repository {url} holds an object that git's own check refuses; nothing of it was fetched.",
-            "Run `git fsck` there, and have the commit that it names removed.",
-            details=said,
-        )
-    busy = answered == 429 or answered >= 500
-    if busy or failure.timed_out or any(word in said for word in UNREACHABLE):
-        return SourceUnavailable(
-            f"The repository {url} could not be reached.",
-            "Check that its host is running and that [source] repository points to it.",
-            details=said,
-        )
-    if answered == 404 or any(word in said for word in MISSING):
-        return RefNotFound(
-            f"There is no git repository at {url}.", "Check [source] repository.", details=said
-        )
-    return failure

@@ -3,43 +3,61 @@
 import base64
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
+from docker.models.networks import Network
+from docker.types import LogConfig
 
-from flows.core.errors import CommandFailed, PermanentError
+from flows.core.errors import BuildFailed, CommandFailed, PermanentError
+from flows.services.images.container_output import end_of
 from flows.services.images.docker_cli import docker_command
 from flows.services.images.docker_errors import (
     build_failure,
     engine_unavailable,
+    pull_failure,
     push_failure,
     translated_engine_errors,
 )
+from flows.services.images.networks import internal_network, remove_networks, runs_with_networks
 from flows.services.process.command import LAST_LINES, Command, Say, run
-from flows.services.registry.auth import Credentials
+from flows.services.process.network import docker_proxies
+from flows.services.process.temporary import temporary_folder
+from flows.services.registry.auth import Credentials, Login, anonymous
 
 RUN_LABEL = "dev.slipway.run"
-"""On every container that a run starts, so that a clean-up finds them."""
+"""On every container and network that a run makes, so that a clean-up finds them."""
 
 BUILD_TIMEOUT = 1800
 PUSH_TIMEOUT = 1800.0
 CALL_TIMEOUT = 30
-
+"""Seconds for a build or the pull of a base image, for a push, and for any other answer of the engine."""
 
 LAST_CHARACTERS = 20_000
+
+LOG = LogConfig(type=LogConfig.types.JSON, config={"max-size": "100m", "max-file": "2"})
+"""What the engine keeps of a container's output. Of more, the middle is lost, unless a run has read it."""
+
+PUSHED = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$", re.MULTILINE)
+"""The last line of `docker push`."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """One image to build: a stage of the Dockerfile in `context` (None: the last), and the tag it gets."""
+    """One image to build: a stage of the Dockerfile (None: the last), and the tag it gets.
+
+    `dockerfile` is a path in `context`, or one elsewhere in full.
+    `platform` is as in `linux/amd64`; "": the engine's own.
+    """
 
     context: Path
     dockerfile: str
@@ -47,6 +65,7 @@ class Build:
     target: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
 
     def command(self, cli: tuple[str, ...], secrets: Mapping[str, Path], id_file: Path) -> tuple[str, ...]:
         """The command line; secrets are handed over as files, which enter no layer."""
@@ -54,6 +73,7 @@ class Build:
             *cli,
             *("build", "--progress=plain", f"--file={self.context / self.dockerfile}", f"--tag={self.tag}"),
             *((f"--target={self.target}",) if self.target else ()),
+            *((f"--platform={self.platform}",) if self.platform else ()),
             *(f"--build-arg={name}={value}" for name, value in self.arguments.items()),
             *(f"--label={name}={value}" for name, value in self.labels.items()),
             *(f"--secret=id={name},src={path}" for name, path in secrets.items()),
@@ -66,12 +86,12 @@ class Build:
 class ContainerEngine:
     """The container engine at `base_url` (None: where the environment says), on behalf of flow run `run`.
 
-    One push may take `push_timeout` seconds.
+    It signs in by `login` right before it pulls or pushes. One push may take `push_timeout` seconds.
     """
 
     base_url: str | None
     run: str
-    credentials: Credentials | None = None
+    login: Login = anonymous
     push_timeout: float = PUSH_TIMEOUT
 
     @property
@@ -85,15 +105,58 @@ class ContainerEngine:
             raise engine_unavailable(error) from error
 
     def build(self, build: Build, say: Say) -> str:
-        """Build an image; its id. `BuildFailed` carries the builder's last lines."""
-        with self._configuration() as folder:
+        """Build an image, signed in nowhere; its id.
+
+        `BuildFailed` carries the builder's last lines, or says that it is for another platform than was asked
+        for.
+        """
+        with self._configuration(None) as folder:
             id_file = folder / "image-id"
             command = build.command(docker_command(), _secrets(), id_file)
             try:
                 run(Command(command, BUILD_TIMEOUT, self._environment(folder)), say)
             except CommandFailed as failure:
-                raise build_failure(failure, self.credentials) from failure
-            return id_file.read_text()
+                raise build_failure(failure) from failure
+            image = id_file.read_text()
+        if build.platform:
+            self._require_platform(image, build.platform)
+        return image
+
+    def pull_base(self, image: str, platform: str, say: Say) -> None:
+        """Have the engine hold the base image, which is named by digest: builds are not signed in to pull it.
+
+        Errors as of a push; `BuildFailed` where the image is for another platform.
+        """
+        if self._platform_of(image) != platform:
+            login = self.login()
+            with self._configuration(login) as folder:
+                arguments = (*docker_command(), "pull", "--quiet", f"--platform={platform}", image)
+                try:
+                    run(Command(arguments, BUILD_TIMEOUT, self._environment(folder)), say)
+                except CommandFailed as failure:
+                    raise pull_failure(failure, image, login) from failure
+        if (found := self._platform_of(image)) != platform:
+            raise BuildFailed(
+                f"The base image {image} is for {found}, but [app] platform is {platform}.",
+                "Name one for that platform at [app] base_image.",
+            )
+
+    @translated_engine_errors()
+    def _platform_of(self, image: str) -> str:
+        """As `linux/amd64`; "" where the engine has no such image."""
+        try:
+            found = self.client.images.get(image).attrs
+        except ImageNotFound:
+            return ""
+        return f"{found['Os']}/{found['Architecture']}"
+
+    def _require_platform(self, image: str, platform: str) -> None:
+        built_for = self._platform_of(image)
+        if built_for != platform:
+            raise BuildFailed(
+                f"The image was built for {built_for}, but [app] platform is {platform}.",
+                "Check that the base image has that platform, and that no FROM line names another.",
+            )
 
     @translated_engine_errors()
     def tag(self, image: str, tag: str) -> None:
@@ -101,14 +164,31 @@ class ContainerEngine:
         repository, _, name = tag.rpartition(":")
         self.client.images.get(image).tag(repository, name)
 
-    def push(self, tag: str, say: Say) -> None:
-        """Push the image of that tag; only what the registry lacks moves, and the manifest goes last."""
-        with self._configuration() as folder:
+    @translated_engine_errors()
+    def untag(self, tag: str) -> None:
+        """Remove the tag, and the image with its last tag; nothing happens while a container uses it."""
+        with suppress(ImageNotFound):
+            try:
+                self.client.images.remove(tag)
+            except APIError as answer:
+                if answer.status_code != HTTPStatus.CONFLICT:
+                    raise
+
+    def push(self, tag: str, say: Say) -> str:
+        """Push the image of that tag, and return the digest that the engine says it has in the registry.
+
+        Only what the registry lacks moves, and the manifest goes last.
+        """
+        login = self.login()
+        with self._configuration(login) as folder:
             command = Command((*docker_command(), "push", tag), self.push_timeout, self._environment(folder))
             try:
-                run(command, say)
+                written = run(command, say)
             except CommandFailed as failure:
-                raise push_failure(failure, self.credentials) from failure
+                raise push_failure(failure, tag, login) from failure
+        if not (found := PUSHED.findall(written)):
+            raise PermanentError(f"The engine pushed {tag} and named no digest.", "Use docker as the engine.")
+        return str(found[-1])
 
     @translated_engine_errors()
     def start(self, image: str, role: str, **options: Any) -> Container:
@@ -119,33 +199,52 @@ class ContainerEngine:
         name = f"slipway-{role}-{uuid4().hex[:12]}"
         labels = {RUN_LABEL: self.run}
         try:
-            return self.client.containers.run(image, detach=True, name=name, labels=labels, **options)
+            return self.client.containers.run(
+                image, detach=True, name=name, labels=labels, log_config=LOG, **options
+            )
         except APIError as error:
             raise PermanentError(
-                f"The engine can't start a container of {image}: {error.explanation}"
+                f"The engine can't start a container of {image}: {error.explanation}."
             ) from error
 
     @translated_engine_errors()
-    def remove_containers(self) -> None:
-        """Remove every container of this run that is left, for example after a cancel."""
-        for container in self.client.containers.list(
-            all=True, filters={"label": f"{RUN_LABEL}={self.run}"}, ignore_removed=True
-        ):
+    def remove_containers(self, run: str | None = None) -> int:
+        """Remove the containers and networks that are left of a run, as after a cancel.
+
+        `run` is its id; None: this run. The number of containers.
+        """
+        run = run or self.run
+        left = self.client.containers.list(
+            all=True, filters={"label": f"{RUN_LABEL}={run}"}, ignore_removed=True
+        )
+        for container in left:
             with suppress(NotFound):
                 container.remove(force=True, v=True)
+        remove_networks(self.client, RUN_LABEL, run)
+        return len(left)
+
+    @translated_engine_errors()
+    def runs_with_containers(self) -> set[str]:
+        """The ids of the other runs that have containers or networks on this engine."""
+        found = self.client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True)
+        with_containers = {container.labels[RUN_LABEL] for container in found}
+        return (with_containers | runs_with_networks(self.client, RUN_LABEL)) - {self.run}
+
+    def network(self, role: str) -> AbstractContextManager[Network]:
+        """A network without a way out, of this run, removed at the end."""
+        return internal_network(self.client, role, RUN_LABEL, self.run)
 
     @contextmanager
-    def _configuration(self) -> Iterator[Path]:
-        """A private docker configuration with the registry's credentials, deleted afterwards."""
-        with TemporaryDirectory(prefix="slipway-docker-") as name:
-            folder = Path(name)
+    def _configuration(self, login: Credentials | None) -> Iterator[Path]:
+        """A private docker configuration with these credentials and no others, deleted afterwards."""
+        with temporary_folder("docker") as folder:
             auths = {}
-            if self.credentials:
-                pair = f"{self.credentials.username}:{self.credentials.password}".encode()
-                auths[self.credentials.address] = {"auth": base64.b64encode(pair).decode()}
+            if login:
+                pair = f"{login.username}:{login.password}".encode()
+                auths[login.address] = {"auth": base64.b64encode(pair).decode()}
             file = folder / "config.json"
             file.touch(mode=0o600)
-            file.write_text(json.dumps({"auths": auths}))
+            file.write_text(json.dumps({"auths": auths, "proxies": docker_proxies(os.environ)}))
             plugins = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "cli-plugins"
             if plugins.is_dir():
                 (folder / "cli-plugins").symlink_to(plugins)
@@ -153,14 +252,15 @@ class ContainerEngine:
 
     def _environment(self, configuration: Path) -> dict[str, str]:
         host = {"DOCKER_HOST": self.base_url} if self.base_url else {}
-        # else newer engines push an index, with an entry beside the image's that is none
+        # else newer engines push an index with an attestation beside the image
         plain = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
         return {"DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1", **plain, **host}
 
 
 def last_lines(container: Container) -> str:
     """The container's last 50 log lines, as far as they fit into 20,000 characters."""
-    return str(container.logs(tail=LAST_LINES).decode(errors="replace")).rstrip()[-LAST_CHARACTERS:]
+    chunks = container.logs(tail=LAST_LINES, stream=True, follow=False)
+    return end_of(chunks, 4 * LAST_CHARACTERS).decode(errors="replace").rstrip()[-LAST_CHARACTERS:]
 
 
 @contextmanager

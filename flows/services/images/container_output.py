@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+from flows.core.text import printable
 from flows.services.process.command import Say
 
 HEAD, TAIL = 1000, 200
@@ -43,6 +44,14 @@ def follow(chunks: Iterable[bytes], say: Say, is_over: Callable[[], bool], file:
         say(line)
 
 
+def end_of(chunks: Iterable[bytes], size: int) -> bytes:
+    """The last `size` bytes; no more of them is held at a time."""
+    kept = b""
+    for chunk in chunks:
+        kept = (kept + chunk)[-size:]
+    return kept
+
+
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     rest = b""
     for chunk in chunks:
@@ -58,7 +67,6 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 def _pieces(line: bytes) -> Iterator[str]:
     """The line without control characters, which could rewrite what a terminal shows."""
-    text = line.decode(errors="replace").rstrip()
-    text = "".join(character for character in text if character.isprintable() or character == "\t")
+    text = printable(line.decode(errors="replace")).rstrip()
     for start in range(0, max(len(text), 1), LONGEST):
         yield text[start : start + LONGEST]

@@ -6,9 +6,7 @@ from docker.errors import DockerException
 
 from flows.core.errors import SettingsError
 from flows.services.registry.auth import Credentials
-
-ACR_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
-"""Whom Azure Container Registry takes a token from, which is what `az acr login` leaves."""
+from flows.services.registry.azure_login import TOKEN_USER
 
 
 def credentials(address: str) -> Credentials | None:
@@ -22,7 +20,18 @@ def credentials(address: str) -> Credentials | None:
         ) from error
     if not saved:
         return None
+    how_to_correct = f"Run: docker login {address} (or: az acr login)"
     login = {key.lower(): value for key, value in saved.items()}  # a file has them small, a helper does not
     if token := login.get("identitytoken"):
-        return Credentials(address, ACR_TOKEN_USER, token)
-    return Credentials(address, login["username"], login["password"])
+        return Credentials(address, TOKEN_USER, token, how_to_correct)  # what `az acr login` leaves
+    return Credentials(address, login["username"], login["password"], how_to_correct)
+
+
+def required(address: str) -> Credentials:
+    """The same; `SettingsError` where docker is not signed in there."""
+    if (found := credentials(address)) is None:
+        raise SettingsError(
+            f"Docker on this machine is not signed in at {address}.",
+            f"Run as the user of the worker: docker login {address}. Or configure a credential helper.",
+        )
+    return found

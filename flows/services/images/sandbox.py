@@ -32,7 +32,7 @@ class Sandbox:
         return {
             "user": USER,
             "read_only": True,
-            "tmpfs": {"/tmp": ""},
+            "tmpfs": {"/tmp": ""},  # noqa: S108  # in the container
             "mounts": [Mount(folder, None) for folder in self.writable],
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],

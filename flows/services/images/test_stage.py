@@ -41,10 +41,10 @@ NOTHING_MORE = Sandbox()
 
 @dataclass(frozen=True)
 class TestRun:
-    """What a test stage left: exit status (None: ended by the time-out), JUnit report if any, last lines."""
+    """What a test stage left: exit status (None: it took too long), JUnit report if any, last lines."""
 
     status: int | None
-    report: str | None
+    report: bytes | None
     log: str
 
 
@@ -93,8 +93,8 @@ def _output(container: Container) -> Iterator[bytes]:
         received = max(received - len(chunk), 0)
 
 
-def _report(container: Container) -> str | None:
-    """The file's text, where it is one that is small enough: nothing of any other is read."""
+def _report(container: Container) -> bytes | None:
+    """The report's content; `TestsFailed` where it is no file or too large, of which nothing is read."""
     stat = _stat(container)
     if stat is None:
         return None
@@ -106,8 +106,8 @@ def _report(container: Container) -> str | None:
     try:
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
             content = tar.extractfile(tar.getmembers()[0])
-            return content.read().decode() if content else None
-    except (tarfile.TarError, UnicodeDecodeError) as error:
+            return content.read() if content else None
+    except tarfile.TarError as error:
         raise _unreadable(f"can't be read: {error}") from error
 
 

@@ -4,17 +4,18 @@ Objects are judged and sent as the API's own JSON, without the client library's 
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
 
 import urllib3
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
+from kubernetes import client
 
 from flows.core.errors import (
     ChangedMeanwhile,
@@ -23,11 +24,15 @@ from flows.core.errors import (
     CredentialsRefused,
     ManifestsRejected,
     PermanentError,
-    SettingsError,
     SlipwayError,
     TransientError,
 )
 from flows.core.rollout.snapshot import Object
+from flows.services.kubernetes.connection import connect
+from flows.services.kubernetes.kubeconfig import AccountAccess
+from flows.services.process import cancellation
+from flows.services.process.bounded import Bounds, TooLarge, limited
+from flows.services.process.network_faults import permanent_fault, through_proxy
 
 FIELD_MANAGER = "slipway"
 CONNECT = 5.0
@@ -39,6 +44,23 @@ TIMEOUT = 10.0
 WEBHOOKS = 30.0
 """Seconds that admission webhooks may take (admissionregistration/v1, timeoutSeconds)."""
 
+LARGE = 64 << 20
+"""Bytes of an answer that are read at most: the events of a busy namespace are a few megabytes."""
+
+TEXT = Bounds(1 << 20, 20)
+"""For what a container writes, which the server passes on as it comes."""
+
+WHOLE = 60.0
+"""Seconds from the first byte of an answer to its last."""
+
+CHUNK = 64 << 10
+
+AUTHORITY = (
+    "Correct the authority in the kubeconfig. An administrator renews that of a block: "
+    "python -m deployments.cluster.bootstrap"
+)
+"""What to do where the server's certificate is not trusted."""
+
 BY_RIGHTS = 'forbidden: User "'
 """RBAC words its refusals so. A quota's or a policy's have the same code and reason."""
 
@@ -49,38 +71,53 @@ def no_denial(_message: str) -> None:
 
 @dataclass(frozen=True)
 class KubernetesApi:
-    """The server that a context of a kubeconfig file (None: the user's own) leads to.
+    """The server that a context of a kubeconfig file (None: the user's own) leads to, or a block's account.
 
     It may take `timeout` seconds for an answer. `denial` gives the error that a refusal's message means,
     where that is more than missing rights.
     """
 
-    kubeconfig: Path | None
+    kubeconfig: Path | AccountAccess | None
     context: str
     denial: Callable[[str], SlipwayError | None] = no_denial
     timeout: float = TIMEOUT
 
     @cached_property
     def _client(self) -> client.ApiClient:
-        file = str(self.kubeconfig) if self.kubeconfig else None
+        return connect(self.kubeconfig, self.context)
+
+    @property
+    def server(self) -> str:
+        """The address of the server; `SettingsError` where the kubeconfig has no such context."""
+        return str(self._client.configuration.host)
+
+    def date(self) -> str | None:
+        """The Date of an answer of the server's, to a user that is not signed in, whatever it answers.
+
+        `ClusterUnavailable` where it does not.
+        """
+        request = self._client.param_serialize("GET", "/version")
         try:
-            connection = client.Configuration()
-            connection.retries = False  # the table of tasks says what is tried again
-            config.load_kube_config(file, self.context, connection)  # type: ignore[no-untyped-call]  # only its API is typed
-        except ConfigException as error:
-            raise SettingsError(
-                f"The kubeconfig {file or 'of this user'} has no usable context {self.context!r}: {error}.",
-                "Correct `context` or `kubeconfig` of the environment; `make run` makes the embedded one.",
-            ) from error
-        return client.ApiClient(connection)
+            answer = self._client.call_api(*request, _request_timeout=(CONNECT, self.timeout)).response
+        except (urllib3.exceptions.HTTPError, client.ApiException) as error:
+            raise self.away(error) from error
+        self._body(answer, "/version", LARGE)
+        return cast(str | None, answer.headers.get("Date"))
 
     def get(self, path: str) -> dict[str, Any] | None:
         """The object or list at that path; None where there is none."""
         return self._json("GET", path)
 
-    def text(self, path: str, *, otherwise: str | None = None) -> str | None:
-        """What is at a path that gives no JSON; None where there is nothing, `otherwise` at a refusal."""
-        status, body = self._call("GET", path)
+    def text(self, path: str, *, otherwise: str | None = None, bounds: Bounds = TEXT) -> str | None:
+        """What is at a path that gives no JSON; None where there is nothing, `otherwise` at a refusal.
+
+        `PermanentError` where more comes than `bounds` allow, `ClusterUnavailable` where it takes longer.
+        """
+        ask = partial(self._call, "GET", path, limit=bounds.size)
+        try:
+            status, body = cancellation.current().call(ask, bounds.seconds)
+        except TimeoutError as late:
+            raise self.away(f"{path} was not read within {bounds.seconds:g} s") from late
         if status == HTTPStatus.OK:
             return body.decode(errors="replace")
         if otherwise is not None or status == HTTPStatus.NOT_FOUND:
@@ -89,11 +126,15 @@ class KubernetesApi:
 
     def create(self, path: str, content: Object, *, dry_run: bool = False) -> dict[str, Any]:
         """The object as created below that path; `ChangedMeanwhile` where there is one of its name."""
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
-        created = self._json("POST", f"{path}?{urlencode(query)}", content)
+        created = self.create_below(path, content, dry_run=dry_run)
         if created is None:
             raise self.away(f"{path} does not exist on the Kubernetes API (404)")
         return created
+
+    def create_below(self, path: str, content: Object, *, dry_run: bool = False) -> dict[str, Any] | None:
+        """As `create`, for what belongs to one object; None where that is not there."""
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        return self._json("POST", f"{path}?{urlencode(query)}", content)
 
     def replace(self, path: str, content: Object, timeout: float | None = None) -> dict[str, Any] | None:
         """The object as replaced; `ChangedMeanwhile` where it is not as `content` was read, None if gone.
@@ -139,7 +180,7 @@ class KubernetesApi:
         )
 
     def refused(self, reason: object) -> CredentialsRefused:
-        """The error of a server that does not let us."""
+        """The error of a server that refuses our account."""
         return CredentialsRefused(
             f"The cluster {self.context!r} refuses: {reason}.",
             "Check the account's rights. An administrator renews them: "
@@ -159,7 +200,10 @@ class KubernetesApi:
             return None
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise self._refusal(status, body, path)
-        return cast(dict[str, Any], json.loads(body))
+        try:
+            return cast(dict[str, Any], json.loads(body))
+        except ValueError:  # of a proxy that signs people in, for example
+            raise self.away(f"it answered {status} to {path}, and no JSON") from None
 
     def _call(
         self,
@@ -168,22 +212,56 @@ class KubernetesApi:
         content: Object | str | None = None,
         headers: dict[str, str] | None = None,
         timeout: float | None = None,
+        *,
+        limit: int = LARGE,
     ) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json, */*", **(headers or {})}
-        request = self._client.param_serialize(
-            method, path, header_params=headers, body=content, auth_settings=["BearerToken"]
-        )
+        """Status and body. A token that the server does not take any more is replaced once."""
+        seconds = timeout or self.timeout
+        accepted = {"Content-Type": "application/json", "Accept": "application/json, */*", **(headers or {})}
+
+        def ask() -> tuple[int, bytes]:
+            request = self._client.param_serialize(
+                method, path, header_params=accepted, body=content, auth_settings=["BearerToken"]
+            )
+            try:
+                answer = self._client.call_api(*request, _request_timeout=(min(CONNECT, seconds), seconds))
+                return answer.status, self._body(answer.response, path, limit)
+            except urllib3.exceptions.HTTPError as error:
+                raise self._lost(error) from error
+            except client.ApiException as error:  # a TLS connection that breaks; refusals come as answers
+                raise self._lost(error.reason) from error
+
+        status, body = ask()
+        return ask() if status == HTTPStatus.UNAUTHORIZED and self._is_renewed() else (status, body)
+
+    def _lost(self, reason: object) -> SlipwayError:
+        """The error of a connection that failed."""
+        server = self._client.configuration.host
+        fault = permanent_fault(f"the cluster {self.context!r}", server, str(reason), AUTHORITY)
+        return fault or self.away(f"{reason}{through_proxy(server)}")
+
+    def _is_renewed(self) -> bool:
+        """Whether the next request has another token than the one that was refused."""
+        if not isinstance(self.kubeconfig, AccountAccess) or self.kubeconfig.refused is None:
+            return False
+        self.kubeconfig.refused()
+        return True
+
+    def _body(self, answer: urllib3.BaseHTTPResponse, path: str, limit: int) -> bytes:
         try:
-            seconds = timeout or self.timeout
-            answer = self._client.call_api(*request, _request_timeout=(min(CONNECT, seconds), seconds))
-            return answer.status, bytes(answer.read())  # type: ignore[no-untyped-call]  # as above
-        except urllib3.exceptions.HTTPError as error:
-            raise self.away(error) from error
-        except client.ApiException as error:  # a TLS connection that breaks; refusals come as answers
-            raise self.away(error.reason) from error
+            return b"".join(limited(answer.stream(CHUNK), limit, time.monotonic() + WHOLE))
+        except TooLarge as error:
+            raise PermanentError(
+                f"The cluster {self.context!r} answers {path} with more than {limit} bytes.",
+                "Find out what writes so much, and stop it.",
+            ) from error
+        except TimeoutError as late:
+            raise self.away(f"{path} was not read within {WHOLE:g} s") from late
+        finally:
+            answer.close()  # one that was read whole has given its connection back before
 
     def _refusal(self, status: int, body: bytes, path: str) -> SlipwayError:
-        message = _message(body) or HTTPStatus(status).phrase
+        message = _message(body) or responses.get(status, "without a reason")
         if denied := self.denial(message):
             return denied
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -197,7 +275,7 @@ class KubernetesApi:
         return PermanentError(f"The cluster {self.context!r} answered {status} to {path}: {message}.")
 
     def _apply_refusal(self, status: int, body: bytes, path: str) -> SlipwayError:
-        """As `_refusal`, but what neither time nor other rights can change is the manifests' fault."""
+        """As `_refusal`, but `ManifestsRejected` where neither time nor other rights can help."""
         error, message = self._refusal(status, body, path), _message(body)
         if conflicts := _conflicts(body):
             return ManifestsRejected(
@@ -213,7 +291,7 @@ class KubernetesApi:
 
 def rejected(reason: str) -> ManifestsRejected:
     """The error of a server that does not take what we apply."""
-    return ManifestsRejected(f"The cluster does not accept the manifests: {reason}")
+    return ManifestsRejected(f"The cluster does not accept the manifests: {reason}.")
 
 
 def not_prepared(happened: str) -> ClusterNotPrepared:
@@ -238,7 +316,7 @@ def _status(body: bytes) -> dict[str, Any]:
 
 
 def _conflicts(body: bytes) -> list[str]:
-    """What is managed by whom, where a refusal to apply is for fields that others have set."""
+    """The fields of other managers, and which those are, where applying was refused because of them."""
     managed: dict[str, list[str]] = {}
     for cause in (_status(body).get("details") or {}).get("causes") or ():
         if cause.get("reason") == "FieldManagerConflict":

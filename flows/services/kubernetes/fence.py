@@ -20,7 +20,7 @@ LEASE = "slipway-release"
 
 LEASES = "apis/coordination.k8s.io/v1"
 FENCE = "slipway.dev/fence"
-NO_HOLDER = "nobody/0"
+NO_HOLDER = "no-run/0"
 """A fence that no run ever holds."""
 
 POLICY = "slipway-fence-"

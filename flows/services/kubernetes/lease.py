@@ -1,4 +1,4 @@
-"""One release of an environment at a time: a Kubernetes Lease in its namespace is the lock.
+"""One run at a time changes an environment: a Kubernetes Lease in its namespace is the lock.
 
 As in client-go's leader election, a run takes the Lease over only when it has seen it unchanged for its whole
 duration, by its own clock: clocks of different machines are never compared. Each acquisition raises the
@@ -85,17 +85,17 @@ class HeldLease:
                     self._released,
                     timeout=self.cluster.lease_duration,
                     pause=RETRY_PAUSE,
-                    late=lambda away: ClusterUnavailable(away, "Wait until it has expired."),
+                    late=ClusterUnavailable,
                     on_change=say,
                 )
             except SlipwayError as error:
-                say(f"The Lease was not released. It expires by itself: {error}")
+                say(f"The Lease was not released. It expires by itself. {error.happened}")
 
     def _released(self) -> bool | Waiting:
         try:
             self._write({"holderIdentity": None, "renewTime": _now()})
         except ClusterUnavailable as error:
-            return Waiting(f"The Lease of {self.cluster.namespace} is released again: {error.happened}")
+            return Waiting(f"The Lease of {self.cluster.namespace} can't be released yet: {error.happened}")
         return True
 
     def _renew(self) -> bool:
@@ -194,7 +194,7 @@ def _acquire(cluster: Cluster, holder: str, wait: float, patience: float, say: S
             if time.monotonic() >= given_up:
                 raise
             if not watch.is_away:
-                say(f"The Lease of {cluster.namespace} is asked for again: {error.happened}")
+                say(f"The Lease of {cluster.namespace} can't be taken yet: {error.happened}")
             watch.miss()
             time.sleep(RETRY_PAUSE)
             continue

@@ -2,23 +2,35 @@
 
 import hashlib
 import json
-import shutil
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 from flows.core.build.image import Image
 from flows.core.errors import CommandFailed, ManifestsRejected
+from flows.core.release.config_hash import with_config_hash
+from flows.core.release.kinds import shared_pods, with_job_names
+from flows.services.kubernetes.kustomize_errors import cause
+from flows.services.kubernetes.own_files import KUSTOMIZATIONS, require_own_files
 from flows.services.process.command import NOT_INSTALLED, Command, run, silent
+from flows.services.process.temporary import temporary_folder
 
 PLACEHOLDER = "app"
 """The image name in the team's manifests that stands for the image of the release."""
 
 RENDER_TIMEOUT = 30
+
+OFFLINE = {
+    "GIT_ALLOW_PROTOCOL": "",
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
+}
+"""kustomize clones and downloads nothing, also where `require_own_files` does not see that it would: no
+protocol of git is allowed, and nothing listens at the proxy."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +43,12 @@ class Overlay:
     deployment: str
     replicas: int
 
-    def kustomization(self, image: Image, copy: str) -> dict[str, Any]:
-        """The generated kustomization.yaml, over the copy of the team's folder beside it."""
+    def kustomization(self, image: Image, team: str) -> dict[str, Any]:
+        """The generated kustomization.yaml; `team` is the relative path from it to the team's folder."""
         return {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [f"{copy}/overlays/{self.name}"],
+            "resources": [f"{team}/overlays/{self.name}"],
             "namespace": self.namespace,
             "images": [{"name": PLACEHOLDER, "newName": image.repository, "digest": image.digest}],
             "replicas": [{"name": self.deployment, "count": self.replicas}],
@@ -58,51 +70,80 @@ class KubernetesManifests:
         return replace(self, objects=marked)
 
 
-def render(overlay: Overlay, image: Image, kubectl: str) -> KubernetesManifests:
-    """The objects of this release; `ManifestsRejected` where they don't render or don't hold the image."""
+def render(overlay: Overlay, image: Image, kubectl: str, *, origin: str) -> KubernetesManifests:
+    """The objects of this release; `ManifestsRejected` where they don't render or don't hold the image.
+
+    `origin` names the team's folder in messages.
+    """
     if not (overlay.folder / "overlays" / overlay.name).is_dir():
-        known = ", ".join(sorted(path.name for path in (overlay.folder / "overlays").iterdir()))
+        known = ", ".join(sorted(path.name for path in (overlay.folder / "overlays").glob("*")))
         raise ManifestsRejected(
-            f"There is no overlay {overlay.name!r} in {overlay.folder}/overlays.",
-            f"Name one of these as `overlay` of the environment, or create it: {known}.",
+            f"There is no overlay {overlay.name!r} in {origin}.",
+            f"Name one of these as `overlay` of the environment, or commit it: {known or 'there is none'}.",
         )
-    with TemporaryDirectory(prefix="slipway-overlay-") as name:
-        folder = Path(name)
-        shutil.copytree(overlay.folder, folder / "kubernetes")
-        generated = overlay.kustomization(image, "kubernetes")
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(generated, sort_keys=False))
-        text = _kustomize(kubectl, folder, overlay.folder / "overlays" / overlay.name)
-    objects = tuple(o for o in yaml.safe_load_all(text) if o)
-    running = [name for o in objects if _is(o, overlay.deployment) for name in _containers(o, image)]
-    if not running:
+    require_own_files(overlay.folder, overlay.folder / "overlays" / overlay.name, origin)
+    text = _kustomize(kubectl, overlay, image, origin)
+    objects = with_job_names(with_config_hash(_parsed(text)))
+    app = next((o for o in objects if _is(o, overlay.deployment)), None)
+    container = _container(app, image) if app else ""
+    if not container:
         raise ManifestsRejected(
             f"Overlay {overlay.name!r} has no Deployment {overlay.deployment!r} with image {PLACEHOLDER!r}.",
             f"Name it as [app] name in slipway.toml does, and its container's image {PLACEHOLDER!r}.",
         )
-    found = hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
-    return KubernetesManifests(objects, found, running[0])
-
-
-def _containers(deployment: Mapping[str, Any], image: Image) -> list[str]:
-    """The names of those that run the image: kustomize puts a container of a patch before the others."""
-    return [
-        str(container["name"])
-        for container in deployment["spec"]["template"]["spec"].get("containers") or []
-        if container.get("image") == str(image)
-    ]
-
-
-def _kustomize(kubectl: str, folder: Path, overlay: Path) -> str:
-    try:
-        return run(Command((kubectl, "kustomize", str(folder)), RENDER_TIMEOUT), silent)
-    except CommandFailed as failure:
-        if failure.status == NOT_INSTALLED:
-            raise
+    if shared := shared_pods(objects, overlay.deployment):
         raise ManifestsRejected(
-            f"kustomize could not render {overlay}.",
-            f"Run `kubectl kustomize {overlay}` and fix what it says.",
-            details=failure.details,
-        ) from failure
+            f"{shared}: users' requests would reach them.",
+            "Give those pods labels of their own, or the Service a narrower selector.",
+        )
+    found = hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()
+    return KubernetesManifests(objects, found, container)
+
+
+class _Loader(yaml.SafeLoader):
+    """As kustomize writes: it does not quote `=`, which is a type of its own in YAML 1.1 alone."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the library has it
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:value"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _parsed(text: str) -> list[dict[str, Any]]:
+    try:
+        return [item for item in yaml.load_all(text, _Loader) if item]
+    except yaml.YAMLError as error:
+        raise ManifestsRejected(f"What kustomize rendered can't be read: {error}.") from error
+
+
+def _container(deployment: Mapping[str, Any], image: Image) -> str:
+    """The name of the one that runs the image, "" where none does; of several, the one that is asked.
+
+    kustomize puts a container of a patch before the others.
+    """
+    spec = deployment["spec"]["template"]["spec"]
+    running = [one for one in spec.get("containers") or [] if one.get("image") == str(image)]
+    asked = [one for one in running if one.get("ports")] or running
+    return str(asked[-1]["name"]) if asked else ""
+
+
+def _kustomize(kubectl: str, overlay: Overlay, image: Image, origin: str) -> str:
+    team = overlay.folder.resolve()
+    with temporary_folder("overlay") as created:
+        folder = created.resolve()
+        generated = overlay.kustomization(image, os.path.relpath(team, folder))
+        (folder / KUSTOMIZATIONS[0]).write_text(yaml.safe_dump(generated, sort_keys=False))
+        try:
+            return run(Command((kubectl, "kustomize", str(folder)), RENDER_TIMEOUT, OFFLINE), silent)
+        except CommandFailed as failure:
+            if failure.status == NOT_INSTALLED:
+                raise
+            raise ManifestsRejected(
+                f"kustomize could not render overlay {overlay.name!r} in {origin}: "
+                f"{cause(failure.details, f'{team}/', '')}.",
+                "Correct it, until `kubectl kustomize` renders that overlay, and commit it.",
+                details=failure.details,
+            ) from failure
 
 
 def _is(candidate: Mapping[str, Any], deployment: str) -> bool:

@@ -3,12 +3,14 @@
 import base64
 import gzip
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flows.core.errors import RecordTaken, RecordUnreadable
 from flows.core.release.environment_state import EnvironmentState
 from flows.core.release.record import Record, expired, newest_first
+from flows.core.untrusted import parsed_json, unzipped
 from flows.services.kubernetes.cluster import ANNOTATION, Cluster
 from flows.services.kubernetes.fence import fenced
 from flows.services.process.command import silent
@@ -17,6 +19,9 @@ TYPE = "slipway.dev/release.v1"
 KEY = "release"
 NOTES = "slipway-environment"
 APP = "app.kubernetes.io/name"
+
+LARGEST = 64 << 20
+"""Bytes of a record that are read at most; a Secret holds a megabyte of them compressed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Records:
         return self.cluster.let_in(fence, lambda: self._write(record, fence))
 
     def prune(self, fence: str) -> None:
-        """Delete the records that may go."""
+        """Delete the records that need not be kept."""
         gone = [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": _name(record.number)}}
             for record in expired(self.history())
@@ -52,7 +57,13 @@ class Records:
     def notes(self) -> EnvironmentState:
         """The environment's hold and marks; empty where nothing was noted yet."""
         state = self.cluster.api.get(self.cluster.path("api/v1", "configmaps", NOTES))
-        return EnvironmentState.from_json(json.loads(state["data"]["notes"])) if state else EnvironmentState()
+        if state is None:
+            return EnvironmentState()
+        try:
+            content = parsed_json(state["data"]["notes"])
+        except (KeyError, TypeError, ValueError):
+            content = None
+        return EnvironmentState.from_json(content)
 
     def write_notes(self, notes: EnvironmentState, fence: str) -> None:
         """Keep these notes in place of those before."""
@@ -107,13 +118,17 @@ class Records:
 
 def _unpacked(secret: dict[str, Any]) -> Record:
     try:
-        content = gzip.decompress(base64.b64decode(secret["data"][KEY]))
-        return Record.from_json(json.loads(content))
-    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-        raise RecordUnreadable(
-            f"The Secret {secret['metadata']['name']} is not a readable release record: {error!r}.",
-            "Save a copy of the Secret, then delete it as an administrator.",
-        ) from error
+        content = unzipped(base64.b64decode(secret["data"][KEY]), LARGEST)
+        return Record.from_json(parsed_json(content))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(secret, repr(error)) from error
+    except RecordUnreadable as damaged:
+        raise _unreadable(secret, damaged.happened, damaged.remedy) from damaged
+
+
+def _unreadable(secret: Mapping[str, Any], why: str, remedy: str = "") -> RecordUnreadable:
+    name = secret["metadata"]["name"]
+    return RecordUnreadable(f"The Secret {name} is not a readable release record: {why.rstrip('.')}.", remedy)
 
 
 def _name(number: int) -> str:

@@ -5,12 +5,13 @@ move in several parts at a time.
 """
 
 import contextlib
-import re
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,35 +25,61 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore
 
-from flows.core.errors import (
-    CredentialsRefused,
-    ModelNotFound,
-    PermanentError,
-    SettingsError,
-    SlipwayError,
-    StoreUnavailable,
-)
+from flows.core.errors import ModelNotFound, ObjectReplaced, PermanentError, SlipwayError, StoreUnavailable
+from flows.services.models import store_errors
 from flows.services.process import cancellation
+from flows.services.process.network_faults import permanent_fault
 
 SMALL = 1 << 20
-"""Bytes that pointers, pins and notes may have at most."""
+"""Bytes that a small object may have, unless its reader says otherwise."""
+
+FIRST_BYTE, SLOWEST = 60, 256 << 10
+"""Seconds until a small object begins to come, and bytes of it that come in a second, at the least."""
+
+MOST = 100_000
+"""Objects of one folder that are listed."""
 
 IN_FLIGHT = 4
 """Parts on their way at a time, in 150 MB of memory: one would do on loopback, but not across a network."""
 
+PAUSES = (0.5, 2.0, 6.0)
+"""Seconds before each further try for one part of a download."""
+
+_REFUSED = (PermissionDeniedError, UnauthenticatedError)
+_NO_VERSION = ("InvalidQueryParameterValue", "InvalidArgument", "NoSuchVersion")
 _MISSING_CONTAINERS = ("ContainerNotFound", "NoSuchBucket")
-_PASSES_BY_ITSELF = (408, 409, 429)
-_OVERTAKEN = "InvalidBlockList"
+
+
+class SignIn:
+    """Gives obstore credentials whenever it asks, and keeps why it got none."""
+
+    def __init__(self, credentials: Callable[[], Any]) -> None:
+        self._credentials = credentials
+        self.refused: SlipwayError | None = None
+
+    def __call__(self) -> Any:
+        """What obstore takes: a dictionary with `expires_at`."""
+        try:
+            found = self._credentials()
+        except SlipwayError as error:
+            self.refused = error
+            raise
+        self.refused = None
+        return found
 
 
 @dataclass(frozen=True)
 class Blob:
-    """An object's path in its container, its size in bytes, and the etag that changes with its content."""
+    """An object's path in its container, its size in bytes, and the etag that changes with its content.
+
+    `version` is the store's id of this content, where it keeps versions; lists don't tell it.
+    """
 
     path: str
     size: int
     modified: datetime
     etag: str | None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,39 +96,64 @@ class BlobStore:
     place: str
     how_to_create: str
     how_to_sign_in: str
-    part: int = 16 << 20
+    sign_in: SignIn | None = None
+    part: int = 8 << 20
+    pauses: tuple[float, ...] = PAUSES
 
-    def read(self, path: str, limit: int = SMALL) -> bytes | None:
-        """A small object's content; None when there is no such object.
+    def read(self, path: str, limit: int = SMALL, version: str | None = None) -> bytes | None:
+        """A small object's content, or that of one version; None when there is no such object.
 
-        `PermanentError` where it has more than `limit` bytes: none of them is read.
+        `PermanentError` where it has more than `limit` bytes: none of them is read. `StoreUnavailable` where
+        it does not come in time.
         """
+        seconds = FIRST_BYTE + limit / SLOWEST
         with self._translated_errors():
             try:
-                found = obstore.get(self.objects, path)
-                if (size := found.meta["size"]) <= limit:
-                    return bytes(found.bytes())
+                with _no_version_is_none(version):
+                    return cancellation.current().call(partial(self._small, path, limit, version), seconds)
+            except TimeoutError as late:
+                raise StoreUnavailable(
+                    f"{path} in {self.place} did not come within {seconds:.0f} s."
+                ) from late
             except FileNotFoundError as error:
                 if self._container_is_missing(error):
                     raise
                 return None
+
+    def _small(self, path: str, limit: int, version: str | None = None) -> bytes:
+        wanted: obstore.GetOptions = {} if version is None else {"version": version}
+        found = obstore.get(self.objects, path, options=wanted)
+        if (size := found.meta["size"]) <= limit:
+            return bytes(found.bytes())
         raise PermanentError(
             f"{path} in {self.place} has {size} bytes; at most {limit} are read.",
             "Find out who wrote it, and delete it.",
         )
 
-    def find(self, path: str) -> Blob | None:
-        """What is known of an object without reading it; None when there is none."""
+    def find(self, path: str, version: str | None = None) -> Blob | None:
+        """What is known of an object, or of one version, without reading it; None when there is none."""
+        wanted: obstore.GetOptions = {"head": True}
+        if version is not None:
+            wanted["version"] = version
         with self._translated_errors():
             try:
-                return _blob(obstore.head(self.objects, path))
+                with _no_version_is_none(version):
+                    return _blob(obstore.get(self.objects, path, options=wanted).meta)
             except FileNotFoundError:
                 return None
 
     def list_folder(self, folder: str) -> list[Blob]:
-        """All objects below `folder`, however deep."""
+        """All objects below `folder`, however deep; `PermanentError` where there are more than `MOST`."""
+        found: list[Blob] = []
         with self._translated_errors():
-            return [_blob(meta) for meta in obstore.list(self.objects, folder).collect()]
+            for some in obstore.list(self.objects, folder):
+                found += [_blob(meta) for meta in some]
+                if len(found) > MOST:
+                    raise PermanentError(
+                        f"{folder} in {self.place} holds more than {MOST} objects.",
+                        "Find out who wrote them, and delete them.",
+                    )
+        return found
 
     def list_root(self) -> list[Blob]:
         """The objects that lie in no folder."""
@@ -131,19 +183,24 @@ class BlobStore:
                 if self._container_is_missing(error):
                     raise
 
-    def upload(self, path: str, content: Iterable[bytes]) -> None:
-        """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing."""
+    def upload(self, path: str, content: Iterable[bytes]) -> str | None:
+        """Write a large object, visible when all of it has arrived; an error in `content` leaves nothing.
+
+        The store's id of this version, where it keeps versions.
+        """
         with self._translated_errors():
-            cancellation.current().call(
+            written = cancellation.current().call(
                 lambda: obstore.put(
                     self.objects, path, iter(content), chunk_size=self.part, max_concurrency=IN_FLIGHT
                 )
             )
+        return _version(written)
 
     def download(self, blob: Blob) -> Iterator[memoryview]:
         """An object's content in order, while the next parts are on their way.
 
-        `StoreUnavailable` when the connection breaks, or the object is replaced meanwhile.
+        A part whose connection breaks is asked for again. `StoreUnavailable` when that does not help, and
+        `ObjectReplaced` when the object is replaced meanwhile.
         """
         starts = iter(range(0, blob.size, self.part))
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="download")
@@ -159,9 +216,23 @@ class BlobStore:
     def _part(self, blob: Blob, start: int) -> memoryview:
         end = min(start + self.part, blob.size)
         part: obstore.GetOptions = {"range": (start, end), "if_match": blob.etag}
+        if blob.version is not None:
+            part["version"] = blob.version
+        for pause in (*self.pauses, None):
+            try:
+                return self._ranged(blob.path, part)
+            except ObjectReplaced:
+                raise
+            except StoreUnavailable:
+                if pause is None:
+                    raise
+                cancellation.current().call(partial(time.sleep, pause))
+        raise AssertionError("the last try returns or raises")
+
+    def _ranged(self, path: str, part: "obstore.GetOptions") -> memoryview:
         with self._translated_errors():
             return cancellation.current().call(
-                lambda: memoryview(obstore.get(self.objects, blob.path, options=part).bytes())
+                lambda: memoryview(obstore.get(self.objects, path, options=part).bytes())
             )
 
     @contextlib.contextmanager
@@ -173,43 +244,44 @@ class BlobStore:
             raise self._as_ours(error) from None
 
     def _as_ours(self, error: BaseError | OSError) -> SlipwayError:
-        """The error by whose move it is: the HTTP status and the store's own error code decide."""
-        text = str(error)
-        status = int(match[1]) if (match := re.search(r"status code: (\d{3})", text)) else None
-        code = match[1] if (match := re.search(r"<Code>(\w+)</Code>", text)) else ""
-        codes = " ".join(filter(None, [str(status or ""), code]))
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in {401, 403}:
-            reason = codes or "no identity was found on this machine"
-            return CredentialsRefused(
-                f"{self.place} refuses our credentials ({reason}).", self.how_to_sign_in
-            )
+        """The error by whose move it is."""
+        refused = None if self.sign_in is None else self.sign_in.refused
+        if refused is not None and isinstance(error, UnauthenticatedError):
+            return refused
+        said = str(error)
+        answer = store_errors.read(said)
+        if store_errors.is_refusal(answer) or (answer.status is None and isinstance(error, _REFUSED)):
+            return store_errors.refusal(answer, self.place, self.how_to_sign_in)
         if self._container_is_missing(error):
             return ModelNotFound(f"There is no {self.place}.", self.how_to_create)
         if isinstance(error, PreconditionError):
-            return StoreUnavailable(f"An object in {self.place} was replaced while it was read.")
-        if code == _OVERTAKEN:
-            return StoreUnavailable(f"Another writer of the same object in {self.place} was faster.")
-        if status is not None and status < 500 and status not in _PASSES_BY_ITSELF:
-            return SettingsError(
-                f"{self.place} refuses the request ({codes}).",
-                "Check [model] in slipway.toml, and the block that its credentials name.",
-            )
-        return StoreUnavailable(
-            f"{self.place} can't be reached, or broke off ({codes or _network_reason(text)}).",
-            "Check that it runs and that this machine reaches it.",
-        )
+            return ObjectReplaced(f"An object in {self.place} was replaced while it was read.")
+        if answer.status is None and (fault := permanent_fault(self.place, answer.asked, said)):
+            return fault
+        return store_errors.failure(answer, self.place)
 
     def _container_is_missing(self, error: Exception) -> bool:
         return any(code in str(error) for code in _MISSING_CONTAINERS)
 
 
+@contextlib.contextmanager
+def _no_version_is_none(version: str | None) -> Iterator[None]:
+    """`FileNotFoundError` where that is no id of a version here, as after a move from another store."""
+    try:
+        yield
+    except BaseError as error:
+        answer = store_errors.read(str(error))
+        # an answer to HEAD has no body, and so no code
+        if version is not None and (answer.code in _NO_VERSION or (answer.status == 400 and not answer.code)):
+            raise FileNotFoundError(version) from None
+        raise
+
+
 def _blob(meta: Mapping[str, Any]) -> Blob:
-    return Blob(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"])
+    return Blob(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"], _version(meta))
 
 
-def _network_reason(text: str) -> str:
-    """The innermost reason that the HTTP client gives, e.g. "Connection refused"."""
-    for pattern in (r'(?:message|error): "([^"]+)"', r"kind: (\w+)"):
-        if reasons := re.findall(pattern, text):
-            return str(reasons[-1])
-    return text.splitlines()[0]
+def _version(meta: Mapping[str, Any]) -> str | None:
+    """The id of this content; S3 calls what is overwritten without a trace the version "null"."""
+    version = meta["version"]
+    return None if version in {None, "null"} else str(version)

@@ -4,6 +4,10 @@
 version exists for readers from the moment its manifest is there, which is written after the model.
 `<name>/pin.json`, while it is there, says that another version than the newest is wanted.
 
+Where the container keeps versions of its objects, the pointer and `<name>/<version>/stored.json` hold the
+store's ids of those that were published, and exactly those are fetched: also a model whose files were
+overwritten or deleted later. The digests decide nevertheless.
+
 What decides between two who publish the same version is `claim.json`, created before either uploads
 anything: it holds the manifest that the version will have, only its content is ever uploaded, and a
 publisher with other content is refused. So a version is never a mix. To finish an interrupted publication,
@@ -18,14 +22,16 @@ from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, V
 from flows.core.local_time import rfc3339
 from flows.core.model import manifest
 from flows.core.model.manifest import ModelManifest
-from flows.core.model.model import Latest, Model, ModelVersionSeen, Pin
+from flows.core.model.model import LARGEST, Latest, Model, ModelVersionSeen, Pin, Stored, require_size
 from flows.core.model.names import LATEST, is_version
 from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import ModelCache
 from flows.services.models.plain_models import MANIFEST, PlainDescription, PlainModels, version_of
-from flows.services.models.transfer import Progress, receive, send, silent
+from flows.services.models.transfer import Progress, receive, restarted_once, send, silent
 
-PIN = "pin.json"
+PIN, STORED = "pin.json", "stored.json"
+POINTER = 64 << 10
+"""Bytes that a pointer or a pin may have at most."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +44,31 @@ class Published:
 
     def __str__(self) -> str:
         what = "published" if self.new else "was published before with the same content"
-        return f"{self.model} {what}{'; it is the newest now' if self.pointed else ''}"
+        stored = f", as version {self.model.stored} in the store" if self.model.stored else ""
+        return f"{self.model} {what}{stored}{'; it is the newest now' if self.pointed else ''}"
 
 
 class ModelStore:
     """The models in one container, and those that were fetched from it into the folder `cache`.
 
+    None is fetched that has more than `largest` bytes: `ModelRejected`.
+
     Every method may raise what `BlobStore` raises: `StoreUnavailable`, `CredentialsRefused`, and
     `ModelNotFound` when the container is missing.
     """
 
-    def __init__(self, blobs: BlobStore, cache: Path, *, plain: PlainDescription | None = None) -> None:
+    def __init__(
+        self, blobs: BlobStore, cache: Path, *, plain: PlainDescription | None = None, largest: int = LARGEST
+    ) -> None:
         self._blobs = blobs
         self._cache = ModelCache(cache)
-        self._plain = PlainModels(blobs, self._cache, plain)
+        self._plain = PlainModels(blobs, self._cache, plain, largest)
+        self._largest = largest
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The container."""
+        return self._blobs
 
     def newest(self, name: str, progress: Progress = silent) -> Model:
         """The model that `latest.json` names, or without one the newest plain file.
@@ -74,7 +91,7 @@ class ModelStore:
     def peek(self, name: str) -> ModelVersionSeen:
         """The wanted model by a look at the store; a plain file is not settled. Raises as `wanted`."""
         if (pin := self.pinned(name)) is not None:
-            described = self._read_manifest(f"{name}/{pin.version}/manifest.json")
+            described, _ = self._published(name, pin.version)
             if described is not None:
                 return ModelVersionSeen(name, pin.version, described.digest, settled=True)
         elif (pointer := self._pointer(name)) is not None:
@@ -88,7 +105,7 @@ class ModelStore:
     def pinned(self, name: str) -> Pin | None:
         """The pin, while there is one."""
         path = f"{name}/{PIN}"
-        content = self._blobs.read(path)
+        content = self._blobs.read(path, POINTER)
         return Pin.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 
     def pin(self, name: str, version: str, run: str) -> None:
@@ -101,7 +118,8 @@ class ModelStore:
 
     def find(self, name: str, version: str, progress: Progress = silent) -> Model:
         """One version, be it the newest or not; `ModelNotFound` lists those there are."""
-        return self._find(name, version, progress).model
+        described, stored = self._find(name, version, progress)
+        return _named(described, stored)
 
     def versions(self, name: str) -> list[str]:
         """The published versions, newest first; without any, those of plain files."""
@@ -125,11 +143,11 @@ class ModelStore:
         """
         if (cached := self._cache.find(model)) is not None:
             return cached
-        described = self._find(model.name, model.version, progress)
+        described, stored = self._find(model.name, model.version, progress)
         if described.model != model:
             raise _mismatch(model, "the store's manifest is not the one that was published with it")
         # to find a plain file may have meant to fetch it
-        return self._cache.find(model) or self._receive(described, progress)
+        return self._cache.find(model) or self._receive(described, stored, progress)
 
     def publish(self, file: Path, described: ModelManifest, *, progress: Progress = silent) -> Published:
         """Upload a model with its manifest and make it the newest.
@@ -143,38 +161,59 @@ class ModelStore:
         claimed = self._claim(folder, described)
         known = self._blobs.find(f"{folder}/manifest.json") is not None
         whole = known and self._holds(f"{folder}/model.onnx", claimed.size)
+        stored = self._stored(folder)
         if not whole:
-            self._upload(file, f"{folder}/model.onnx", claimed, progress)
+            uploaded = self._upload(file, f"{folder}/model.onnx", claimed, progress)
             self._blobs.create(f"{folder}/manifest.json", claimed.to_bytes())
+            stored = self._note_versions(folder, uploaded)
+        elif stored is None:
+            stored = self._note_versions(folder, None)
         pointer = self._pointer(described.name)
         due = not known or pointer is None or pointer.published < claimed.created
         if due:
-            self._point(claimed.model)
-        return Published(claimed.model, new=not whole, pointed=due)
+            self._point(claimed.model, stored)
+        return Published(_named(claimed, stored), new=not whole, pointed=due)
 
-    def _find(self, name: str, version: str, progress: Progress) -> ModelManifest:
-        described = None
+    def _find(self, name: str, version: str, progress: Progress) -> tuple[ModelManifest, Stored]:
+        described, stored = None, Stored()
         if is_version(version):
-            described = self._read_manifest(f"{name}/{version}/manifest.json")
+            described, stored = self._published(name, version)
             described = described or self._plain.find(name, version, progress)
         if described is None:
             raise self._not_found(name, f"{self._blobs.place} has no version {version!r} of {name!r}.")
-        return described
+        return described, stored
 
-    def _receive(self, described: ModelManifest, progress: Progress) -> Path:
+    def _published(self, name: str, version: str) -> tuple[ModelManifest | None, Stored]:
+        """The manifest as it was published, and the store's ids of both files; None: there is none."""
+        stored = self._stored(f"{name}/{version}")
+        if stored is None:
+            pointer = self._pointer(name)
+            stored = pointer.stored if pointer and pointer.model.version == version else Stored()
+        path = f"{name}/{version}/manifest.json"
+        described = self._read_manifest(path, stored.manifest) if stored.manifest else None
+        return described or self._read_manifest(path), stored
+
+    def _receive(self, described: ModelManifest, stored: Stored, progress: Progress) -> Path:
         model = described.model
-        blob = self._model_file(model)
-        if blob.size != model.size:
-            raise _mismatch(model, f"the store's file has {blob.size} bytes instead of {model.size}")
-        with self._cache.receiving() as folder:
-            digest = receive(self._blobs, blob, folder / "model.onnx", progress)
-            if digest != model.digest:
-                raise _mismatch(model, f"what arrived has the digest {digest}")
-            (folder / "manifest.json").write_bytes(described.to_bytes())
-            return self._cache.keep(folder, model)
+        require_size(model, model.size, self._largest)
 
-    def _model_file(self, model: Model) -> Blob:
+        def fetch() -> Path:
+            blob = self._model_file(model, stored)
+            if blob.size != model.size:
+                raise _mismatch(model, f"the store's file has {blob.size} bytes instead of {model.size}")
+            with self._cache.receiving() as folder:
+                digest = receive(self._blobs, blob, folder / "model.onnx", progress)
+                if digest != model.digest:
+                    raise _mismatch(model, f"what arrived has the digest {digest}")
+                (folder / "manifest.json").write_bytes(described.to_bytes())
+                return self._cache.keep(folder, model)
+
+        return restarted_once(fetch)
+
+    def _model_file(self, model: Model, stored: Stored) -> Blob:
         path = f"{model.name}/{model.version}/model.onnx"
+        if stored.model and (blob := self._blobs.find(path, stored.model)) is not None:
+            return blob
         plain = (file for file in self._plain.files(model.name) if version_of(file) == model.version)
         if (blob := self._blobs.find(path) or next(plain, None)) is None:
             raise ModelNotFound(
@@ -183,20 +222,36 @@ class ModelStore:
             )
         return blob
 
+    def _stored(self, folder: str) -> Stored | None:
+        """What publishing noted of the store's versions; None: nothing."""
+        path = f"{folder}/{STORED}"
+        content = self._blobs.read(path, POINTER)
+        return Stored.parse(content, source=f"{path} in {self._blobs.place}") if content else None
+
+    def _note_versions(self, folder: str, uploaded: str | None) -> Stored | None:
+        """Note which versions of both files the store has now; `uploaded` is that of the model, if known."""
+        files = [self._blobs.find(f"{folder}/{name}") for name in ("model.onnx", "manifest.json")]
+        model, described = [None if file is None else file.version for file in files]
+        stored = Stored(model=uploaded or model, manifest=described)
+        if not stored.is_known:
+            return None
+        self._blobs.replace(f"{folder}/{STORED}", stored.to_bytes())
+        return stored
+
     def _pointer(self, name: str) -> Latest | None:
         path = f"{name}/{LATEST}"
-        content = self._blobs.read(path)
+        content = self._blobs.read(path, POINTER)
         if content is None:
             return None
         return Latest.parse(content, source=f"{path} in {self._blobs.place}", name=name)
 
-    def _point(self, model: Model) -> None:
-        pointer = Latest(model, published=_now())
+    def _point(self, model: Model, stored: Stored | None) -> None:
+        pointer = Latest(model, _now(), stored or Stored())
         self._blobs.replace(f"{model.name}/{LATEST}", pointer.to_bytes())
 
     def _claim(self, folder: str, described: ModelManifest) -> ModelManifest:
         """The manifest that the version has for good: `described`, unless a publisher was here before."""
-        published = self._read_manifest(f"{folder}/manifest.json")
+        published, _ = self._published(described.name, described.version)
         if published is None and self._blobs.create(f"{folder}/claim.json", described.to_bytes()):
             return described
         claimed = published or self._read_manifest(f"{folder}/claim.json")
@@ -214,25 +269,34 @@ class ModelStore:
             f"Choose a new version; or, if it was broken off, delete {folder}/claim.json and try again.",
         )
 
-    def _upload(self, file: Path, path: str, claimed: ModelManifest, progress: Progress) -> None:
+    def _upload(self, file: Path, path: str, claimed: ModelManifest, progress: Progress) -> str | None:
+        """The store's id of what was uploaded, where it keeps versions and another was not faster."""
         try:
-            send(self._blobs, file, path, claimed, progress)
+            return send(self._blobs, file, path, claimed, progress)
         except StoreUnavailable:
             # where two upload the same content, Azure drops the slower one's parts when the other is done
             if not self._holds(path, claimed.size):
                 raise
+            return None
 
     def _holds(self, path: str, size: int) -> bool:
         file = self._blobs.find(path)
         return file is not None and file.size == size
 
-    def _read_manifest(self, path: str) -> ModelManifest | None:
-        content = self._blobs.read(path, MANIFEST)
+    def _read_manifest(self, path: str, version: str | None = None) -> ModelManifest | None:
+        content = self._blobs.read(path, MANIFEST, version)
         return manifest.parse(content, source=f"{path} in {self._blobs.place}") if content else None
 
     def _not_found(self, name: str, happened: str) -> ModelNotFound:
         held = ", ".join(self.versions(name)[:10])
-        return ModelNotFound(happened, f"It has {held}." if held else "Publish one (flow publish-model).")
+        return ModelNotFound(
+            happened, f"Name one of these: {held}." if held else "Publish one: slipway model publish."
+        )
+
+
+def _named(described: ModelManifest, stored: Stored | None) -> Model:
+    """The model, with the store's id of its file."""
+    return replace(described.model, stored=(stored and stored.model) or "")
 
 
 def _now() -> str:

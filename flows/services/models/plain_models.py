@@ -8,19 +8,23 @@ come from a manifest beside it (`<stem>.json` or manifest.json), else from the s
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flows.core.errors import DigestMismatch, ModelRejected
 from flows.core.local_time import rfc3339
 from flows.core.model import manifest
+from flows.core.model.graph import Graph
 from flows.core.model.manifest import ModelManifest
+from flows.core.model.model import LARGEST, require_size
 from flows.services.models import model_check
 from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import ModelCache
-from flows.services.models.transfer import Progress, receive
+from flows.services.models.model_process import opened
+from flows.services.models.transfer import Progress, receive, restarted_once
 
 MANIFEST = 64 << 20
 """Bytes that a manifest may have at most: it holds the model's examples."""
@@ -42,18 +46,26 @@ class PlainModels:
     blobs: BlobStore
     cache: ModelCache
     description: PlainDescription | None = None
+    largest: int = LARGEST
 
     def newest(self, name: str, progress: Progress) -> ModelManifest | None:
         """The newest file's manifest, completed with its digest; None when there is no file."""
-        files = self.files(name)
-        return self.manifest(name, files[0], progress) if files else None
+
+        def fetch() -> ModelManifest | None:
+            files = self.files(name)
+            return self.manifest(name, files[0], progress) if files else None
+
+        return restarted_once(fetch)
 
     def find(self, name: str, version: str, progress: Progress) -> ModelManifest | None:
         """The manifest of the file that was modified when `version` says."""
-        for file in self.files(name):
-            if version_of(file) == version:
-                return self.manifest(name, file, progress)
-        return None
+
+        def fetch() -> ModelManifest | None:
+            found = (file for file in self.files(name) if version_of(file) == version)
+            file = next(found, None)
+            return None if file is None else self.manifest(name, file, progress)
+
+        return restarted_once(fetch)
 
     def files(self, name: str) -> list[Blob]:
         """The model files, newest first; none that belongs to a published version, or to one under way."""
@@ -69,6 +81,7 @@ class PlainModels:
         key = json.dumps([self.blobs.place, name, file.path, file.etag, file.size, repr(author)])
         if (known := self.cache.noted(key)) is not None:
             return manifest.parse(known, source=f"the note on {file.path}")
+        require_size(f"{file.path} in {self.blobs.place}", file.size, self.largest)
         with self.cache.receiving() as folder:
             digest = receive(self.blobs, file, folder / "model.onnx", progress)
             completed = self._completed(name, file, author, digest, folder / "model.onnx")
@@ -93,20 +106,26 @@ class PlainModels:
     def _completed(
         self, name: str, file: Blob, author: bytes | PlainDescription, digest: str, fetched: Path
     ) -> ModelManifest:
-        source = f"the manifest beside {file.path}"
-        if isinstance(author, PlainDescription):
-            source = f"the manifest made from [model.plain] for {file.path}"
-            author = _described(author, file, fetched)
-        self._refuse_contradiction(file, author, digest)
-        return manifest.complete(
-            author,
-            source=source,
+        complete = partial(
+            manifest.complete,
             name=name,
             version=version_of(file),
             digest=digest,
             size=file.size,
             created=rfc3339(file.modified),
         )
+        place = f"{file.path} in {self.blobs.place}"
+        if isinstance(author, PlainDescription):
+            source = f"the manifest made from [model.plain] for {file.path}"
+            graph = opened(fetched, place, author.preprocessing)
+            completed = complete(_described(author, file, graph), source=source)
+        else:
+            self._refuse_contradiction(file, author, digest)
+            completed = complete(author, source=f"the manifest beside {file.path}")
+            tensors = (completed.input, completed.output)
+            graph = opened(fetched, place, asdict(completed.preprocessing), tensors)
+        model_check.require_agreement(graph, completed)
+        return completed
 
     def _refuse_contradiction(self, file: Blob, author: bytes, digest: str) -> None:
         promised = manifest.promised_digest(author)
@@ -114,7 +133,7 @@ class PlainModels:
             raise DigestMismatch(
                 f"{file.path} in {self.blobs.place} has the digest {digest}; the manifest beside it promises "
                 f"{promised}.",
-                "One of the two was replaced: upload both again.",
+                "Upload both again: one of the two was replaced.",
             )
 
 
@@ -123,8 +142,8 @@ def version_of(file: Blob) -> str:
     return f"{file.modified.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def _described(description: PlainDescription, file: Blob, fetched: Path) -> bytes:
-    tensors = model_check.sole_tensors(fetched)
+def _described(description: PlainDescription, file: Blob, graph: Graph) -> bytes:
+    tensors = model_check.sole_tensors(graph)
     author = {
         "schema": 1,
         "description": f"{file.path}, described by [model.plain]",

@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from flows.core.errors import DigestMismatch
+from flows.core.errors import DigestMismatch, ObjectReplaced, PermanentError
 from flows.core.model.manifest import ModelManifest
 from flows.services.models.blob_store import Blob, BlobStore
+from flows.services.models.model_cache import require_room
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) after each part."""
@@ -21,11 +25,28 @@ def no_progress(_title: str) -> Progress:
     return silent
 
 
+def restarted_once(fetch: Callable[[], T]) -> T:
+    """What it fetches; it starts again if the object is replaced meanwhile. `PermanentError` the second
+    time."""
+    try:
+        return fetch()
+    except ObjectReplaced:
+        pass
+    try:
+        return fetch()
+    except ObjectReplaced as again:
+        raise PermanentError(
+            f"{again.happened} That was the second time.",
+            "Find out who keeps writing it, and publish each model once, under a version of its own.",
+        ) from again
+
+
 def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str:
     """Write a blob to `file` and give its digest; a download that breaks off leaves no file.
 
-    `StoreUnavailable` when it breaks off.
+    `StoreUnavailable` when it breaks off, `ObjectReplaced` when the blob is replaced meanwhile.
     """
+    require_room(file.parent, blob.size)
     digest, done = hashlib.sha256(), 0
     try:
         with file.open("wb") as written:
@@ -40,12 +61,12 @@ def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str
     return f"sha256:{digest.hexdigest()}"
 
 
-def send(blobs: BlobStore, file: Path, path: str, described: ModelManifest, progress: Progress) -> None:
+def send(blobs: BlobStore, file: Path, path: str, described: ModelManifest, progress: Progress) -> str | None:
     """Write `file` to the store, unless it is not what `described` promises: then `DigestMismatch`.
 
-    `StoreUnavailable` when it breaks off.
+    The store's id of this version, where it keeps versions. `StoreUnavailable` when it breaks off.
     """
-    blobs.upload(path, _parts(file, blobs.part, described, progress))
+    return blobs.upload(path, _parts(file, blobs.part, described, progress))
 
 
 def _parts(file: Path, size: int, described: ModelManifest, progress: Progress) -> Iterator[bytes]:

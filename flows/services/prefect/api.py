@@ -7,13 +7,17 @@ from typing import Any, Self
 import httpx
 from prefect.settings import get_current_settings
 
-from flows.core.errors import PrefectUnavailable, SettingsError
+from flows.core.errors import PrefectUnavailable, SettingsError, SlipwayError
 from flows.core.trigger.run_labels import with_reason
 from flows.services.prefect.client import FlowRun, flow_run, http_client
+from flows.services.process.network_faults import permanent_fault, through_proxy
 
 ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
 PUSHING = "push image"
 """The stage after whose start a run is no longer cancelled for a newer commit."""
+
+PAGE = 200
+"""Runs in one answer; Prefect's server gives no more."""
 
 
 class FlowRuns:
@@ -38,7 +42,7 @@ class FlowRuns:
         self._http.close()
 
     def link(self, run: str) -> str:
-        """Where a person sees the run."""
+        """The address of the run's page."""
         return f"{self._ui}/runs/flow-run/{run}"
 
     def create(
@@ -53,7 +57,11 @@ class FlowRuns:
             "idempotency_key": key,
             "state": {"type": "SCHEDULED"},
         }
-        answer = self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)
+        try:
+            answer = self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body)
+        except SettingsError:  # it may have been registered again since, with another id
+            self._deployments.pop(deployment, None)
+            raise
         return flow_run(answer.json()), answer.status_code == httpx.codes.CREATED
 
     def with_key(self, key: str) -> FlowRun | None:
@@ -63,7 +71,7 @@ class FlowRuns:
         return flow_run(found[0]) if found else None
 
     def _deployment(self, name: str) -> dict[str, Any]:
-        """Asked for once: a burst of deliveries is for the same one."""
+        """The deployment as registered. It is asked for once: a burst of deliveries is for the same one."""
         if name not in self._deployments:
             self._deployments[name] = self._ask("GET", f"/deployments/name/{name}").json()
         return self._deployments[name]
@@ -78,7 +86,7 @@ class FlowRuns:
             wanted["state"] = {"type": {"any_": list(states)}}
         of = _of(deployment) if deployment else {}
         query = of | {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
-        return [flow_run(found) for found in self._ask("POST", "/flow_runs/filter", query).json()]
+        return self._all_runs(query)
 
     def next_scheduled(self, deployment: str) -> FlowRun | None:
         """The run of flow/deployment that the clock will start next; None where its schedule is paused."""
@@ -101,7 +109,7 @@ class FlowRuns:
             "work_pools": {"name": {"any_": [pool]}},
             "flow_runs": {"state": {"type": {"any_": ["PENDING", "CANCELLING"]}}},
         }
-        found = [flow_run(run) for run in self._ask("POST", "/flow_runs/filter", query).json()]
+        found = self._all_runs(query)
         return [run for run in found if run.state == "PENDING" or not run.begun]
 
     def crash(self, run: FlowRun, reason: str) -> None:
@@ -122,21 +130,44 @@ class FlowRuns:
         return bool(self._ask("POST", "/task_runs/filter", query).json())
 
     def cancel(self, run: FlowRun, reason: str, tag: str) -> None:
-        """End the run, tag it so, and let its name say why: the worker overwrites what the state says.
+        """End the run, tag it, and add the reason to its name: the worker overwrites the state's message.
 
-        A run that has ended meanwhile stays as it is. The tag comes first: a run that is cancelled without it
-        was cancelled by a person.
+        A run that has ended meanwhile stays as it is. The tag comes first: a run that had not begun may be
+        cancelled without the reason. One that has begun may drop the tag, as it writes its own: `has_said`.
         """
         path = f"/flow_runs/{run.id}"
-        self._ask("PATCH", path, {"tags": [*run.tags, tag]})
+        self._ask("PATCH", path, {"tags": [*self._read(run).tags, tag]})
         state = self._propose(run, {"type": "CANCELLING", "name": "Cancelling", "message": reason})
         if state is None:
-            if self._ask("GET", path).json()["state"]["type"] != "CANCELLED":  # as another look may have done
-                self._ask("PATCH", path, {"tags": [*run.tags]})
+            found = self._read(run)
+            if found.state != "CANCELLED":  # as another look may have done
+                self._ask("PATCH", path, {"tags": [one for one in found.tags if one != tag]})
             return
         if state == "CANCELLED":  # it had not begun, and Prefect gave it a state without the message
             self._propose(run, {"type": "CANCELLED", "name": "Cancelled", "message": reason})
         self._ask("PATCH", path, {"name": with_reason(run.name, reason)})
+
+    def has_said(self, run: FlowRun, beginning: str) -> bool:
+        """Whether any of the states that the run went through has a message that begins so.
+
+        Prefect never changes a state that it has written; a run's tags and name may change.
+        """
+        states = self._ask("GET", f"/flow_run_states/?flow_run_id={run.id}").json()
+        return any(str(state["message"] or "").startswith(beginning) for state in states)
+
+    def _all_runs(self, query: Mapping[str, Any]) -> list[FlowRun]:
+        """Those that the query finds, in its order; one answer holds no more than a page of them."""
+        found: list[FlowRun] = []
+        while True:
+            page = dict(query) | {"limit": PAGE, "offset": len(found)}
+            runs = self._ask("POST", "/flow_runs/filter", page).json()
+            found += [flow_run(run) for run in runs]
+            if len(runs) < PAGE:
+                return found
+
+    def _read(self, run: FlowRun) -> FlowRun:
+        """The run as it is now."""
+        return flow_run(self._ask("GET", f"/flow_runs/{run.id}").json())
 
     def _propose(self, run: FlowRun, state: Mapping[str, str]) -> str | None:
         """The type of the state that the run gets, which may be another; None where it keeps its own."""
@@ -144,27 +175,33 @@ class FlowRuns:
         return None if answer["status"] == "ABORT" else str(answer["state"]["type"])
 
     def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        return _accepted(self._answer(method, path, body), path)
+
+    def _find(self, path: str) -> dict[str, Any] | None:
+        """What is at that path; None where there is nothing."""
+        answer = self._answer("GET", path)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        found: dict[str, Any] = _accepted(answer, path).json()
+        return found
+
+    def _answer(self, method: str, path: str, body: object = None) -> httpx.Response:
         with translated_prefect_errors():
             answer = self._http.request(method, path, json=body)
         if answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise PrefectUnavailable(
                 f"Prefect's server answers {answer.status_code}.", "Check the server's log and load."
             )
-        if not answer.is_success:
-            raise _refusal(answer, path)
         return answer
 
 
 @contextmanager
 def translated_prefect_errors() -> Iterator[None]:
-    """What goes wrong on the way to the server, as an error of ours."""
+    """Around Prefect's client or ours: `PrefectUnavailable` or `SettingsError` for what goes wrong."""
     try:
         yield
     except httpx.TransportError as error:
-        raise PrefectUnavailable(
-            f"Prefect's server does not answer ({type(error).__name__}).",
-            "Check that the server is running and that PREFECT_API_URL points to it.",
-        ) from error
+        raise _lost(error) from error
     except httpx.HTTPStatusError as error:
         if error.response.status_code >= 500:
             raise PrefectUnavailable(f"Prefect's server answers {error.response.status_code}.") from error
@@ -172,13 +209,35 @@ def translated_prefect_errors() -> Iterator[None]:
     except RuntimeError as error:  # Prefect's client, whose first question was not answered
         if not isinstance(error.__cause__, httpx.TransportError):
             raise
-        raise PrefectUnavailable("Prefect's server does not answer.") from error
+        raise _lost(error.__cause__) from error
+
+
+def _lost(error: httpx.TransportError) -> SlipwayError:
+    url = get_current_settings().api.url or ""
+    return permanent_fault("Prefect's server", url, error) or PrefectUnavailable(
+        f"Prefect's server does not answer{through_proxy(url)} ({type(error).__name__}).",
+        "Check that the server is running and that PREFECT_API_URL points to it.",
+    )
 
 
 def _of(deployment: str) -> dict[str, Any]:
     """The filter for the runs of flow/deployment."""
     flow, _, name = deployment.partition("/")
     return {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": [name]}}}
+
+
+def _accepted(answer: httpx.Response, path: str) -> httpx.Response:
+    """The answer, which is JSON; `SettingsError` for any other."""
+    if not answer.is_success:
+        raise _refusal(answer, path)
+    try:
+        _ = answer.content and answer.json()  # a change is answered with nothing
+    except ValueError as error:
+        raise SettingsError(
+            f"{answer.url} answers with a page, as no Prefect server does.",
+            "Correct PREFECT_API_URL, or sign in at the proxy that answers in the server's place.",
+        ) from error
+    return answer
 
 
 def _refusal(answer: httpx.Response, path: str) -> SettingsError:
@@ -191,4 +250,7 @@ def _refusal(answer: httpx.Response, path: str) -> SettingsError:
             f"{path} does not exist on the Prefect API (404).",
             "Register the deployments: prefect deploy --all",
         )
-    return SettingsError(f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}")
+    return SettingsError(
+        f"Prefect's server answers {answer.status_code} to {path}: {answer.text[:300]}.",
+        "Correct what its answer names.",
+    )

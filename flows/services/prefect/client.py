@@ -40,8 +40,8 @@ idempotency key.
 class FlowRun:
     """A run as Prefect knows it.
 
-    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says. `begun`
-    is how often it began to run.
+    `state` is the state's type, as COMPLETED, `state_name` what people read, `message` what it says, `since`
+    when it has been so. `begun` is how often it began to run.
     """
 
     id: str
@@ -53,6 +53,7 @@ class FlowRun:
     message: str = ""
     due: datetime | None = None
     begun: int = 0
+    since: datetime | None = None
 
     @property
     def is_over(self) -> bool:
@@ -85,7 +86,7 @@ def http_client(api_url: str, sign_in: str | None, *, trust_env: bool = True) ->
 
 
 def credentials(sign_in: str | None) -> httpx.BasicAuth | None:
-    """What lets a client in."""
+    """The credentials for `user:password`; None where the server wants none."""
     if not sign_in:
         return None
     user, _, password = sign_in.partition(":")
@@ -95,7 +96,7 @@ def credentials(sign_in: str | None) -> httpx.BasicAuth | None:
 def flow_run(found: Mapping[str, Any]) -> FlowRun:
     """The run that the API describes."""
     state = found["state"] or {"type": "SCHEDULED", "name": "Scheduled", "message": ""}
-    due = found["expected_start_time"]
+    due, since = found["expected_start_time"], state.get("timestamp")
     return FlowRun(
         id=found["id"],
         state=state["type"],
@@ -106,6 +107,7 @@ def flow_run(found: Mapping[str, Any]) -> FlowRun:
         message=state["message"] or "",
         due=datetime.fromisoformat(due) if due else None,
         begun=found["run_count"],
+        since=datetime.fromisoformat(since) if since else None,
     )
 
 

@@ -9,7 +9,7 @@ ENGINE_TALK = (
 )
 
 
-def tells_something(logger: str, message: str) -> bool:
+def is_of_a_stage(logger: str, message: str) -> bool:
     """Whether a stage wrote it, and not Prefect about itself."""
     return logger != "prefect.flow_runs.worker" and not message.startswith(ENGINE_TALK)
 

@@ -1,18 +1,21 @@
 """Prefect's flow runs that ended long ago: found and deleted through its API, some at a time.
 
 Only those of our own work pool: others may use the same server. Their task runs and logs go with them.
-Artifacts stay: those under a key are what ops look back through.
+Artifacts go once the server looks for those of runs that are gone: PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     WorkPoolFilter,
@@ -25,10 +28,15 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from flows.core.errors import PrefectUnavailable, SettingsError
 
 BATCH = 50
+"""Runs that the server is asked for at a time."""
+
 MOST = 2000
-"""Deleted in one go; more wait for the next time: the server is busy with other runs too."""
+"""Runs deleted in one go; more wait for the next time: the server is busy with other runs too."""
 
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
+
+UUID_FORM = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Of a flow run's id; a run by hand has another."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,8 @@ def forget(
 ) -> int:
     """How many runs ended before that time and were deleted, or would be; those that are spared stay.
 
-    `batch` is how many the server is asked for at a time, `most` how many go in one call.
-
-    They are those of the work pool that flow/deployment has. `PrefectUnavailable` where the server does not
-    answer, `SettingsError` where it has no such deployment.
+    They are those of the work pool that flow/deployment has: `most` in one call, `batch` at a time.
+    `PrefectUnavailable` where the server does not answer, `SettingsError` where it has no such deployment.
     """
     count = 0
     try:
@@ -77,9 +83,29 @@ def forget(
     except (PrefectException, httpx.HTTPError) as error:
         raise PrefectUnavailable(
             f"Prefect's server does not answer, after {count} runs: {error or type(error).__name__}.",
-            "What is left goes the next time.",
+            "Check that the server is running. The next housekeeping deletes what is left.",
         ) from error
     return count
+
+
+def ended(runs: Collection[str]) -> set[str]:
+    """Those of the flow runs that are over; a run that the server does not know may be another server's.
+
+    `PrefectUnavailable` where the server does not answer.
+    """
+    ids = [UUID(run) for run in runs if UUID_FORM.fullmatch(run)]
+    if not ids:
+        return set()
+    wanted = FlowRunFilter(
+        id=FlowRunFilterId(any_=ids), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ENDED))
+    )
+    try:
+        with get_client(sync_client=True) as client:
+            return {str(run.id) for run in client.read_flow_runs(flow_run_filter=wanted)}
+    except (PrefectException, httpx.HTTPError) as error:
+        raise PrefectUnavailable(
+            f"Prefect's server does not answer: {error or type(error).__name__}."
+        ) from error
 
 
 def _ended(

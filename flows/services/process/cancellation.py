@@ -1,4 +1,4 @@
-"""What a run has under way outside its own code, and leaves nothing of when it ends."""
+"""The processes and requests that a run has under way: when it ends, they end with it."""
 
 import os
 import signal
@@ -50,19 +50,19 @@ class CancellationScope:
             process.wait()
             self._processes.discard(process)
 
-    def call(self, request: Callable[[], T]) -> T:
-        """What the request gives, or its error; `RunEnded` as soon as the scope is cancelled meanwhile.
+    def call(self, request: Callable[[], T], timeout: float | None = None) -> T:
+        """What the request gives, or its error; `RunEnded` as soon as the scope is cancelled.
 
         It is made in a thread that does not keep the process alive. A signal interrupts the main thread while
-        it waits, and `cancel` any other one.
+        it waits, and `cancel` any other one. `TimeoutError` after `timeout` seconds: it is given up then.
         """
         answer: Future[T] = Future()
         self._awaited.add(answer)
-        if self._is_cancelled:
-            answer.set_exception(RunEnded("The run is over."))
         try:
+            if self._is_cancelled:
+                raise RunEnded("The run is over; its request was not sent.")
             threading.Thread(target=copy_context().run, args=(_answer, answer, request), daemon=True).start()
-            return answer.result()
+            return answer.result(timeout)
         finally:
             self._awaited.discard(answer)
 

@@ -18,6 +18,11 @@ Say = Callable[[str], object]
 """Takes one line for the run's log."""
 
 LAST_LINES = 50
+"""Lines of a program's output that an error carries."""
+
+OUTPUT_LIMIT, LONGEST_PIECE = 64 << 20, 1 << 20
+"""Characters that a program may write, and those of a line that are taken at a time."""
+
 NOT_INSTALLED = 127
 """The exit status of a program that is not there, as shells have it."""
 
@@ -47,20 +52,29 @@ def run(command: Command, say: Say, *, output: Say | None = None) -> str:
     """What the command wrote to standard output; `say` gets the command, then each line as it comes.
 
     `output` takes the lines instead, where they are too many for the log. `CommandFailed` carries the exit
-    status and the last 50 lines. A time-out, and any exception in this thread, ends the whole process group.
+    status and the last 50 lines; so it does where more than `OUTPUT_LIMIT` is written. A time-out, and any
+    exception in this thread, ends the whole process group.
     """
     say(f"$ {command}")
     last: deque[str] = deque(maxlen=LAST_LINES)
     written: list[str] = []
-    expired = threading.Event()
+    expired, endless = threading.Event(), threading.Event()
+    left = OUTPUT_LIMIT
 
-    def keep(line: str) -> None:
-        last.append(line)
-        (output or say)(line)
+    def keep(piece: str) -> None:
+        nonlocal left
+        left -= len(piece)
+        if left < 0 and not endless.is_set():
+            endless.set()
+            threading.Thread(target=cancellation.end, args=(process,), daemon=True).start()
+        if not endless.is_set():
+            last.append(piece.rstrip("\n"))
+            (output or say)(piece.rstrip("\n"))
 
-    def keep_and_return(line: str) -> None:
-        written.append(line)
-        keep(line)
+    def keep_and_return(piece: str) -> None:
+        if not endless.is_set():
+            written.append(piece)
+        keep(piece)
 
     def expire() -> None:
         expired.set()
@@ -82,9 +96,11 @@ def run(command: Command, say: Say, *, output: Say | None = None) -> str:
             status = process.wait()
         finally:
             others[0].cancel()
+    if endless.is_set():
+        raise CommandFailed(f"{_named(command)} wrote more than {OUTPUT_LIMIT >> 20} MB.", status=status)
     if status != 0 or expired.is_set():
         raise _failure(command, status, "\n".join(last), timed_out=expired.is_set())
-    return "\n".join(written)
+    return "".join(written).removesuffix("\n")
 
 
 def _started(command: Command) -> subprocess.Popen[str]:
@@ -120,11 +136,14 @@ def _feed(process: subprocess.Popen[str], text: str | None) -> None:
 
 
 def _drain(stream: IO[str] | None, take: Say) -> None:
-    for line in stream or ():
-        take(line.rstrip("\n"))
+    while piece := stream.readline(LONGEST_PIECE) if stream else "":
+        take(piece)
 
 
 def _failure(command: Command, status: int, output: str, *, timed_out: bool) -> CommandFailed:
-    program = " ".join(command.arguments[:2])
     how = f"took longer than {command.timeout:.0f} s" if timed_out else f"ended with exit status {status}"
-    return CommandFailed(f"{program} {how}.", details=output, status=status, timed_out=timed_out)
+    return CommandFailed(f"{_named(command)} {how}.", details=output, status=status, timed_out=timed_out)
+
+
+def _named(command: Command) -> str:
+    return " ".join(command.arguments[:2])

@@ -21,7 +21,7 @@ PAUSE = 0.5
 class Patience:
     """How long a stage waits for systems that do not answer, over all its requests.
 
-    `seconds` are those that are left. `alive` is called before a request is repeated, and may raise.
+    `seconds` are what is left of that. `alive` is called before a request is repeated, and may raise.
     """
 
     say: Say

@@ -1,4 +1,4 @@
-"""Looking at something again and again, until it is so or the time is up."""
+"""Looking at something repeatedly, until there is a result or the time is up."""
 
 import time
 from collections.abc import Callable

@@ -1,14 +1,18 @@
-"""A manifest as a registry gives it: of an image, of an index of images, or of something else."""
+"""What a registry holds: manifests of images, of indexes or of something else, and images' configurations."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from flows.core.build.latest import INDEX
 from flows.core.errors import DigestMismatch, PermanentError
+from flows.core.model.names import Digest
+from flows.core.text import validation_message
+from flows.core.untrusted import parsed_json
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -18,12 +22,43 @@ IMAGE_CONFIGS = (
     "application/vnd.docker.container.image.v1+json",
 )
 
-PLATFORM = ("linux", "amd64")
-"""Operating system and architecture of the images that are released."""
-
 ATTESTATION = "vnd.docker.reference.type"
 """Annotation of an index's entry that is no image, but says something of one (BuildKit, "Image attestation
 storage")."""
+
+PUSHED = "dev.slipway.pushed"
+"""Annotation of what is attached to an image: when that was pushed. The image itself names the time of its
+newest layer, which may be from an earlier build."""
+
+
+class Platform(BaseModel):
+    """What an image runs on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    os: str = ""
+    architecture: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.os}/{self.architecture}"
+
+
+class Descriptor(BaseModel):
+    """Of content in the registry (OCI image specification, "OCI Content Descriptors")."""
+
+    digest: Digest
+    size: NonNegativeInt = 0
+    media_type: Annotated[str, Field(alias="mediaType")] = ""
+    annotations: dict[str, str] | None = None
+    platform: Platform | None = None
+
+
+class Parts(BaseModel):
+    """What a manifest or an index names; what else it holds is ignored."""
+
+    config: Descriptor | None = None
+    layers: list[Descriptor] | None = None
+    manifests: list[Descriptor] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +73,7 @@ class ImageManifest:
     def content(self) -> dict[str, Any]:
         """The parsed JSON; `PermanentError` where it is no object."""
         try:
-            parsed = json.loads(self.body)
+            parsed = parsed_json(self.body)
         except ValueError:
             parsed = None
         if not isinstance(parsed, dict):
@@ -48,25 +83,73 @@ class ImageManifest:
         return parsed
 
     @property
+    def names(self) -> frozenset[str]:
+        """The digests that an engine may call the image by: of its manifest, and of its configuration."""
+        config = self.parts.config
+        return frozenset({self.digest, *([config.digest] if config else [])})
+
+    @property
+    def pushed(self) -> datetime | None:
+        """When the image was pushed that this is attached to; None where that is not noted."""
+        try:
+            noted = datetime.fromisoformat((self.content.get("annotations") or {})[PUSHED])
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return None
+        return noted if noted.tzinfo else None
+
+    @property
     def is_index(self) -> bool:
         """Whether it lists manifests."""
         return self.media_type in {INDEX, LIST}
 
+    @cached_property
+    def parts(self) -> Parts:
+        """What it names; `PermanentError` where a part is malformed."""
+        try:
+            return Parts.model_validate(self.content)
+        except ValidationError as error:
+            raise PermanentError(
+                f"The registry's manifest {self.digest} is malformed: {validation_message(error)}.",
+                "Delete it in the registry.",
+            ) from error
+
     @property
     def blobs(self) -> dict[str, int]:
         """The blobs that it needs, by digest: configuration and layers, with their sizes in bytes."""
-        needed = [self.content.get("config"), *self.content.get("layers", [])]
-        return {blob["digest"]: blob["size"] for blob in needed if blob}
+        needed = [self.parts.config, *(self.parts.layers or ())]
+        return {part.digest: part.size for part in needed if part}
 
-    @property
-    def runnable(self) -> str | None:
-        """The digest of the one image for `PLATFORM` that an index lists; None where it is not one."""
+    def runnable(self, platform: str) -> str | None:
+        """The digest of the one image for a platform (`linux/amd64`) that an index lists.
+
+        None where it lists none, or several.
+        """
         found = [
-            str(entry["digest"])
-            for entry in self.content.get("manifests") or []
-            if ATTESTATION not in (entry.get("annotations") or {}) and _is_for_us(entry.get("platform") or {})
+            entry.digest
+            for entry in self.parts.manifests or ()
+            if ATTESTATION not in (entry.annotations or {}) and str(entry.platform) == platform
         ]
         return found[0] if len(found) == 1 else None
+
+
+class ImageSettings(BaseModel):
+    """What a container of the image is started with."""
+
+    labels: Annotated[dict[str, str] | None, Field(alias="Labels")] = None
+
+
+class ImageConfiguration(BaseModel):
+    """Of an image (OCI image specification, "OCI Image Configuration"); what else it holds is ignored."""
+
+    os: str = ""
+    architecture: str = ""
+    config: ImageSettings | None = None
+    created: AwareDatetime | None = None  # that of reproducible builds may be in the year 1
+
+    @property
+    def platform(self) -> str:
+        """What the image runs on, as `linux/amd64`."""
+        return f"{self.os}/{self.architecture}"
 
 
 def checked(reference: str, claimed: str | None, media_type: str, body: bytes) -> ImageManifest:
@@ -92,7 +175,3 @@ def mismatch(wanted: str, digest: str) -> DigestMismatch:
         f"The registry answered {wanted} with other content, whose digest is {digest}. It was not used.",
         "Check what is between this machine and the registry, and the registry itself.",
     )
-
-
-def _is_for_us(platform: Mapping[str, Any]) -> bool:
-    return (platform.get("os"), platform.get("architecture")) == PLATFORM

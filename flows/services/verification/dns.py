@@ -51,9 +51,9 @@ def _asked_of(resolver: str, host: str) -> Iterable[str]:
     try:
         return list(asked.resolve_name(f"{host.rstrip('.')}.", lifetime=LOOK_UP, search=False).addresses())
     except NXDOMAIN as error:
-        raise EdgeNotInOrder(f"{resolver} has no record for {host}.", _CORRECT) from error
+        raise _no_address(f"{resolver} has no record for {host}.") from error
     except NoAnswer as error:
-        raise EdgeNotInOrder(f"{resolver} has no address record for {host}.", _CORRECT) from error
+        raise _no_address(f"{resolver} has no address record for {host}.") from error
     except Timeout as error:
         raise _unavailable(resolver, host, f"does not answer within {LOOK_UP:g} s") from error
     except NoNameservers as error:
@@ -66,9 +66,11 @@ def _asked_of_this_machine(host: str) -> Iterable[str]:
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise _unavailable("of this machine", host, f"can't tell: {error.strerror}") from error
-        raise EdgeNotInOrder(
-            f"{host} does not resolve on this machine: {error.strerror}.", _CORRECT
-        ) from error
+        raise _no_address(f"{host} does not resolve on this machine: {error.strerror}.") from error
+
+
+def _no_address(happened: str) -> EdgeNotInOrder:
+    return EdgeNotInOrder(happened, _CORRECT, finding="unresolved")
 
 
 def _unavailable(resolver: str, host: str, why: str) -> ResolverUnavailable:

@@ -46,13 +46,21 @@ class PublicEndpoint:
     def require_in_order(
         self, reported: tuple[str, ...], say: Say, *, valid_for: timedelta = tls.EXPIRES_SOON
     ) -> None:
-        """Returns when a user would get through: the name leads to the load balancer, and nowhere else, one
-        accepts a connection, and its certificate is good, for so long yet.
+        """Check that the host resolves to the load balancer alone, that one of its addresses accepts a
+        connection, and that its certificate is good, and stays so for `valid_for`.
 
         `reported` is what the Service says its load balancer is: addresses, or names, as some clouds have it.
-        `EdgeNotInOrder` says what is not; `ResolverUnavailable`, worth another try, that DNS did not answer.
+        `EdgeNotInOrder` says what is wrong. `ResolverUnavailable`, worth another try: DNS did not answer.
         """
         addresses = self.resolve()
+        self.require_certificates(self.require_reached(addresses, reported, say), valid_for)
+        say(f"{self.url} is in order: {self.host} leads to {_listed(addresses)}.")
+
+    def require_reached(
+        self, addresses: tuple[str, ...], reported: tuple[str, ...], say: Say
+    ) -> tuple[str, ...]:
+        """As `require_in_order`, of the load balancer alone: those of the host's addresses that accept
+        connections."""
         self._require_led_to(addresses, self.load_balancer or reported, say)
         refusals = {address: refusal for address in addresses if (refusal := self._refusal(address))}
         for address, refusal in refusals.items():
@@ -61,13 +69,17 @@ class PublicEndpoint:
             raise EdgeNotInOrder(
                 f"No load balancer accepts a connection for {self.url} at {_listed(addresses)}, "
                 f"port {self.port}: {'; '.join(refusals.values())}.",
-                "See whether it runs, listens there and is reached from here.",
+                "Check that it runs, listens there, and can be reached from this machine.",
+                finding="refused",
             )
+        return tuple(address for address in addresses if address not in refusals)
+
+    def require_certificates(self, addresses: tuple[str, ...], valid_for: timedelta) -> None:
+        """`EdgeNotInOrder` unless the certificate at each of these addresses is good, and stays so for that
+        long. By plain HTTP there is none."""
         if self.is_https:
             for address in addresses:
-                if address not in refusals:
-                    self._require_certificate(address, valid_for)
-        say(f"{self.url} is in order: {self.host} leads to {_listed(addresses)}.")
+                self._require_certificate(address, valid_for)
 
     def _require_led_to(self, addresses: tuple[str, ...], expected: tuple[str, ...], say: Say) -> None:
         if not expected:
@@ -81,6 +93,7 @@ class PublicEndpoint:
             raise EdgeNotInOrder(
                 f"{self.host} leads to {_listed(elsewhere)}, but its load balancer is {_listed(expected)}.",
                 "Correct the DNS record, or load_balancer in slipway.toml.",
+                finding="elsewhere",
             )
 
     def _refusal(self, address: str) -> str | None:
@@ -100,6 +113,7 @@ class PublicEndpoint:
                 f"The certificate of {self.url} at {address} {complaint}.",
                 "Renew it or put the right one in place at the load balancer; "
                 "an authority of your own belongs into the file that SSL_CERT_FILE names.",
+                finding="certificate",
             )
 
     def _connect(self, address: str) -> socket.socket:

@@ -1,16 +1,24 @@
-"""Ask through the public URL, where the replica cannot be chosen, until every replica has answered."""
+"""Ask through the public URL, where the replica cannot be chosen, until every replica has answered.
+
+A load balancer that chooses by connection leads a kept connection to one replica, which is asked there all
+that it lacks. No cookies are sent, so that session affinity by cookie does not hold the next connection at
+the same replica. Affinity by the client's address does: then the other replicas can't be verified.
+"""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flows.core.errors import ProofFailed, TransientError
 from flows.core.model.manifest import Example
+from flows.core.verification.coverage import Coverage
+from flows.core.verification.pods import ReleasedPods
 from flows.services.verification import probe
+from flows.services.verification.connection import ConnectionClosed, connection
 from flows.services.verification.public_endpoint import PublicEndpoint
 
 DEADLINE = 30.0
-"""Seconds for every replica to have answered /version, and then for a further one to answer an example."""
+"""Seconds without an answer, or without a further replica's, after which the asking may end."""
 
 PAUSE = 0.2
 """Seconds until a request without an answer is repeated."""
@@ -18,8 +26,13 @@ PAUSE = 0.2
 IN_A_ROW = 3
 """Right answers in a row, for each replica, after the last one from an old replica."""
 
+BETWEEN = (
+    "The replicas answer /version: check limits and rules for POST requests in what leads to them, and "
+    "whether the replicas crash on this example."
+)
+
 BROKEN = 3
-"""Examples in a row that end without an answer, of replicas that answered /version: they crash on them."""
+"""Examples in a row that break off, of replicas that answered /version: they crash on them."""
 
 
 @dataclass(frozen=True)
@@ -32,25 +45,29 @@ class Asking:
     settle: Callable[[], None]
 
     def failed(self, failure: ProofFailed) -> None:
-        """Raises where that is final: one of the replicas answered wrong, or restarted; else waits."""
+        """Raise it where one of the replicas answered wrong; else look at the replicas, and wait a moment."""
         if failure.pod in self.pods:
             raise failure
         self.settle()
         time.sleep(PAUSE)
 
+    def coverage(self, questions: int) -> Coverage:
+        """The coverage at the start: no replica has answered any of so many questions."""
+        return Coverage(self.pods, questions, DEADLINE, time.monotonic())
 
-def restarted_since(
-    before: Mapping[str, int], restarts: Callable[[], Mapping[str, int]]
-) -> Callable[[], None]:
-    """What raises `ProofFailed` once any pod has restarted more often than `before` says."""
+
+def in_trouble_since(before: ReleasedPods, look: Callable[[], ReleasedPods]) -> Callable[[], None]:
+    """A check that raises `ProofFailed` once a container has restarted more often than `before` says, or a
+    pod was evicted for its own limits."""
 
     def settle() -> None:
         try:
-            now = restarts()
+            trouble = look().trouble_since(before)
         except TransientError:  # the cluster is away for the moment; the requests go on telling
             return
-        if again := sorted(pod for pod, count in now.items() if count > before.get(pod, 0)):
-            raise ProofFailed(f"{', '.join(again)} restarted while it was asked.", pod=again[0])
+        if trouble:
+            happened = f"{trouble.happened} while it was asked."
+            raise ProofFailed(happened, trouble.remedy, fault=trouble.fault, pod=trouble.pod)
 
     return settle
 
@@ -58,17 +75,16 @@ def restarted_since(
 def every_version(asking: Asking, capsule: str) -> int:
     """Requests until each of the replicas had answered /version with this capsule, and no other one did.
 
-    `ProofFailed` at once where one of them answered with another; old replicas have until the deadline to go.
+    `ProofFailed` at once where one of them answered with another; old replicas have until the asking ends.
     """
-    deadline = time.monotonic() + DEADLINE
     edge, pods = asking.edge, asking.pods
-    seen: set[str] = set()
+    coverage = asking.coverage(1)
     requests = right = 0
     other = ""
-    while right < IN_A_ROW * len(pods) or not pods <= seen:
+    while right < IN_A_ROW * len(pods) or not coverage.is_complete:
         asking.alive()
-        if time.monotonic() > deadline:
-            raise _not_all(edge, pods - seen, other)
+        if coverage.is_stalled(time.monotonic()):
+            raise _only_one(edge, coverage) if coverage.only_one else _not_all(edge, coverage, other)
         requests += 1
         try:
             answer = probe.version(edge)
@@ -76,8 +92,8 @@ def every_version(asking: Asking, capsule: str) -> int:
             other, right = failure.happened, 0
             asking.failed(failure)
             continue
+        coverage.answered(answer.pod, 0, time.monotonic())
         if answer.capsule == capsule:
-            seen.add(answer.pod)
             right += 1
             continue
         other, right = f"{answer.pod} answered with capsule {answer.capsule[:12]}", 0
@@ -86,49 +102,83 @@ def every_version(asking: Asking, capsule: str) -> int:
     return requests
 
 
-def _not_all(edge: PublicEndpoint, missing: Collection[str], other: str) -> ProofFailed:
-    silent = f"{', '.join(sorted(missing))} never answered" if missing else "other replicas answer too"
-    happened = f"After {DEADLINE:g} s at {edge.url}, {silent}. {other.rstrip('.')}".rstrip(". ") + "."
+def every_answer(asking: Asking, examples: Sequence[Example]) -> tuple[int, list[float]]:
+    """Requests until each of the replicas had answered each of the examples, and their times.
+
+    A server may close a kept connection at any time: the next connection shows whether a replica is at fault.
+    """
+    coverage, times = asking.coverage(len(examples)), list[float]()
+    requests = broken = 0
+    last: ProofFailed | None = None
+    with connection(asking.edge) as kept:
+        while not coverage.is_complete:
+            asking.alive()
+            question = coverage.wanted
+            example = examples[question]
+            if broken == BROKEN or coverage.is_stalled(time.monotonic()):
+                missing = coverage.lacking(question)
+                raise _unanswered(asking.edge, example, missing, last, crashed=broken > 1)
+            if not coverage.keeps_connection:
+                kept.close()
+            requests += 1
+            try:
+                answer = probe.score(asking.edge, example.input, kept)
+            except ConnectionClosed:
+                coverage.lost_connection()
+                asking.settle()
+                continue
+            except ProofFailed as failure:
+                last = failure
+                broken += failure.fault == "image" and not failure.pod
+                coverage.lost_connection()
+                asking.failed(failure)
+                continue
+            coverage.answered(answer.pod, question, time.monotonic(), over_kept=answer.over_kept)
+            if answer.pod not in asking.pods:
+                continue  # an old replica, after all: its model's answers don't matter
+            if wrong := example.disagreement(answer.best):
+                answered = f"{answer.pod} answers the model's examples wrong: {wrong}."
+                raise ProofFailed(answered, pod=answer.pod, answered_wrong=True)
+            broken = 0
+            times.append(answer.milliseconds)
+    return requests, times
+
+
+def _only_one(edge: PublicEndpoint, coverage: Coverage) -> ProofFailed:
     return ProofFailed(
-        happened,
+        f"All {coverage.answers} answers at {edge.url} came from {coverage.only_one}: load balancer or "
+        f"Service sends one client to one replica. {', '.join(coverage.lacking(0))} could not be verified.",
+        "Remove session affinity by the client's address: set `sessionAffinity: None` in the Service, and "
+        "let the load balancer distribute by connection. Affinity by cookie may stay.",
+        fault="configuration",
+    )
+
+
+def _not_all(edge: PublicEndpoint, coverage: Coverage, other: str) -> ProofFailed:
+    missing = coverage.lacking(0)
+    silent = f"{', '.join(missing)} never answered" if missing else "other replicas answer too"
+    happened = f"After {coverage.answers} answers at {edge.url}, {silent}. {other.rstrip('.')}"
+    return ProofFailed(
+        happened.rstrip(". ") + ".",
         "The replicas are ready, so look at what leads to them: DNS, load balancer, Service.",
         fault="infrastructure",
     )
 
 
-def every_answer(asking: Asking, example: Example) -> tuple[int, list[float]]:
-    """Requests until each of the replicas had answered the example, and their times."""
-    deadline = time.monotonic() + DEADLINE
-    missing, times = set(asking.pods), list[float]()
-    requests = broken = 0
-    other = ""
-    while missing:
-        asking.alive()
-        if broken == BROKEN or time.monotonic() > deadline:
-            raise _unanswered(asking.edge, example, missing, other, crashed=broken > 0)
-        requests += 1
-        try:
-            answer = probe.score(asking.edge, example.input)
-        except ProofFailed as failure:
-            other = failure.happened
-            broken += failure.fault == "image" and not failure.pod
-            asking.failed(failure)
-            continue
-        if answer.pod not in asking.pods:
-            continue  # an old replica, after all: its model's answers don't matter
-        if wrong := example.disagreement(answer.best):
-            raise ProofFailed(f"{answer.pod} answers the model's examples wrong: {wrong}.", pod=answer.pod)
-        if answer.pod in missing:
-            missing.remove(answer.pod)
-            deadline = time.monotonic() + DEADLINE
-        broken = 0
-        times.append(answer.milliseconds)
-    return requests, times
-
-
 def _unanswered(
-    edge: PublicEndpoint, example: Example, missing: Collection[str], other: str, *, crashed: bool
+    edge: PublicEndpoint,
+    example: Example,
+    missing: Sequence[str],
+    last: ProofFailed | None,
+    *,
+    crashed: bool,
 ) -> ProofFailed:
-    """The replicas had answered /version, so that a request which breaks off is their doing."""
-    happened = f"{', '.join(sorted(missing))} did not answer {example.name} at {edge.url}. {other}".strip()
-    return ProofFailed(happened, fault="image" if crashed else "infrastructure")
+    """The replicas had answered /version: requests that break off, not just one, are their doing. An answer
+    that names none of them is the doing of what is between."""
+    happened = f"{', '.join(missing)} did not answer {example.name} at {edge.url}."
+    if last is not None:
+        happened += f" {last.happened}"
+    if crashed:
+        return ProofFailed(happened)
+    advised = last.remedy if last is not None and last.remedy != ProofFailed.advice else BETWEEN
+    return ProofFailed(happened, advised, fault="infrastructure")

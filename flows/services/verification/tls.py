@@ -1,4 +1,4 @@
-"""Whether a server's certificate is one that users' clients accept, and will for a while."""
+"""Whether users' clients accept a server's certificate, and still will for a while."""
 
 import os
 import socket
@@ -42,12 +42,12 @@ def complaint(
             ends = _end(secured)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code == _EXPIRED and (ended := _shown_end(connect, host)) < datetime.now(UTC):
-            return f"expired on {_told(ended)}"
+            return f"expired on {_as_text(ended)}"
         return f"is not accepted: {error.verify_message}"
     except ssl.SSLError as error:
         return f"can't be had, because no TLS is spoken there: {error.reason}"
     if ends - datetime.now(UTC) < valid_for:
-        return f"expires on {_told(ends)}, in less than {valid_for.days} days"
+        return f"expires on {_as_text(ends)}, in less than {valid_for.days} days"
     return None
 
 
@@ -60,7 +60,7 @@ def _shown_end(connect: Callable[[], socket.socket], host: str) -> datetime:
         return _end(secured)
 
 
-def _told(when: datetime) -> str:
+def _as_text(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 

@@ -1,19 +1,24 @@
-"""Proving a release the way its users would see it: through the public URL, over fresh connections."""
+"""Proving a release the way its users would see it: through the public URL."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from flows.core.errors import ProofFailed
 from flows.core.model.manifest import ModelManifest
+from flows.core.verification.pods import ReleasedPods
 from flows.services.process.command import Say
 from flows.services.process.patience import API_PATIENCE, Patience
 from flows.services.verification import probe
 from flows.services.verification.public_endpoint import PublicEndpoint
-from flows.services.verification.replicas import Asking, every_answer, every_version, restarted_since
+from flows.services.verification.replicas import Asking, every_answer, every_version, in_trouble_since
 
 NOTICEABLE = 250.0
 """Milliseconds that a slower median must at least add: less is noise of the machines."""
+
+MEASURED_FOR = 60.0
+"""Seconds after which no further request is sent to measure the outgoing release."""
 
 AGAIN = 2
 """How often a verification starts again because replicas have gone: a drained node takes all of its own."""
@@ -59,10 +64,13 @@ def measure(edge: PublicEndpoint, manifest: ModelManifest, rounds: int) -> Laten
     """How quickly the live release answers the model's examples, each asked `rounds` times.
 
     Whether the answers are right is not looked at, as they are another model's. What is not answered does not
-    count: a release may be what repairs it.
+    count: a release may be what repairs it. A slow release is asked less often, for `MEASURED_FOR` seconds.
     """
     times: list[float] = []
+    until = time.monotonic() + MEASURED_FOR
     for example in manifest.examples * rounds:
+        if time.monotonic() > until:
+            break
         try:
             times.append(probe.score(edge, example.input).milliseconds)
         except ProofFailed:
@@ -80,7 +88,7 @@ def verify_replicas(
     slower_than: float,
     say: Say,
     alive: Callable[[], None],
-    restarts: Callable[[], Mapping[str, int]] = dict,
+    look: Callable[[], ReleasedPods] = ReleasedPods,
     patience: float = API_PATIENCE,
 ) -> Proof:
     """Every replica answers with this capsule, none with another, and each example right and in time.
@@ -88,13 +96,13 @@ def verify_replicas(
     `ProofFailed` names who answered wrong, or was never reached, and whose fault it is. `replicas` says which
     pods there are now, and of each whether it gets requests: where one that was asked has gone, as with its
     node, those that are there now are asked. Any other is an old replica that is on its way out, which may
-    take until the deadline. The median may be `slower_than` times the outgoing release's. `alive` is called
-    before each request, and may raise. `restarts` counts each pod's: one that restarts under the requests is
-    the image's fault, also if the load balancer only says that no replica is there. A request to the
-    API server that is lost is repeated, for `patience` seconds in all, and the proof goes on.
+    take until the asking ends. The median may be `slower_than` times the outgoing release's. `alive` is
+    called before each request, and may raise. `look` says what the pods went through: one that restarts under
+    the requests fails the release, also if the load balancer only says that no replica is there. A request to
+    the API server that is lost is repeated, for `patience` seconds in all, and the proof goes on.
     """
     waiting = Patience(say, alive, patience)
-    settle = restarted_since(waiting.wait_out(restarts), restarts)
+    settle = in_trouble_since(waiting.wait_out(look), look)
     pods = frozenset(waiting.wait_out(replicas))
     tries = 0
     while True:
@@ -119,11 +127,8 @@ def _seen(asking: Asking, capsule: str, manifest: ModelManifest, outgoing: Laten
         raise ProofFailed(f"There is no replica to ask at {edge.url}.", fault="infrastructure")
     requests = every_version(asking, capsule)
     say(f"All {len(pods)} replicas answered at {edge.url} with {capsule[:12]}, in {requests} requests.")
-    times: list[float] = []
-    for example in manifest.examples:
-        asked, took = every_answer(asking, example)
-        requests += asked
-        times += took
+    asked, times = every_answer(asking, manifest.examples)
+    requests += asked
     proof = Proof(requests, len(manifest.examples), Latency.of(times), outgoing)
     say(f"Proven at {edge.url}: {proof}.")
     return proof

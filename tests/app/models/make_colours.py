@@ -1,7 +1,7 @@
 """Makes the colours model beside this file: says whether a picture is more red or more blue.
 
 Where the digits are grey, flat and end in probabilities, this one is in colour, NCHW, for one picture a time,
-and ends in scores that need a softmax. Its sums can be done by hand. It is committed; `onnx` makes it anew:
+and ends in scores that need a softmax. Its sums can be done by hand. It is committed; `onnx` makes it again:
 
     .venv/bin/python tests/app/models/make_colours.py
 """

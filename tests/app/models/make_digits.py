@@ -1,6 +1,6 @@
 """Makes the digits model beside this file: a small neural network on scikit-learn's 8 x 8 pictures of digits.
 
-It is committed, so nobody needs this script to run the tests. To run it, in an environment of its own:
+It is committed, so the tests run without this script. To run it, in an environment of its own:
 
     pip install scikit-learn skl2onnx pillow && python tests/app/models/make_digits.py
 """

@@ -1,4 +1,4 @@
-"""What a report says changed: a table of code and model."""
+"""What a report says changed: a table of code, model and base image."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from flows.core.build.content import Content, ModelVersion, what_changed
 MODEL = ModelVersion("classifier", "1.0.0", "sha256:1")
 BEFORE = Content("4f2c9e1" + "0" * 33, MODEL)
 NEW_CODE = replace(BEFORE, commit="8a1b2c3" + "0" * 33)
+OLD_BASE, NEW_BASE = (replace(BEFORE, base_digest="sha256:" + digit * 64) for digit in "12")
 NEW_MODEL = replace(BEFORE, model=replace(MODEL, version="1.1.0", digest="sha256:2"))
 
 CASES: dict[str, tuple[Content | None, Content, str]] = {
@@ -36,9 +37,18 @@ CASES: dict[str, tuple[Content | None, Content, str]] = {
         replace(BEFORE, model=replace(MODEL, version="1.0.1")),
         "same code, model 1.0.0 → 1.0.1",
     ),
+    "the base image": (
+        OLD_BASE,
+        NEW_BASE,
+        "same code, same model, base image sha256:111111111111 → sha256:222222222222",
+    ),
+    "a base image that is known now": (BEFORE, NEW_BASE, "same code, same model"),
+    "a base image that is not known": (OLD_BASE, BEFORE, "same code, same model"),
 }
 
 
-@pytest.mark.parametrize(("before", "after", "told"), CASES.values(), ids=CASES.keys())
-def test_what_changed_is_told_of_code_and_model(before: Content | None, after: Content, told: str) -> None:
-    assert what_changed(before, after) == told
+@pytest.mark.parametrize(("before", "after", "change"), CASES.values(), ids=CASES.keys())
+def test_what_changed_names_code_model_and_base_image(
+    before: Content | None, after: Content, change: str
+) -> None:
+    assert what_changed(before, after) == change

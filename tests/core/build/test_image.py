@@ -1,6 +1,6 @@
 import pytest
 
-from flows.core.build.image import Reference, parse, reference_of
+from flows.core.build.image import Reference, familiar, parse, reference_of
 from flows.core.errors import PermanentError
 
 DIGEST = "sha256:" + "0" * 64
@@ -19,6 +19,18 @@ DIGEST = "sha256:" + "0" * 64
 )
 def test_a_name_is_taken_apart_as_docker_does(name: str, expected: Reference) -> None:
     assert parse(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("python:3.11", "python"),
+        ("grafana/grafana:1", "grafana/grafana"),
+        ("myteam.azurecr.io/library/base:1", "myteam.azurecr.io/library/base"),
+    ],
+)
+def test_docker_shows_a_repository_of_docker_hub_without_its_address(name: str, shown: str) -> None:
+    assert familiar(parse(name)) == shown
 
 
 @pytest.mark.parametrize("wanted", ["latest", "v1.2", "c" * 64, DIGEST, " latest "])

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flows.core.build.content import BuildContent, ModelVersion
-from flows.core.build.latest import TICK, UNKNOWN_TIME, BranchFacts, Keep, LatestPointer, Move, decide
+from flows.core.build.latest import UNKNOWN_TIME, BranchFacts, Keep, LatestPointer, Move, decide
 
 MODEL = ModelVersion("classifier", "1.0.0", "sha256:" + "1" * 64)
 CURRENT = LatestPointer(
     digest="sha256:" + "a" * 64,
-    content=BuildContent("a" * 40, MODEL, datetime(2026, 1, 1, tzinfo=UTC), "c" * 64),
+    content=BuildContent(
+        "a" * 40, MODEL, datetime(2026, 1, 1, tzinfo=UTC), "c" * 64, base_digest="sha256:" + "3" * 64
+    ),
     subject="the one before",
     branch="main",
     run="run-1",
@@ -29,11 +31,15 @@ STANDING = BranchFacts(
     ahead=True,
     current_on_branch=True,
     wanted_model=(MODEL.version, MODEL.digest),
+    built_as_released=True,
 )
 
 
+MERGED_MEANWHILE = "commit bbbbbbb came to main after this run had begun; another run builds it for main"
+
+
 @pytest.mark.parametrize(
-    ("candidate", "current", "standing", "expected"),
+    ("candidate", "current", "facts", "expected"),
     [
         (NEWER, None, STANDING, Move("there was no latest image yet")),
         (NEWER, CURRENT, STANDING, Move("new code aaaaaaa → bbbbbbb, same model")),
@@ -42,6 +48,18 @@ STANDING = BranchFacts(
             CURRENT,
             replace(STANDING, on_branch=False),
             Keep("commit bbbbbbb is not on the released branch main"),
+        ),
+        (
+            NEWER,
+            CURRENT,
+            replace(STANDING, built_as_released=False),
+            Keep(MERGED_MEANWHILE),
+        ),
+        (
+            NEWER,
+            None,
+            replace(STANDING, built_as_released=False),
+            Keep(MERGED_MEANWHILE),
         ),
         (
             NEWER,
@@ -92,11 +110,23 @@ STANDING = BranchFacts(
             replace(STANDING, wanted_model=("1.1.0", "sha256:" + "2" * 64)),
             Move("same code, model 1.0.0 → 1.1.0"),
         ),
+        (
+            replace(
+                CURRENT,
+                digest="sha256:" + "e" * 64,
+                content=replace(CURRENT.content, base_digest="sha256:" + "4" * 64),
+            ),
+            CURRENT,
+            STANDING,
+            Move("same code, same model, base image sha256:333333333333 → sha256:444444444444"),
+        ),
     ],
     ids=[
         "the first image",
         "a newer commit",
         "another branch",
+        "an image of a branch that was merged meanwhile",
+        "the first image, of a branch that was merged meanwhile",
         "an older commit that ended later",
         "an older commit after a force-push",
         "a feature's commit that was merged meanwhile",
@@ -105,12 +135,13 @@ STANDING = BranchFacts(
         "the same weights under a newer manifest",
         "nothing new",
         "a new model alone",
+        "a new base image alone",
     ],
 )
 def test_latest_moves_only_to_what_is_still_wanted(
-    candidate: LatestPointer, current: LatestPointer | None, standing: BranchFacts, expected: Move | Keep
+    candidate: LatestPointer, current: LatestPointer | None, facts: BranchFacts, expected: Move | Keep
 ) -> None:
-    assert decide(candidate, current, standing) == expected
+    assert decide(candidate, current, facts) == expected
 
 
 def test_a_revert_moves_latest_to_the_older_content() -> None:
@@ -121,37 +152,35 @@ def test_a_revert_moves_latest_to_the_older_content() -> None:
 DAY = timedelta(days=1)
 
 
-@pytest.mark.parametrize(
-    ("current", "own", "expected"),
-    [
-        (CURRENT.content.committed, CURRENT.content.committed + DAY, CURRENT.content.committed + DAY),
-        (CURRENT.content.committed + DAY, CURRENT.content.committed, CURRENT.content.committed + DAY + TICK),
-        (UNKNOWN_TIME, CURRENT.content.committed, CURRENT.content.committed),
-    ],
-    ids=["a clock that is right", "a clock that was ahead", "a pointer without a time"],
-)
-def test_times_only_rise_along_the_branch(current: datetime, own: datetime, expected: datetime) -> None:
-    before = replace(CURRENT, content=replace(CURRENT.content, committed=current))
-    after = replace(NEWER, content=replace(NEWER.content, committed=own))
-    assert after.following(before).content.committed == expected
-
-
 def test_a_new_model_for_the_same_commit_has_the_commits_time() -> None:
     earlier = replace(CURRENT.content, committed=CURRENT.content.committed - DAY)
     assert replace(CURRENT, content=earlier).following(CURRENT) == CURRENT
 
 
 def test_a_pointer_survives_the_registry() -> None:
-    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234)
+    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234, "linux/arm64")
+    assert index["manifests"][0]["platform"] == {"os": "linux", "architecture": "arm64"}
     assert LatestPointer.from_index(index) == CURRENT
 
 
-def test_a_pointer_of_before_there_was_a_field_for_the_commits_time_is_read() -> None:
-    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234)
-    del index["annotations"]["dev.slipway.committed"]
+@pytest.mark.parametrize(
+    ("missing", "content"),
+    [
+        ("dev.slipway.committed", replace(CURRENT.content, committed=UNKNOWN_TIME)),
+        ("org.opencontainers.image.base.digest", replace(CURRENT.content, base_digest="")),
+    ],
+    ids=["the commit's time", "the base image"],
+)
+def test_a_pointer_of_before_there_was_a_field_for_something_is_read(
+    missing: str, content: BuildContent
+) -> None:
+    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234, "linux/amd64")
+    del index["annotations"][missing]
     old = LatestPointer.from_index(index)
-    assert old == replace(CURRENT, content=replace(CURRENT.content, committed=UNKNOWN_TIME))
+    assert old == replace(CURRENT, content=content)
+    assert old is not None
+    assert LatestPointer.from_index(old.to_index("any", 1, "linux/amd64")) == old
 
 
-def test_an_index_that_somebody_else_made_is_no_pointer() -> None:
+def test_an_index_of_another_tool_is_no_pointer() -> None:
     assert LatestPointer.from_index({"schemaVersion": 2, "manifests": [{"digest": CURRENT.digest}]}) is None

@@ -85,30 +85,32 @@ def test_what_is_written_reads_back_the_same_and_has_stable_bytes() -> None:
     assert parsed.model == Model("classifier", "1.0.0", DIGEST, digest, 18)
 
 
-@pytest.mark.parametrize(("path", "value", "told"), COMPLAINTS, ids=[told for _, _, told in COMPLAINTS])
-def test_a_wrong_value_is_refused_with_what_is_allowed(path: str, value: Any, told: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "value", "message"), COMPLAINTS, ids=[message for _, _, message in COMPLAINTS]
+)
+def test_a_wrong_value_is_refused_with_what_is_allowed(path: str, value: Any, message: str) -> None:
     with pytest.raises(ModelRejected) as refused:
         manifest.parse(changed(**{path: value}), source="manifest.json")
-    assert str(refused.value).startswith(f"manifest.json: {told}")
+    assert str(refused.value).startswith(f"manifest.json: {message}")
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     with pytest.raises(ModelRejected) as refused:
         manifest.parse(b'{"schema": 1, "labels": [], "size": -1, "colour": "red"}', source="manifest.json")
-    told = str(refused.value)
+    message = str(refused.value)
     for key in ("name", "version", "digest", "created", "input", "output", "preprocessing", "examples"):
-        assert f"key '{key}' is missing" in told
-    assert "key 'labels' is []" in told
-    assert "key 'size' is -1" in told
-    assert "unknown key 'colour'" in told
+        assert f"key '{key}' is missing" in message
+    assert "key 'labels' is []" in message
+    assert "key 'size' is -1" in message
+    assert "unknown key 'colour'" in message
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [(b"{", "manifest.json is not valid JSON"), (b"[]", "manifest.json must hold a JSON object")],
 )
-def test_what_is_no_json_object_is_refused(content: bytes, told: str) -> None:
-    with pytest.raises(ModelRejected, match=told):
+def test_what_is_no_json_object_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(ModelRejected, match=message):
         manifest.parse(content, source="manifest.json")
 
 
@@ -144,7 +146,7 @@ def test_preprocessing_knows_the_shape_it_makes(mode: Any, layout: Any, shape: t
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ([("cat", 60.0), ("dog", 30.0), ("cup", 5.0)], None),
         ([("cat", 62.0), ("dog", 28.0), ("cup", 5.0)], None),
@@ -158,15 +160,50 @@ def test_preprocessing_knows_the_shape_it_makes(mode: Any, layout: Any, shape: t
         ([], "tom: 'cat' is not among the best, expected 60.0 % +/- 3; answered nothing"),
     ],
 )
-def test_an_answer_is_right_within_the_tolerance(answer: list[tuple[str, float]], told: str | None) -> None:
+def test_an_answer_is_right_within_the_tolerance(
+    answer: list[tuple[str, float]], message: str | None
+) -> None:
     example = Example("tom", "aGk=", (("cat", 60.0), ("dog", 30.0), ("cup", 5.0)), 3.0)
     found = example.disagreement(answer)
-    assert (found is None) if told is None else (found or "").startswith(told)
+    assert (found is None) if message is None else (found or "").startswith(message)
 
 
 def test_two_labels_that_are_close_may_change_places() -> None:
     example = Example("tom", "aGk=", (("cat", 60.0), ("dog", 15.0), ("cup", 14.0)), 2.0)
     assert example.disagreement([("cat", 60.0), ("dog", 14.4), ("cow", 12.5)]) is None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("place", [0, 2])
+def test_an_answer_that_is_no_finite_number_is_wrong(number: float, place: int) -> None:
+    example = Example("tom", "aGk=", (("cat", 60.0), ("dog", 30.0), ("cup", 5.0)), 3.0)
+    answer = [*example.expected]
+    answer[place] = (answer[place][0], number)
+    assert "is no finite number" in (example.disagreement(answer) or "")
+
+
+TWICE = Example("ship", "aGk=", (("maillot", 61.0), ("maillot", 34.0), ("crane", 2.0)), 3.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ([*TWICE.expected], True),
+        ([("maillot", 60.0), ("maillot", 35.0), ("elk", 2.0)], True),
+        ([("maillot", 95.0), ("crane", 2.0), ("elk", 1.0)], False),
+        ([("maillot", 61.0), ("maillot", 20.0), ("crane", 16.0)], False),
+        ([("maillot", 61.0), ("crane", 34.0), ("maillot", 2.0)], False),
+    ],
+)
+def test_labels_that_occur_twice_are_compared_by_their_place(
+    answer: list[tuple[str, float]], right: bool
+) -> None:
+    assert (TWICE.disagreement(answer) is None) == right
+
+
+def test_a_manifest_that_nests_without_end_is_refused() -> None:
+    with pytest.raises(ModelRejected, match="is not valid JSON"):
+        manifest.parse(b"[" * 100_000, source="manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +238,7 @@ HARMFUL = {
 
 
 @pytest.mark.parametrize("changes", HARMFUL.values(), ids=HARMFUL.keys())
-def test_a_pointer_that_somebody_else_wrote_is_refused_with_the_key(changes: dict[str, object]) -> None:
+def test_a_pointer_that_another_tool_wrote_is_refused_with_the_key(changes: dict[str, object]) -> None:
     latest = Latest(Model("classifier", "1.0.0", DIGEST, DIGEST, 18), "2026-11-22T08:00:00Z")
     content = json.dumps(json.loads(latest.to_bytes()) | changes).encode()
     with pytest.raises(ModelRejected, match=f"key '{next(iter(changes))}' "):

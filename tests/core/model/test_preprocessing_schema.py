@@ -14,7 +14,7 @@ SCHEMA = json.loads((CHECKOUT / "app" / "preprocessing.schema.json").read_text()
 
 
 def rules(content: Any) -> Any:
-    """What a JSON Schema demands, without what it tells people."""
+    """What a JSON Schema demands, without its texts for people."""
     if isinstance(content, dict):
         return {key: rules(value) for key, value in content.items() if key not in FOR_PEOPLE}
     return [rules(part) for part in content] if isinstance(content, list) else content

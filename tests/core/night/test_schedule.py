@@ -108,7 +108,7 @@ def test_two_schedules_at_the_same_time_make_one_release() -> None:
     assert [type(known.decide(run)) for run in twins] == [SkipNight, Go]
 
 
-def test_a_run_started_anew_stands_for_the_night_of_the_one_that_crashed() -> None:
+def test_a_restarted_run_stands_for_the_night_of_the_one_that_crashed() -> None:
     crashed = replace(WEDNESDAY, state="CRASHED", state_name="Crashed")
     again = a_run("25 02:07", "25 02:07", again=True)
     assert decided(again, crashed, TUESDAY) == Go(at("25 02:00"))
@@ -117,7 +117,7 @@ def test_a_run_started_anew_stands_for_the_night_of_the_one_that_crashed() -> No
     assert decided(next_night, ended, crashed, now="26 02:00") == Go(at("26 02:00"))
 
 
-def test_a_run_started_anew_after_midnight_does_not_take_the_next_night() -> None:
+def test_a_run_restarted_after_midnight_does_not_take_the_next_night() -> None:
     nights = replace(NIGHTS, cron="30 23 * * *")
     crashed = a_run("24 23:30", "24 23:30", "CRASHED")
     again = a_run("25 00:05", "25 00:05", again=True)
@@ -128,7 +128,7 @@ def test_a_run_started_anew_after_midnight_does_not_take_the_next_night() -> Non
     )
 
 
-def test_a_run_started_anew_in_the_day_after_a_downtime_is_too_late() -> None:
+def test_a_run_restarted_in_the_day_after_a_downtime_is_too_late() -> None:
     crashed = replace(WEDNESDAY, state="CRASHED", state_name="Crashed")
     assert "9 h ago" in reason(decided(a_run("25 11:00", "25 11:00", again=True), crashed))
 
@@ -143,8 +143,8 @@ def test_a_clock_that_jumped_forward_and_was_put_right_makes_no_second_release()
     """Its run went at 20:00 in truth; at the real 02:00 the server has none left to make."""
     early = a_run("25 02:00", "25 03:00", "COMPLETED")
     assert decided(early, TUESDAY, now="24 20:10") == Go(at("25 02:00"))
-    made_anew = a_run("25 02:00", "25 02:00", id="zz made anew")
-    assert isinstance(decided(made_anew, replace(early, started=at("25 01:00"))), SkipNight)
+    made_again = a_run("25 02:00", "25 02:00", id="zz made again")
+    assert isinstance(decided(made_again, replace(early, started=at("25 01:00"))), SkipNight)
 
 
 def test_a_clock_that_went_back_leaves_the_run_that_is_due_in_its_future_alone() -> None:
@@ -184,7 +184,7 @@ def outcome(
 
 
 @pytest.mark.parametrize(
-    ("state", "name", "told"),
+    ("state", "name", "expected"),
     [
         ("COMPLETED", "Completed", "released: why"),
         ("COMPLETED", "Skipped", "skipped: why"),
@@ -192,13 +192,14 @@ def outcome(
         ("PAUSED", "Paused", "waiting for approval: the form is on the run's page"),
         ("FAILED", "Failed", "! failed: why"),
         ("CRASHED", "Crashed", "! crashed: why"),
+        ("CRASHED", "Unavailable", "! unavailable: why"),
         ("CANCELLED", "Cancelled", "! cancelled: why"),
         ("RUNNING", "Running", "! still running: it has not ended yet"),
     ],
 )
-def test_a_night_comes_to_what_its_run_ended_as(state: str, name: str, told: str) -> None:
+def test_a_night_comes_to_what_its_run_ended_as(state: str, name: str, expected: str) -> None:
     ended = replace(WEDNESDAY, state=state, state_name=name, message="why.")
-    assert outcome(TUESDAY, ended, a_run("26 02:00")) == told
+    assert outcome(TUESDAY, ended, a_run("26 02:00")) == expected
 
 
 def test_a_run_that_no_worker_takes_is_no_outcome() -> None:
@@ -216,23 +217,25 @@ def test_a_night_is_not_missed_while_the_schedule_is_paused_or_not_yet_there() -
     )
 
 
-def test_a_release_by_hand_or_a_run_started_anew_is_the_outcome_after_a_crash() -> None:
+def test_a_release_by_hand_or_a_restarted_run_is_the_outcome_after_a_crash() -> None:
     crashed = replace(WEDNESDAY, state="CRASHED", state_name="Crashed")
     done = {"state_name": "Completed", "message": "staging runs abc."}
     again = a_run("25 02:07", "25 02:07", "COMPLETED", again=True, **done)
     by_hand = a_run("25 03:00", "25 03:00", "COMPLETED", by_clock=False, **done)
     assert outcome(again, crashed) == outcome(crashed, by_hand) == "released: staging runs abc"
+    unavailable = replace(crashed, state_name="Unavailable")
+    assert outcome(again, unavailable) == "released: staging runs abc"
     assert outcome(crashed, replace(by_hand, due=at("25 01:00"))) == "! crashed"
     assert outcome(crashed, replace(again, state="RUNNING")).startswith("! still running")
 
 
-def test_a_run_that_is_about_to_skip_itself_is_told_as_skipped() -> None:
+def test_a_run_that_is_about_to_skip_itself_counts_as_skipped() -> None:
     late = a_run("25 02:00")
     assert outcome(late, now="25 09:00").startswith("skipped: it was due at 2026-11-25 02:00, 7 h ago")
     assert outcome(replace(late, started=at("25 09:00")), now="25 09:00").startswith("skipped")
 
 
-def test_a_late_check_tells_of_the_night_that_it_was_due_for() -> None:
+def test_a_late_check_reports_the_night_that_it_was_due_for() -> None:
     done = replace(WEDNESDAY, state="COMPLETED", state_name="Completed", message="staging runs abc.")
     assert outcome(done, a_run("26 02:00"), now="26 03:00") == "released: staging runs abc"
 
@@ -291,12 +294,13 @@ def test_a_late_check_waits_for_the_run_that_stands_in_for_a_crashed_one() -> No
     assert again_at(crashed, a_run("25 05:00", "25 05:00", again=True), now="25 05:01") == at("25 07:00")
     assert again_at(crashed, a_run("25 05:00", "25 05:00", "CRASHED", again=True), now="25 05:01") is None
     assert again_at(crashed, now="25 06:00") is None
+    assert again_at(replace(crashed, state_name="Unavailable"), now="25 05:00") == at("25 07:00")
     stopped = replace(crashed, state_name="Stopped")  # by a person, with the platform: nothing follows
     assert again_at(stopped, now="25 05:00") is None
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
-def test_a_late_check_tells_at_once_what_waits_for_a_person(state: str) -> None:
+def test_a_late_check_reports_at_once_what_waits_for_a_person(state: str) -> None:
     assert again_at(a_run("25 02:00", "25 05:00", state), now="25 05:02") is None
 
 
@@ -343,8 +347,8 @@ def test_a_run_that_skipped_in_favour_of_another_leaves_the_row_to_it() -> None:
 
 
 def test_rows_whose_runs_are_gone_stay_and_the_table_is_bounded() -> None:
-    nobody = judge(NightlyRuns([], NIGHTS, at("25 04:00")), ACTIVE, at("25 04:00"))
-    before = [row(date(2026, 10, 1) + timedelta(days), nobody, link) for days in range(40)]
+    no_run = judge(NightlyRuns([], NIGHTS, at("25 04:00")), ACTIVE, at("25 04:00"))
+    before = [row(date(2026, 10, 1) + timedelta(days), no_run, link) for days in range(40)]
     rows = table(before, NightlyRuns([TUESDAY], NIGHTS, at("25 04:00")), link)
     assert len(rows) == NIGHTS_KEPT
     assert [one["night"] for one in rows[:2]] == ["2026-11-24", "2026-11-09"]

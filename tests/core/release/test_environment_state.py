@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flows.core.release.environment_state import KEPT, EnvironmentState, Hold, Quarantine
@@ -21,7 +22,26 @@ def test_an_image_has_one_mark_the_latest() -> None:
     notes = EnvironmentState().with_mark(mark(1)).with_mark(mark(2)).with_mark(mark(1, "it answers wrong"))
     assert notes.marks == (mark(1, "it answers wrong"), mark(2))
     assert notes.mark_of(mark(2).digest) == mark(2)
-    assert notes.without_mark(mark(2).digest).mark_of(mark(2).digest) is None
+    assert notes.without_mark(mark(2).digest, "m").mark_of(mark(2).digest) is None
+
+
+def test_a_mark_of_an_image_that_did_not_start_holds_with_the_manifests_of_then() -> None:
+    crashed = replace(mark(1), manifests="m")
+    notes = EnvironmentState().with_mark(crashed)
+    assert notes.mark_of(crashed.digest, "m") == crashed
+    assert notes.mark_of(crashed.digest, "corrected") is None
+    assert notes.mark_of(crashed.digest) == crashed
+    wrong = mark(1, "it answers wrong")
+    both = notes.with_mark(wrong)
+    assert both.marks == (wrong, crashed)
+    assert both.mark_of(crashed.digest, "corrected") == wrong
+    assert both.without_mark(crashed.digest, "corrected").marks == (crashed,)
+
+
+def test_notes_of_a_later_version_are_read() -> None:
+    content = EnvironmentState(marks=(mark(1),)).to_json()
+    content["marks"][0] |= {"later": "field"}
+    assert EnvironmentState.from_json(content).marks == (mark(1),)
 
 
 def test_the_newest_marks_are_kept() -> None:

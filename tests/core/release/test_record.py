@@ -9,9 +9,7 @@ from flows.core.errors import RecordUnreadable
 from flows.core.release.record import (
     FORMAT,
     Record,
-    added,
     expired,
-    identity,
     live,
     next_number,
     pending,
@@ -21,6 +19,7 @@ from flows.core.release.record import (
 from tests.support.a_record import NOON, a_record, good, superseded
 
 BAD = a_record(3, verdict="failed")
+FOUND = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 DOUBTED = good(3, degraded="answers wrong")
 
 
@@ -30,7 +29,15 @@ def number(record: Record | None) -> int | None:
 
 @pytest.mark.parametrize(
     "record",
-    [a_record(), a_record(is_rollback=True), a_record(lifts_hold=NOON), good(2), superseded(3), DOUBTED],
+    [
+        a_record(),
+        a_record(is_rollback=True),
+        a_record(lifts_hold=NOON),
+        good(2),
+        superseded(3),
+        DOUBTED,
+        a_record(before=(FOUND,)),
+    ],
 )
 def test_a_record_is_the_same_after_json(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
@@ -46,6 +53,12 @@ def test_a_record_keeps_its_content_side_by_side_as_version_0_1_did() -> None:
     model = (kept["model"], kept["model_version"], kept["model_digest"])
     assert model == ("digits", "1.0.0", "sha256:" + "d" * 64)
     assert "content" not in kept
+
+
+def test_a_record_of_before_base_images_were_recorded_is_read() -> None:
+    kept = good(2).to_json()
+    del kept["base_digest"]
+    assert Record.from_json(kept).content.base_digest == ""
 
 
 @pytest.mark.parametrize(
@@ -64,6 +77,12 @@ def test_a_record_of_version_0_1_is_read_in_its_own_words(before: str, now: str)
     old = Record.from_json({**kept, "verdict": before, "doubt": "answers wrong", "takes_back": True})
     assert (old.verdict, old.degraded, old.is_rollback) == (now, "answers wrong", True)
     assert Record.from_json(json.loads(json.dumps(old.to_json()))) == old
+
+
+def test_a_record_from_before_the_field_of_what_was_found_has_found_nothing() -> None:
+    content = a_record().to_json()
+    del content["before"], content["answered_wrong"]
+    assert Record.from_json(content) == a_record()
 
 
 def test_a_record_names_its_format() -> None:
@@ -210,11 +229,6 @@ def test_of_many_good_ones_the_ten_newest_are_kept() -> None:
     assert [r.number for r in expired(history)] == [5, 4, 3, 2, 1]
 
 
-def test_what_a_release_added_is_told_by_group_kind_and_name_whatever_its_version() -> None:
-    old = {"apiVersion": "apps/v1beta1", "kind": "Deployment", "metadata": {"name": "a"}}
-    new = {**old, "apiVersion": "apps/v1"}
-    other = {**new, "metadata": {"name": "b"}}
-    before, after = a_record(1, objects=(old,)), a_record(2, objects=(new, other))
-    assert identity(new) == identity(old) == ("apps", "Deployment", "a")
-    assert added(after, before) == (other,)
-    assert added(after, None) == (new, other)
+def test_what_may_not_go_further_leaves_the_promotion_to_the_one_before() -> None:
+    found = promotable([good(1), good(2)], 0, NOON + timedelta(hours=1), lambda release: release.number != 2)
+    assert number(found) == 1

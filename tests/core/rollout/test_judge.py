@@ -1,12 +1,17 @@
 """Verdicts over snapshots shaped as a real API server gives them, with states that were measured there."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from flows.core.rollout.faults import ROOM_COMES_WITHIN, SECRET_COMES_WITHIN, Failed
-from flows.core.rollout.judge import Done, Progressing, ended_well, judge
+from flows.core.rollout.containers import past_of
+from flows.core.rollout.faults import (
+    IDENTITY_COMES_WITHIN,
+    IMAGE_COMES_WITHIN,
+    QUOTA_FREE_WITHIN,
+    SECRET_COMES_WITHIN,
+)
+from flows.core.rollout.judge import PAUSED_FOR, ended_well, judge
 from flows.core.rollout.snapshot import (
     CONFIRMED_WITHIN,
     CONTAINER,
@@ -15,94 +20,24 @@ from flows.core.rollout.snapshot import (
     Snapshot,
     new_pods,
     owned,
+    selector,
 )
-
-Json = dict[str, Any]
-REVISION = {"deployment.kubernetes.io/revision": "2"}
-COUNTED = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
-DENIED = "401 Unauthorized"
-UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-NO_MEMORY = UNSCHEDULABLE | {"message": "0/2 nodes are available: 2 Insufficient memory."}
-NO_PLACE = UNSCHEDULABLE | {"message": "0/2 nodes are available: 2 node(s) had untolerated taint(s)."}
-NO_ROOM = UNSCHEDULABLE | {"message": "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient memory."}
-
-
-def snapshot(
-    *pods: Json, refusal: str = "", events: tuple[Json, ...] = (), all_new: bool = False
-) -> Snapshot:
-    failures = [{"type": "ReplicaFailure", "status": "True", "message": refusal}] if refusal else []
-    return Snapshot(
-        deployment={
-            "metadata": {"generation": 2, "annotations": REVISION},
-            "spec": {"replicas": 2},
-            "status": {"observedGeneration": 2, **(COUNTED if all_new else {})},
-        },
-        replica_sets=(
-            {"metadata": {"uid": "old", "annotations": {"deployment.kubernetes.io/revision": "1"}}},
-            {"metadata": {"uid": "new", "annotations": REVISION}, "status": {"conditions": failures}},
-        ),
-        pods=pods,
-        events=events,
-    )
-
-
-def pod(
-    state: Json | None = None,
-    *,
-    owner: str = "new",
-    ready: bool = False,
-    last: Json | None = None,
-    restarts: int = 0,
-    condition: Json | None = None,
-    ending: bool = False,
-    phase: str = "Pending",
-    limit: str = "",
-    init: bool = False,
-) -> Json:
-    container = {
-        "name": "app",
-        "image": "registry/app@sha256:1",
-        "state": state or {},
-        "lastState": last or {},
-        "restartCount": restarts,
-        "ready": ready,
-    }
-    is_ready = {"type": "Ready", "status": "True" if ready else "False"}
-    name = f"{owner}-pod"
-    limits = {"limits": {"memory": limit}} if limit else {}
-    deletion = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if ending else {}
-    kind = "initContainer" if init else "container"
-    return {
-        "metadata": {"name": name, "uid": f"{name}-uid", "ownerReferences": [{"uid": owner}], **deletion},
-        "spec": {
-            f"{kind}s": [{"name": "app", "resources": limits}],
-            **({"nodeName": "worker"} if state else {}),
-        },
-        "status": {
-            "phase": phase,
-            "conditions": [is_ready, *([condition] if condition else [])],
-            f"{kind}Statuses": [container] if state else [],
-        },
-    }
-
-
-def event(reason: str, message: str, about: str = "new-pod-uid") -> Json:
-    return {"reason": reason, "message": message, "involvedObject": {"name": "new-pod", "uid": about}}
-
-
-def waiting(reason: str, message: str = "") -> Json:
-    return {"waiting": {"reason": reason, "message": message}}
-
-
-def ended(code: int, reason: str = "Error", message: str = "") -> Json:
-    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
-
-
-RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
-READY = pod(RUNNING, ready=True)
-PROBE_KILLED = event("Killing", "Container app failed startup probe, will be restarted")
-LATE_SECRET = event("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets")
-QUOTA = 'pods "new-pod" is forbidden: exceeded quota: small, requested: pods=1'
+from flows.core.rollout.verdict import Done, Failed, Progressing
+from tests.core.rollouts import (
+    DENIED,
+    LATE_SECRET,
+    PROBE_KILLED,
+    QUOTA,
+    READY,
+    REVISION,
+    RUNNING,
+    Json,
+    ended,
+    event,
+    pod,
+    snapshot,
+    waiting,
+)
 
 
 def test_all_new_and_available_and_no_old_one_left_is_done() -> None:
@@ -116,7 +51,7 @@ def test_what_a_ready_container_went_through_before_does_not_count(last: Json) -
 
 
 @pytest.mark.parametrize(
-    ("old", "told"),
+    ("old", "waiting_for"),
     [
         ([pod(RUNNING, owner="old", ready=True)], "1 old replica still serving"),
         ([pod(RUNNING, owner="old", ending=True)] * 2, "2 old replicas still ending"),
@@ -125,9 +60,9 @@ def test_what_a_ready_container_went_through_before_does_not_count(last: Json) -
     ],
     ids=["serving", "ending", "ended, but not gone", "orphaned"],
 )
-def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], told: str) -> None:
+def test_it_is_not_done_while_an_old_pod_is_left(old: list[Json], waiting_for: str) -> None:
     assert judge(snapshot(READY, READY, *old, all_new=True)) == Progressing(
-        f"2 of 2 new replicas ready; {told}"
+        f"2 of 2 new replicas ready; {waiting_for}"
     )
 
 
@@ -293,14 +228,14 @@ def test_a_bad_revisions_pods_are_not_judged_while_an_older_replica_set_is_taken
     ("failing", "fault", "cause"),
     [
         (
-            pod(waiting("ErrImagePull", "registry/app@sha256:1: not found")),
+            pod(waiting("ErrImagePull", "registry/app:1: not found"), image="registry/app:1"),
             "image",
-            "the registry has no image registry/app@sha256:1",
+            "the registry has no image registry/app:1",
         ),
         (
-            pod(waiting("ImagePullBackOff", "manifest unknown")),
+            pod(waiting("ImagePullBackOff", "manifest unknown"), image="registry/app:1"),
             "image",
-            "the registry has no image registry/app@sha256:1",
+            "the registry has no image registry/app:1",
         ),
         (
             pod(waiting("ErrImagePull", "no match for platform in manifest: not found")),
@@ -323,9 +258,9 @@ def test_a_bad_revisions_pods_are_not_judged_while_an_older_replica_set_is_taken
             "the registry refuses the cluster registry/app@sha256:1: check the pull secret",
         ),
         (
-            pod(waiting("CreateContainerConfigError", 'configmap "x" not found')),
+            pod(waiting("CreateContainerConfigError", "image will run as root")),
             "configuration",
-            'container app can\'t be created: configmap "x" not found',
+            "container app can't be created: image will run as root",
         ),
         (
             pod(waiting("CrashLoopBackOff"), last=ended(3), restarts=1),
@@ -391,6 +326,13 @@ def test_what_cannot_come_right_by_itself_fails_before_the_deadline(
     assert verdict.patience == 0
 
 
+def test_an_app_above_its_memory_limit_may_be_what_has_to_change() -> None:
+    killed = pod(RUNNING, last=ended(137, "OOMKilled"), restarts=1, limit="32Mi")
+    verdict = judge(snapshot(killed))
+    assert isinstance(verdict, Failed)
+    assert verdict.remedy.startswith("Raise the memory limit in the manifests, or let the application need")
+
+
 @pytest.mark.parametrize(
     "passing",
     [
@@ -431,7 +373,7 @@ def test_what_may_pass_waits_for_the_deadline(passing: Json) -> None:
     ],
     ids=["killed", "with the reason"],
 )
-def test_a_failed_startup_probe_is_told_once_the_container_is_killed_for_it(
+def test_a_failed_startup_probe_is_reported_once_the_container_is_killed_for_it(
     said: tuple[Json, ...], cause: str
 ) -> None:
     assert isinstance(judge(snapshot(pod(RUNNING), events=said)), Progressing)
@@ -447,53 +389,9 @@ def test_events_about_other_pods_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "cause"),
-    [
-        (NO_MEMORY, "no node has enough memory for the pod"),
-        (NO_ROOM, "no node has enough cpu and memory for the pod"),
-        (NO_PLACE, "no node can take the pod"),
-    ],
-    ids=["memory", "two resources", "taints"],
-)
-def test_a_pod_that_fits_on_no_node_names_the_resource(condition: Json, cause: str) -> None:
-    told = f"{cause}: {condition['message']}"
-    failed = Failed(told, "new-pod", "infrastructure", ROOM_COMES_WITHIN)
-    assert judge(snapshot(pod(condition=condition))) == failed
-
-
-@pytest.mark.parametrize(
-    "others",
-    [
-        [pod(RUNNING, owner="old", ending=True)],
-        [pod(RUNNING, owner="old", ready=True), pod(waiting("ContainerCreating"))],
-    ],
-    ids=["an old pod is ending", "an old one goes when the one that starts is ready"],
-)
-@pytest.mark.parametrize("refused", ["by the scheduler", "by a quota"])
-def test_a_pod_that_waits_for_old_ones_to_make_room_is_progress(others: list[Json], refused: str) -> None:
-    seen = (
-        snapshot(pod(condition=NO_MEMORY), *others)
-        if refused == "by the scheduler"
-        else snapshot(*others, refusal=QUOTA)
-    )
-    assert isinstance(judge(seen), Progressing)
-
-
-@pytest.mark.parametrize("starting", [[], [READY]], ids=["none started", "those that fit are ready"])
-def test_old_pods_that_nothing_makes_leave_make_no_room(starting: list[Json]) -> None:
-    old = pod(RUNNING, owner="old", ready=True)
-    assert isinstance(judge(snapshot(pod(condition=NO_MEMORY), old, *starting)), Failed)
-
-
-def test_a_pod_for_which_a_node_is_being_added_is_progress() -> None:
-    coming = event("TriggeredScaleUp", "pod triggered scale-up: [{nodes 2->3 (max: 5)}]")
-    assert isinstance(judge(snapshot(pod(condition=NO_MEMORY), events=(coming,))), Progressing)
-
-
-@pytest.mark.parametrize(
     ("said", "patience"),
     [
-        (QUOTA, ROOM_COMES_WITHIN),
+        (QUOTA, QUOTA_FREE_WITHIN),
         (
             'pods "new-pod" is forbidden: error looking up service account x/y: serviceaccount "y" not found',
             0,
@@ -522,7 +420,7 @@ def test_a_pod_whose_creation_was_not_decided_may_pass(said: str) -> None:
     assert judge(snapshot(refusal=said)) == verdict
 
 
-def test_a_missing_volume_is_told_though_only_an_event_says_it() -> None:
+def test_a_missing_volume_is_reported_though_only_an_event_says_it() -> None:
     failed = event("FailedMount", 'secret "x" not found')
     assert judge(snapshot(pod(waiting("ContainerCreating")), events=(failed,))) == Progressing(
         '0 of 2 new replicas ready; new-pod: ContainerCreating; secret "x" not found', "configuration"
@@ -534,6 +432,13 @@ def test_a_pull_denied_because_the_node_has_not_seen_the_secret_yet_may_pass() -
     verdict = judge(snapshot(denied, events=(LATE_SECRET,)))
     assert isinstance(verdict, Failed)
     assert verdict.patience == SECRET_COMES_WITHIN
+
+
+def test_a_pull_denied_to_the_nodes_own_identity_may_pass_and_names_it() -> None:
+    verdict = judge(snapshot(pod(waiting("ErrImagePull", DENIED), has_secret=False)))
+    assert isinstance(verdict, Failed)
+    assert verdict.patience == IDENTITY_COMES_WITHIN
+    assert "give the nodes' identity the right to pull" in verdict.cause
 
 
 @pytest.mark.parametrize(
@@ -551,6 +456,139 @@ def test_whose_fault_it_is_if_it_stays_like_this(pods: list[Json], fault: str) -
     verdict = judge(snapshot(*pods))
     assert isinstance(verdict, Progressing)
     assert verdict.fault == fault
+
+
+@pytest.mark.parametrize(
+    ("late", "fault", "patience"),
+    [
+        (waiting("ErrImagePull", "registry/app@sha256:1: not found"), "image", IMAGE_COMES_WITHIN),
+        (
+            waiting("CreateContainerConfigError", 'secret "db" not found'),
+            "configuration",
+            SECRET_COMES_WITHIN,
+        ),
+        (
+            waiting("CreateContainerConfigError", 'configmap "words" not found'),
+            "configuration",
+            SECRET_COMES_WITHIN,
+        ),
+        (
+            waiting("CreateContainerConfigError", "couldn't find key a in Secret staging/db"),
+            "configuration",
+            SECRET_COMES_WITHIN,
+        ),
+    ],
+    ids=["digest on a registry's replica", "Secret", "ConfigMap", "a key"],
+)
+def test_what_may_be_there_a_moment_later_is_given_that_moment(
+    late: Json, fault: str, patience: float
+) -> None:
+    verdict = judge(snapshot(pod(late)))
+    assert isinstance(verdict, Failed)
+    assert (verdict.fault, verdict.patience) == (fault, patience)
+
+
+def test_a_failure_that_may_pass_does_not_hide_one_that_can_not() -> None:
+    late = pod(waiting("CreateContainerConfigError", 'secret "db" not found'))
+    crashing = pod(waiting("CrashLoopBackOff"), last=ended(3), restarts=3)
+    verdict = judge(snapshot(late, crashing))
+    assert isinstance(verdict, Failed)
+    assert (verdict.cause, verdict.patience) == ("container app keeps crashing (exit code 3)", 0)
+
+
+def looked_at_first(*pods: Json, then: Json) -> Snapshot:
+    """What is seen of a pod whose watch began with others."""
+    return replace(snapshot(then, READY), past=past_of(pods))
+
+
+@pytest.mark.parametrize("last", [ended(255), ended(137, "OOMKilled")], ids=["crashes", "memory"])
+def test_a_pod_that_misses_a_probe_is_not_judged_by_what_happened_before_the_watch(last: Json) -> None:
+    blinking = pod(RUNNING, last=last, restarts=3)
+    assert isinstance(judge(looked_at_first(blinking, then=blinking)), Progressing)
+    again = pod(RUNNING, last=last, restarts=5)
+    assert isinstance(judge(looked_at_first(blinking, then=again)), Failed)
+    assert isinstance(judge(looked_at_first(then=blinking)), Failed)
+
+
+def test_a_pod_that_waits_to_be_restarted_fails_whenever_its_crashes_were() -> None:
+    looping = pod(waiting("CrashLoopBackOff"), last=ended(1), restarts=7)
+    assert isinstance(judge(looked_at_first(looping, then=looping)), Failed)
+
+
+NODE_IS_FULL = "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 2Mi. "
+OWN_LIMITS = (
+    'Usage of EmptyDir volume "tmp" exceeds the limit "512Mi". ',
+    "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+    'Container app exceeded its local ephemeral storage limit "1Gi". ',
+)
+
+
+def evicted(message: str, reason: str = "Evicted") -> Json:
+    gone = pod(phase="Failed")
+    return {**gone, "status": {**gone["status"], "reason": reason, "message": message}}
+
+
+@pytest.mark.parametrize("message", OWN_LIMITS)
+def test_a_pod_that_is_evicted_by_its_own_limits_is_the_configurations_fault(message: str) -> None:
+    seen = snapshot(evicted(message), pod(waiting("ContainerCreating")))
+    verdict = judge(seen)
+    assert verdict == Failed(f"the pod was evicted: {message.rstrip('. ')}", "new-pod", "configuration")
+    before = replace(seen, past=past_of([evicted(message)]))
+    assert isinstance(judge(before), Progressing)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"), [(NODE_IS_FULL, "Evicted"), ("Preempted by a pod", "Preempting"), ("", "NodeLost")]
+)
+def test_a_pod_that_had_to_leave_its_node_is_replaced(message: str, reason: str) -> None:
+    seen = snapshot(evicted(message, reason), pod(waiting("ContainerCreating")))
+    assert isinstance(judge(seen), Progressing)
+
+
+PAUSE = {
+    "manager": "kubectl-rollout",
+    "time": "2026-01-01T00:00:00Z",
+    "fieldsV1": {"f:spec": {"f:paused": {}}},
+}
+
+
+def paused(seen: Snapshot) -> Snapshot:
+    deployment = seen.deployment
+    metadata = {**deployment["metadata"], "managedFields": [PAUSE]}
+    spec = {**deployment["spec"], "paused": True}
+    return replace(seen, deployment={**deployment, "metadata": metadata, "spec": spec})
+
+
+def test_a_paused_rollout_names_who_paused_it_and_what_ends_that() -> None:
+    verdict = judge(paused(snapshot(READY, READY)))
+    cause = "is paused by kubectl-rollout since 2026-01-01T00:00:00Z: `kubectl rollout resume` ends that"
+    assert verdict == Failed(f"the Deployment {cause}", patience=PAUSED_FOR)
+
+
+def test_a_paused_deployment_whose_replicas_are_all_of_its_newest_template_is_done() -> None:
+    assert judge(paused(snapshot(READY, READY, all_new=True))) == Done(2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "query"),
+    [
+        ({"matchLabels": {"app": "web", "tier": "front"}}, "app=web,tier=front"),
+        (
+            {
+                "matchExpressions": [
+                    {"key": "app", "operator": "In", "values": ["web", "www"]},
+                    {"key": "app", "operator": "NotIn", "values": ["job"]},
+                    {"key": "tier", "operator": "Exists"},
+                    {"key": "old", "operator": "DoesNotExist"},
+                ]
+            },
+            "app in (web,www),app notin (job),tier,!old",
+        ),
+    ],
+    ids=["labels", "expressions alone"],
+)
+def test_pods_are_asked_for_as_the_deployment_selects_them(wanted: Json, query: str) -> None:
+    assert selector({"spec": {"selector": wanted}}) == query
 
 
 def test_a_crashing_pod_of_the_old_revision_is_not_the_new_ones_fault() -> None:

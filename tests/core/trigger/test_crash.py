@@ -1,23 +1,36 @@
 import pytest
 
-from flows.core.trigger.crash import Ended, Leave, Restart, decide, is_lost
+from flows.core.trigger.attempts import MAX_ATTEMPTS, UNAVAILABLE
+from flows.core.trigger.crash import OUTAGE, Ended, Leave, Restart, decide, is_lost
 from flows.core.trigger.run_labels import RESTARTED, TRIGGERED
-from flows.core.trigger.trigger import MAX_ATTEMPTS
 
 LOST = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")
 
 
 def ended(
-    *tags: str, states: tuple[str, ...] = LOST, deployment: str | None = "d", attempt: int = 1
+    *tags: str,
+    states: tuple[str, ...] = LOST,
+    deployment: str | None = "d",
+    attempt: int = 1,
+    name: str = "Crashed",
 ) -> Ended:
-    return Ended(deployment, frozenset(tags), states, attempt)
+    return Ended(deployment, frozenset(tags), states, attempt, name)
 
 
 @pytest.mark.parametrize("tags", [("release", "nightly"), ("ci", "branch:main"), ()])
-def test_a_run_that_crashed_is_started_anew(tags: tuple[str, ...]) -> None:
+def test_a_run_that_crashed_is_restarted(tags: tuple[str, ...]) -> None:
     decision = decide(ended(*tags))
     assert isinstance(decision, Restart)
     assert decision.move.startswith("None: ")
+    assert not decision.later
+
+
+def test_a_night_that_found_a_system_away_is_restarted_later_and_once() -> None:
+    decision = decide(ended("release", "nightly", name=UNAVAILABLE))
+    assert isinstance(decision, Restart)
+    assert decision.later == OUTAGE
+    assert decision.move.startswith("Operations: ")
+    assert isinstance(decide(ended("release", "nightly", RESTARTED, name=UNAVAILABLE)), Leave)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,17 @@
 """Names of runs, as the list shows them."""
 
-from flows.core.trigger.run_labels import ci_name, release_name, verify_name, with_reason
+from flows.core.trigger.run_labels import (
+    TRIGGERED,
+    base_tag,
+    branch_tag,
+    ci_name,
+    commit_tag,
+    given_tags,
+    model_tag,
+    release_name,
+    verify_name,
+    with_reason,
+)
 
 ONE, OTHER = "4f2c9e1 + classifier 1.1.0", "8a1b2c3 + classifier 1.1.0"
 
@@ -28,7 +39,7 @@ def test_why_a_run_ended_so_is_said_behind_its_name() -> None:
     assert with_reason(f"{ONE} on main", failed) == f"{ONE} on main — 2 of 31 tests failed: test_a, test_b"
 
 
-def test_a_run_that_is_tried_once_more_says_how_it_ended_last() -> None:
+def test_a_run_that_is_tried_again_says_how_it_ended_last() -> None:
     failed = with_reason(ONE, "The disk is full.")
     assert with_reason(failed, "Skipped.") == f"{ONE} — Skipped"
     assert with_reason(failed, "") == ONE
@@ -36,3 +47,8 @@ def test_a_run_that_is_tried_once_more_says_how_it_ended_last() -> None:
 
 def test_a_long_reason_is_cut_between_two_words() -> None:
     assert with_reason("x", "word " * 40) == f"x — {'word ' * 23}…"
+
+
+def test_a_run_in_place_of_another_keeps_no_tag_that_it_finds_out_for_itself() -> None:
+    found = [branch_tag("main"), commit_tag("a" * 40), model_tag("digits", "1.0.0"), base_tag("sha256:1")]
+    assert given_tags([TRIGGERED, *found]) == [TRIGGERED]

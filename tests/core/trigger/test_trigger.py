@@ -1,11 +1,14 @@
 """What deliveries ask for, as the providers really send them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.core.build.image import parse
+from flows.core.trigger.attempts import Tries
 from flows.core.trigger.trigger import (
     Foreign,
     Ignored,
@@ -20,9 +23,7 @@ from flows.core.trigger.trigger import (
 
 DELIVERIES = Path(__file__).parents[2] / "deliveries"
 HELLO = Rules("github.com/codertocat/hello-world", ("feature/*",), "master")
-FABRIKAM = Rules(
-    "fabrikam-fiber-inc.visualstudio.com/defaultcollection/_git/fabrikam-fiber-git", (), "master"
-)
+FABRIKAM = Rules("dev.azure.com/fabrikam-fiber-inc/fabrikam-fiber-git/_git/fabrikam-fiber-git", (), "master")
 PUSHED = "6113728f27ae82c7b1a177c8d03f9e96e0adf246"
 
 
@@ -35,13 +36,22 @@ def test_a_push_to_a_branch_that_is_built_wants_its_newest_commit() -> None:
     assert github("push", delivery("github-push"), HELLO) == Wanted(HELLO.repository, "master", PUSHED)
 
 
-def test_the_head_before_the_push_is_told() -> None:
+def test_the_head_before_the_push_is_known() -> None:
     found = github("push", delivery("github-push", before="a" * 40), HELLO)
     assert found == Wanted(HELLO.repository, "master", PUSHED, "a" * 40)
 
 
 @pytest.mark.parametrize(
-    ("event", "payload", "told"),
+    "name", ["feature/a\0b", "feature/a..b", "feature/", "feature/a b", "feature/x.lock"]
+)
+def test_a_branch_that_git_could_not_name_so_is_refused(name: str) -> None:
+    found = github("push", delivery("github-push", ref=f"refs/heads/{name}"), HELLO)
+    assert isinstance(found, Invalid)
+    assert "is no name that git gives a branch" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "reason"),
     [
         ("push", delivery("github-push", ref="refs/heads/idea"), "branch idea is not built"),
         ("push", delivery("github-push", after="0" * 40), "branch master was deleted"),
@@ -52,10 +62,10 @@ def test_the_head_before_the_push_is_told() -> None:
         ("x" * 4000, {}, "builds nothing"),
     ],
 )
-def test_what_builds_nothing_is_ignored_with_the_reason(event: str, payload: Any, told: str) -> None:
+def test_what_builds_nothing_is_ignored_with_the_reason(event: str, payload: Any, reason: str) -> None:
     ignored = github(event, payload, HELLO)
     assert isinstance(ignored, Ignored)
-    assert told in ignored.reason
+    assert reason in ignored.reason
     assert len(ignored.reason) < 200
 
 
@@ -147,6 +157,14 @@ def test_another_azure_repository_is_foreign() -> None:
         ("ssh://git@github.com/acme/app", "github.com/acme/app"),
         ("https://acme@dev.azure.com/acme/shop/_git/app", "dev.azure.com/acme/shop/_git/app"),
         ("git@ssh.dev.azure.com:v3/acme/shop/app", "dev.azure.com/acme/shop/_git/app"),
+        ("ssh://git@ssh.github.com:443/acme/app.git", "github.com/acme/app"),
+        ("https://acme.visualstudio.com/shop/_git/app", "dev.azure.com/acme/shop/_git/app"),
+        ("https://acme.visualstudio.com/DefaultCollection/shop/_git/app", "dev.azure.com/acme/shop/_git/app"),
+        ("https://acme.visualstudio.com/_git/app", "dev.azure.com/acme/app/_git/app"),
+        ("https://dev.azure.com/acme/_git/app", "dev.azure.com/acme/app/_git/app"),
+        ("acme@vs-ssh.visualstudio.com:v3/acme/shop/app", "dev.azure.com/acme/shop/_git/app"),
+        ("https://dev.azure.com.evil.example/acme/_git/app", "dev.azure.com.evil.example/acme/_git/app"),
+        ("https://evilvisualstudio.com/shop/_git/app", "evilvisualstudio.com/shop/_git/app"),
         ("/srv/git/App.git", "/srv/git/App.git"),
     ],
 )
@@ -157,14 +175,17 @@ def test_a_repository_is_the_same_however_its_url_is_written(url: str, same: str
 def test_a_key_differs_in_each_part() -> None:
     wanted = Wanted("r", "main", PUSHED)
     keys = {
-        key(wanted, "sha256:1", 1),
-        key(wanted, "sha256:1", 2),
-        key(wanted, "sha256:2", 1),
-        key(Wanted("r", "idea", PUSHED), "sha256:1", 1),
-        key(Wanted("r", "main", "a" * 40), "sha256:1", 1),
-        key(Wanted("s", "main", PUSHED), "sha256:1", 1),
-        key(wanted, "sha256:1", 1, "after-1"),
-        key(wanted, "sha256:1", 2, "after-1"),
+        key(wanted, "sha256:1", Tries()),
+        key(wanted, "sha256:1", Tries(crashed=1)),
+        key(wanted, "sha256:2", Tries()),
+        key(Wanted("r", "idea", PUSHED), "sha256:1", Tries()),
+        key(Wanted("r", "main", "a" * 40), "sha256:1", Tries()),
+        key(Wanted("s", "main", PUSHED), "sha256:1", Tries()),
+        key(wanted, "sha256:1", Tries(), "after-1"),
+        key(wanted, "sha256:1", Tries(crashed=1), "after-1"),
+        *(key(replace(wanted, base=parse(f"python@sha256:{base}")), "sha256:1", Tries()) for base in "12"),
     }
-    assert len(keys) == 8
-    assert key(Wanted("r", "main", PUSHED, "b" * 40), "sha256:1", 1) in keys  # how it came about is no part
+    assert len(keys) == 10
+    assert (
+        key(Wanted("r", "main", PUSHED, "b" * 40), "sha256:1", Tries()) in keys
+    )  # how it came about is no part

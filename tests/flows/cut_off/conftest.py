@@ -46,5 +46,7 @@ def coming(in_staging: Line, live: str) -> LatestPointer:
 @pytest.fixture
 def never_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A rollout that takes as long as a test wants."""
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("never ready"))))
+    monkeypatch.setenv(
+        "SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_with(tmp_path, behaving("never ready")))
+    )
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "300")

@@ -2,14 +2,13 @@
 
 import psutil
 
-from deployments.local.wait import wait_until
 from flows.recover import recover
 from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place
+from tests.support.waiting import wait_until
 
 STAGING = Place("staging")
-PATIENCE = 90
 
 
 def recovered(line: Line) -> Ended:
@@ -17,7 +16,7 @@ def recovered(line: Line) -> Ended:
 
 
 def wait_for_rollout(run: FlowRun) -> None:
-    wait_until(lambda: STAGING.is_rolling_out(run.id), PATIENCE, f"{run.name} rolls nothing out")
+    wait_until(lambda: STAGING.is_rolling_out(run.id), f"{run.name} rolls nothing out")
 
 
 def processes_of(run: FlowRun) -> list[psutil.Process]:

@@ -10,14 +10,12 @@ from typing import cast
 import pytest
 from prefect.blocks.system import Secret
 
-from deployments.local.wait import wait_until
 from flows.config import load as configuration
 from flows.core.build.latest import LatestPointer
 from flows.core.errors import UndoFailed
 from flows.services.prefect.client import FlowRun
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import (
-    PATIENCE,
     STAGING,
     digest_that_answers,
     recovered,
@@ -26,15 +24,17 @@ from tests.flows.cut_off.runs import (
 from tests.flows.environments import behaving, manifests_with, without_api_server
 from tests.stand_ins.slow_api_server import SlowApiServer, slow_api_server
 from tests.support import worker
+from tests.support.waiting import LIMIT, wait_until
 
 
 def cancel(line: Line, run: FlowRun) -> None:
     """Cancel the release, as in the UI, and wait until the run that it starts has closed its record."""
     line.platform.api.set_state(run, "CANCELLING", "a test asks for it")
     assert line.platform.wait(run).state == "CANCELLED"
-    wait_until(lambda: STAGING.verdicts()[0] != "pending", PATIENCE, "no run has closed the record")
+    wait_until(lambda: STAGING.verdicts()[0] != "pending", "no run has closed the record")
 
 
+@pytest.mark.slow
 def test_a_cancelled_release_is_taken_back_at_once_and_proven_by_a_run_of_its_own(
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
 ) -> None:
     with applying_slowly(monkeypatch) as api_server:
         run = in_staging.start_release(coming.digest)
-        wait_until(api_server.hangs.is_set, PATIENCE, "nothing is applied")
+        wait_until(api_server.hangs.is_set, "nothing is applied")
         cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live
@@ -63,10 +63,10 @@ def test_a_release_that_is_cancelled_in_the_middle_of_apply_is_taken_back(
 def test_a_release_that_is_cancelled_while_it_is_undone_is_undone_all_the_same(
     in_staging: Line, live: str, coming: LatestPointer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
+    monkeypatch.setenv("SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_with(tmp_path, behaving("dies"))))
     with applying_slowly(monkeypatch, by_force=True) as api_server:
         run = in_staging.start_release(coming.digest)
-        wait_until(api_server.hangs.is_set, PATIENCE, "nothing is put back")
+        wait_until(api_server.hangs.is_set, "nothing is put back")
         cancel(in_staging, run)
     assert STAGING.verdicts()[0] == "failed"
     mark = STAGING.notes().mark_of(coming.digest)
@@ -99,9 +99,9 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     known, ended = len(STAGING.pods()), threading.Event()
 
     def freeze_during_the_rollout() -> None:
-        wait_until(lambda: len(STAGING.pods()) > known, PATIENCE, "the rollout has not begun")
+        wait_until(lambda: len(STAGING.pods()) > known, "the rollout has not begun")
         with without_api_server(in_staging.platform):
-            ended.wait(PATIENCE * 2)
+            ended.wait(LIMIT)
 
     with ThreadPoolExecutor() as pool:
         frozen = pool.submit(freeze_during_the_rollout)
@@ -112,7 +112,7 @@ def test_an_api_server_that_is_gone_for_longer_than_a_release_waits_leaves_what_
     assert isinstance(run.error, UndoFailed)
     assert STAGING.verdicts()[0] == "pending"
     # the scheduler comes back later than the API server
-    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", str(PATIENCE))
+    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "90")
     assert "is undone now" in recovered(in_staging).message
     assert STAGING.verdicts()[0] == "rolled_back"
     assert digest_that_answers() == live

@@ -55,7 +55,7 @@ def test_the_run_after_one_that_was_killed_undoes_its_release(
     verdict: str,
 ) -> None:
     if point == "while undoing":
-        monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests_with(tmp_path, behaving("dies"))))
+        monkeypatch.setenv("SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_with(tmp_path, behaving("dies"))))
     kill(in_staging, point, coming.digest)
     run = recovered(in_staging)
     assert run.succeeded, run.message
@@ -65,6 +65,7 @@ def test_the_run_after_one_that_was_killed_undoes_its_release(
     assert bool(STAGING.notes().mark_of(coming.digest)) == (verdict == "failed")
 
 
+@pytest.mark.slow
 def test_a_release_that_was_killed_after_its_rollout_is_finished_as_its_own_run_would_have(
     in_staging: Line, live: str, coming: LatestPointer
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_release_that_was_killed_after_its_rollout_is_finished_as_its_own_run_
     run = recovered(in_staging)
     assert run.succeeded, run.message
     assert "is finished now" in run.message
+    assert "the rate before the release is not known" in run.message  # its own is no reference
     assert STAGING.verdicts()[0] == "deployed"
     assert digest_that_answers() == coming.digest
     assert STAGING.notes().mark_of(coming.digest) is None

@@ -2,20 +2,20 @@
 
 import pytest
 
-from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
 from flows.services.kubernetes import lease
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import (
-    PATIENCE,
     STAGING,
     digest_that_answers,
     processes_of,
     recovered,
     wait_for_rollout,
 )
+from tests.support.waiting import wait_until
 
 
+@pytest.mark.slow
 def test_of_two_releases_at_once_the_second_waits_and_finds_it_done(
     in_staging: Line, coming: LatestPointer
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_release_waits_for_a_rollback_and_then_finds_the_environment_held(
 ) -> None:
     assert in_staging.release().succeeded
     back = in_staging.start("rollback/on-demand", environment="staging", reason="a test", by="Ada")
-    wait_until(lambda: STAGING.holder() == back.id, PATIENCE, "the rollback does not begin")
+    wait_until(lambda: STAGING.holder() == back.id, "the rollback does not begin")
     run = in_staging.release()
     assert "is held since" in run.message
     assert in_staging.platform.wait(back).state == "COMPLETED"

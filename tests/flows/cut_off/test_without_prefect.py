@@ -8,21 +8,19 @@ import pytest
 
 from deployments.local import supervision
 from deployments.local.prefect.server import SERVER, WORKER
-from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
 from tests.flows.conftest import Line
 from tests.flows.cut_off.runs import (
-    PATIENCE,
     STAGING,
     digest_that_answers,
     processes_of,
     wait_for_rollout,
 )
+from tests.support.waiting import LIMIT, wait_until
 
-pytestmark = pytest.mark.exclusive
+pytestmark = [pytest.mark.exclusive, pytest.mark.slow]
 
 
-@pytest.mark.slow
 def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts_right(
     in_staging: Line, live: str, coming: LatestPointer, never_ready: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,7 +29,8 @@ def test_a_worker_that_was_killed_with_its_run_leaves_what_the_next_release_puts
     worker = next(p for p in supervision.states(in_staging.platform.instance) if p.name == WORKER)
     for process in [psutil.Process(worker.pid), *processes_of(run)]:
         process.kill()
-    monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", in_staging.environment["SLIPWAY_APP__MANIFESTS"])
+    repository = "SLIPWAY_MANIFESTS__REPOSITORY"
+    monkeypatch.setenv(repository, in_staging.environment[repository])
     after = in_staging.release(coming.digest, force=True, reason="a test")
     assert after.succeeded, after.message
     assert STAGING.verdicts()[:2] == ["deployed", "rolled_back"]
@@ -47,9 +46,9 @@ def test_a_prefect_server_that_dies_leaves_no_release_in_the_middle(
     [process] = processes_of(run)
     server = next(p for p in supervision.states(in_staging.platform.instance) if p.name == SERVER)
     psutil.Process(server.pid).kill()
-    wait_until(in_staging.platform.api.is_healthy, PATIENCE, "the server was not started again")
+    wait_until(in_staging.platform.api.is_healthy, "the server was not started again")
     process.terminate()  # as the worker ends what it can't watch any more
-    process.wait(PATIENCE)
+    process.wait(LIMIT)
     after = in_staging.platform.wait(in_staging.start("recover/on-demand", environment="staging"))
     assert after.state == "COMPLETED", (
         after.message

@@ -1,11 +1,8 @@
-"""What becomes of an image that is released, and what is told when that can't be."""
+"""What becomes of an image that is released, and what is reported when that can't be."""
 
 from collections.abc import Iterator
-from typing import cast
 
 import pytest
-import yaml
-from prefect.blocks.system import Secret
 
 from flows.config import load as configuration
 from tests.flows.conftest import Line
@@ -35,18 +32,19 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
     assert (answer["capsule"], answer["commit"]) == (built.latest.content.capsule, sha)
     assert f"staging runs {sha[:7]} + {built.model} 1.0.0" in run.message
     assert "| verify replicas |" in run.artifacts()
-    ledger = built.ledger("staging")
+    page = built.history_page("staging")
     with asking(built.platform.api) as client:  # as if the run had been killed before it wrote its own
         before = {"key": "live-staging", "type": "markdown", "data": "# Nothing is live in staging"}
         client.post("/artifacts/", json=before).raise_for_status()
     again = built.release()
     assert again.succeeded
-    assert built.ledger("staging") == ledger
+    assert built.history_page("staging") == page
     assert "Nothing to release to staging" in again.message
     assert "is live already" in again.message
     assert "apply manifests" not in again.tasks()
 
 
+@pytest.mark.slow
 def test_an_image_can_be_chosen_by_capsule_or_by_digest(line: Line) -> None:
     STAGING.empty()
     first, second = line.mint(), line.mint()
@@ -62,25 +60,12 @@ def test_an_image_that_is_not_there_says_so(built: Line) -> None:
     assert run.tasks()["resolve image"] == ("FAILED", 1)
 
 
-def test_a_cluster_that_is_away_is_tried_again(built: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    credentials = configuration.load().environment("staging").credentials
-    assert credentials
-    away = yaml.safe_load(cast(Secret[str], Secret.load(credentials)).get())
-    away["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
-    Secret(value=yaml.safe_dump(away)).save("nobody-there", overwrite=True)
-    monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__CREDENTIALS", "nobody-there")
-    monkeypatch.setattr("flows.runtime.tasks.observe.retry_delay_seconds", [0.1, 0.1, 0.1])
-    run = built.release()
-    assert "could not be reached" in run.message
-    assert run.tasks()["observe"] == ("FAILED", 4)
-
-
 def test_a_missing_namespace_names_the_command_that_creates_it(
     built: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__NAMESPACE", "nowhere")
     run = built.release()
-    assert "may not see the namespace 'nowhere'" in run.message
+    assert "may not create tokens of slipway-release in 'nowhere'" in run.message
     assert "python -m deployments.cluster.bootstrap" in run.message
     assert run.tasks()["observe"] == ("FAILED", 1)
 

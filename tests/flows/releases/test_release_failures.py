@@ -1,6 +1,7 @@
 """Everything that can be wrong with a release: it is undone whole, and says whose move it is."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from deployments.local.docker.engine import connect
-from deployments.local.wait import wait_until
 from flows.core.build.latest import LatestPointer
 from flows.services.kubernetes.rollout_watch import AWAY
 from flows.services.prefect.client import FlowRun
@@ -18,9 +18,10 @@ from tests.flows.conftest import Line
 from tests.flows.environments import Place, behaving, container, manifests_with, without_api_server
 from tests.flows.lines import line_with_image
 from tests.support.platform_under_test import PlatformUnderTest
+from tests.support.rows import rest_slow
+from tests.support.waiting import wait_until
 
 STAGING = Place("staging")
-PATIENCE = 60
 OUTAGE = 120
 
 
@@ -46,14 +47,17 @@ def staged(
 
 
 @pytest.fixture
-def vary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Has the next release take the project's manifests with changes."""
+def vary() -> Iterator[Any]:
+    """Has the next release take the project's manifests with changes, in the line's repository."""
+    changed: set[Path] = set()
 
     def vary(*operations: dict[str, Any], also: dict[str, Any] | None = None) -> None:
-        manifests = manifests_with(tmp_path, *operations, also=also)
-        monkeypatch.setenv("SLIPWAY_APP__MANIFESTS", str(manifests))
+        changed.add(folder := Path(os.environ["SLIPWAY_MANIFESTS__REPOSITORY"]).parent)
+        manifests_with(folder, *operations, also=also)
 
-    return vary
+    yield vary
+    for folder in changed:
+        manifests_with(folder)
 
 
 def forced(staged: Staged, image: str | None = None) -> Any:
@@ -83,21 +87,42 @@ CASES: dict[str, tuple[tuple[dict[str, Any], ...], str, str]] = {
 """Every other fault is found by the same stages: tests/stages/test_faults.py."""
 
 
-@pytest.mark.parametrize(("changes", "told", "verdict"), CASES.values(), ids=CASES.keys())
+ROWS = [
+    pytest.param(*CASES["by its image"], id="by its image"),
+    pytest.param(*CASES["by its manifests"], id="by its manifests", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason", "verdict"), ROWS)
 def test_a_release_that_fails_is_undone_whole(
-    staged: Staged, vary: Any, changes: tuple[dict[str, Any], ...], told: str, verdict: str
+    staged: Staged, vary: Any, changes: tuple[dict[str, Any], ...], reason: str, verdict: str
 ) -> None:
     vary(*changes)
     run = forced(staged)
     assert not run.succeeded
-    assert told in run.message
+    assert reason in run.message
     assert "Undone: release" in run.message
     assert "is in force again" in run.message
     assert_undone(staged, verdict)
     if verdict == IMAGE:
         mark = STAGING.notes().mark_of(staged.next.digest)
         assert mark is not None
-        assert told in mark.reason
+        assert reason in mark.reason
+
+
+@pytest.mark.slow
+def test_an_undo_gives_back_what_the_release_found(staged: Staged, vary: Any) -> None:
+    STAGING.kubectl("create", "configmap", "settings", "--from-literal=word=by hand")
+    taken = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    vary(behaving("dies"), also={**taken, "data": {"word": "by hand", "more": "of the release"}})
+    try:
+        run = forced(staged)
+        assert "is in force again" in run.message
+        found = json.loads(STAGING.kubectl("get", "configmap", "settings", "--output=json"))
+        assert found["data"] == {"word": "by hand"}
+        assert_undone(staged, IMAGE)
+    finally:
+        STAGING.kubectl("delete", "configmap", "settings")
 
 
 @pytest.mark.slow
@@ -111,7 +136,7 @@ def test_one_replica_of_three_that_answers_wrong_is_found(staged: Staged, vary: 
         return len(new) == 3
 
     run = staged.line.start_release(staged.next.digest)
-    wait_until(are_three, PATIENCE, "there are not three new pods")
+    wait_until(are_three, "there are not three new pods")
     for role, pod in zip(("right", "wrong", "right"), new, strict=True):
         STAGING.kubectl("exec", pod, "--", "touch", f"/tmp/{role}")
     ended = staged.line.platform.wait(run)
@@ -138,17 +163,20 @@ def unknown_kind() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("added", "told"),
-    [(cluster_role, "refuses: clusterroles"), (unknown_kind, "knows no kind 'Wish' of example.org/v1")],
+    ("added", "reason"),
+    [
+        (cluster_role, "may not manage ClusterRole all. A release may hold: ConfigMap, CronJob, "),
+        (unknown_kind, "knows no kind 'Wish' of example.org/v1"),
+    ],
 )
 def test_an_object_that_is_not_the_teams_to_create_changes_nothing(
-    staged: Staged, vary: Any, added: Callable[[], dict[str, Any]], told: str
+    staged: Staged, vary: Any, added: Callable[[], dict[str, Any]], reason: str
 ) -> None:
     count = len(STAGING.history())
     vary(also=added())
     run = forced(staged)
     assert not run.succeeded
-    assert told in run.message
+    assert reason in run.message
     assert len(STAGING.history()) == count
     assert STAGING.holder() == ""
 
@@ -159,6 +187,19 @@ def test_a_manifest_that_the_server_refuses_changes_nothing(staged: Staged, vary
     run = forced(staged)
     assert not run.succeeded
     assert "does not accept the manifests" in run.message
+    assert len(STAGING.history()) == count
+    assert STAGING.pods() == pods
+
+
+def test_a_sidecar_that_settings_do_not_list_changes_nothing_and_the_key_for_it_is_named(
+    staged: Staged, vary: Any
+) -> None:
+    count, pods = len(STAGING.history()), STAGING.pods()
+    sidecar = {"name": "proxy", "image": "mcr.microsoft.com/dapr/daprd:1.14.4"}
+    vary({"op": "add", "path": "/spec/template/spec/containers/-", "value": sidecar})
+    run = forced(staged)
+    assert not run.succeeded
+    assert "[environments.staging] allowed_images: mcr.microsoft.com/dapr/daprd:1.14.4" in run.message
     assert len(STAGING.history()) == count
     assert STAGING.pods() == pods
 
@@ -182,7 +223,7 @@ def test_undoing_sets_back_what_a_person_has_set_during_the_release(
     monkeypatch.setenv("SLIPWAY_ENVIRONMENTS__STAGING__ROLLOUT_TIMEOUT", "12")
     vary(behaving("never ready"))
     run = staged.line.start_release(staged.next.digest)
-    wait_until(lambda: STAGING.is_rolling_out(run.id), PATIENCE, "the rollout has not begun")
+    wait_until(lambda: STAGING.is_rolling_out(run.id), "the rollout has not begun")
     set_history_limit(before + 2)
     ended = staged.line.platform.wait(run)
     assert "is in force again" in ended.message
@@ -224,12 +265,12 @@ def test_an_edge_that_is_down_keeps_the_release_from_starting(staged: Staged) ->
         edge.start()
     assert not run.succeeded
     assert len(STAGING.history()) == count
-    wait_until(STAGING.answers, PATIENCE, "the edge does not answer again")
+    wait_until(STAGING.answers, "the edge does not answer again")
 
 
 def is_waited_for(staged: Staged, run: FlowRun) -> None:
     """An outage that ends once the run has noticed it: a request has timed out, and the next one hangs."""
-    wait_until(lambda: AWAY in staged.line.platform.log(run), PATIENCE, "the run does not notice")
+    wait_until(lambda: AWAY in staged.line.platform.log(run), "the run does not notice")
 
 
 def is_long(_staged: Staged, _run: FlowRun) -> None:
@@ -238,16 +279,14 @@ def is_long(_staged: Staged, _run: FlowRun) -> None:
 
 
 @pytest.mark.exclusive
-@pytest.mark.parametrize(
-    "outage", [is_waited_for, pytest.param(is_long, marks=pytest.mark.slow)], ids=["short", "two minutes"]
-)
+@pytest.mark.parametrize("outage", rest_slow([is_waited_for, is_long], 0), ids=["short", "two minutes"])
 def test_an_api_server_that_is_away_delays_a_release(
     staged: Staged, monkeypatch: pytest.MonkeyPatch, outage: Callable[[Staged, FlowRun], None]
 ) -> None:
     if outage is is_waited_for:
         monkeypatch.setenv("SLIPWAY_RUNS__API_TIMEOUT", "3")
     run = staged.line.start_release(staged.next.digest)
-    wait_until(lambda: STAGING.is_rolling_out(run.id), PATIENCE, "the rollout has not begun")
+    wait_until(lambda: STAGING.is_rolling_out(run.id), "the rollout has not begun")
     with without_api_server(staged.line.platform):
         outage(staged, run)
     assert AWAY in staged.line.platform.log(run)
@@ -258,13 +297,11 @@ def test_an_api_server_that_is_away_delays_a_release(
     assert back.succeeded, back.message
 
 
-def test_a_first_release_that_fails_leaves_the_environment_as_empty_as_before(
-    staged: Staged, vary: Any
-) -> None:
+def test_a_first_release_that_fails_leaves_the_environment_as_empty_as_before(staged: Staged) -> None:
     place = Place("production")
     place.empty()
-    vary(behaving("dies"))
-    run = staged.line.release(staged.next.digest, environment="production", force=True, reason="a test")
+    bad = staged.line.mint(BEHAVIOUR="dies")
+    run = staged.line.release(bad.digest, environment="production", force=True, reason="a test")
     assert not run.succeeded
     assert "as empty as it was before" in run.message
     assert place.objects() == set()
@@ -272,6 +309,7 @@ def test_a_first_release_that_fails_leaves_the_environment_as_empty_as_before(
     assert place.verdicts() == ["failed"]
 
 
+@pytest.mark.slow
 def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(line: Line, vary: Any) -> None:
     STAGING.empty()
     line.mint()
@@ -287,5 +325,5 @@ def test_a_bad_image_is_not_brought_back_and_its_configuration_is_gone_with_it(l
     assert "team" not in deployment["metadata"]["annotations"]
     night = line.release()
     assert night.succeeded
-    assert "was bad here" in night.message
+    assert "is quarantined here" in night.message
     assert STAGING.verdicts() == ["failed", "deployed"]

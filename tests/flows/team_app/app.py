@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def is_ready():
-    """Whether it takes requests; one that waits for its role is told by a file whether to answer wrong."""
+    """Whether it takes requests; for one that waits for its role, a file says whether to answer wrong."""
     if BROKEN == "waits for its role":
         return RIGHT.exists() or WRONG.exists()
     return BROKEN != "never ready"
@@ -81,10 +82,11 @@ def version(manifest):
 
 
 def main():
-    """Serve until told to stop."""
+    """Serve until asked to stop."""
+    sys.stdout = sys.stderr  # docker keeps no order between two streams
     print("app is starting", flush=True)
     if BROKEN == "dies":
-        sys.exit("the app has died as it was told to")
+        sys.exit("the app has died as it was asked to")
     if BROKEN == "dies at length":
         print(*(f"line {number} of 120" for number in range(1, 121)), sep="\n", flush=True)
         sys.exit(1)
@@ -92,6 +94,8 @@ def main():
         time.sleep(3600)
     Handler.manifest = json.loads((Path(os.environ["MODEL_DIR"]) / "manifest.json").read_text())
     server = ThreadingHTTPServer(("", 8000), Handler)
+    probes = ThreadingHTTPServer(("", 8001), Handler)
+    threading.Thread(target=probes.serve_forever, daemon=True).start()
     if BROKEN == "ignores SIGTERM":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:

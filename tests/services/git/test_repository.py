@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from flows.core.build.capsule import ContextFile
+from flows.core.build.trust import Trust
 from flows.core.errors import (
     CommandFailed,
     CommitNotThere,
@@ -18,33 +22,14 @@ from flows.core.errors import (
     RefNotFound,
     SourceUnavailable,
 )
-from flows.services.git.repository import Repository, explained, unused_mirrors
+from flows.core.trigger.branch_name import is_branch_name
+from flows.services.git import blobs
+from flows.services.git.login import HttpLogin
+from flows.services.git.refusals import explained
+from flows.services.git.repository import Repository, unused_mirrors
 from flows.services.process.command import silent
-
-
-class Origin:
-    """A repository that somebody commits to."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main", *options)
-        self.git("config", "user.name", "Ada")
-        self.git("config", "user.email", "ada@example.org")
-
-    def git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, path: str, content: str, subject: str = "a change") -> str:
-        file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", subject)
-        return self.git("rev-parse", "HEAD")
+from tests.support.laid_out import contents, lay_out
+from tests.support.origin import Origin
 
 
 @pytest.fixture
@@ -111,7 +96,7 @@ def no_objects(mirror: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [lock_of_main, packed_refs_lock, empty_ref, empty_head, no_objects])
-def test_a_mirror_that_a_git_was_cut_off_in_is_made_anew(
+def test_a_mirror_that_a_git_was_cut_off_in_is_made_again(
     origin: Origin, repository: Repository, harm: Callable[[Path], None]
 ) -> None:
     origin.commit("a", "1")
@@ -157,7 +142,7 @@ def test_a_mirror_stays_while_the_remote_is_away(origin: Origin, repository: Rep
 def test_a_ref_that_does_not_exist_is_named(origin: Origin, repository: Repository) -> None:
     origin.commit("a", "1")
     repository.fetch(silent)
-    for ref in ("nope", "--all", "0" * 40):
+    for ref in ("nope", "--all", "0" * 30):
         with pytest.raises(RefNotFound, match=f"no branch, tag or commit '{ref}'"):
             repository.resolve(ref, "main")
 
@@ -171,10 +156,83 @@ def test_an_announced_commit_that_a_mirror_has_not_got_yet_is_worth_another_try(
     origin.git("checkout", "--quiet", "main")
     repository.fetch(silent)
     with pytest.raises(CommitNotThere, match=f"has no commit {announced[:12]} yet"):
-        repository.resolve(announced, "main", announced=True)
+        repository.resolve(announced, "main", announced="main")
     origin.git("merge", "--quiet", "--ff-only", announced)
     repository.fetch(silent)
-    assert repository.resolve(announced, "main", announced=True).sha != sha
+    assert repository.resolve(announced, "main", announced="main").sha != sha
+
+
+@pytest.mark.parametrize("branch", ["never-there", "aside", "main\0x"])
+def test_a_commit_that_was_announced_for_a_branch_without_it_is_of_no_other_branch(
+    origin: Origin, repository: Repository, branch: str
+) -> None:
+    origin.commit("a", "1")
+    origin.git("branch", "aside")
+    newer = origin.commit("a", "2")
+    repository.fetch(silent)
+    with pytest.raises(CommitNotThere, match=r"has no branch .* with commit"):
+        repository.resolve(newer, "main", announced=branch)
+
+
+def test_a_branch_that_was_merged_and_deleted_is_not_taken_for_the_released_one(
+    origin: Origin, repository: Repository
+) -> None:
+    origin.commit("a", "1")
+    origin.git("switch", "--quiet", "--create", "feature")
+    sha = origin.commit("a", "2")
+    repository.fetch(silent)
+    assert repository.resolve(sha, "main", announced="feature").branch == "feature"
+    origin.git("switch", "--quiet", "main")
+    origin.git("merge", "--quiet", "--ff-only", "feature")
+    origin.git("branch", "--delete", "feature")
+    repository.fetch(silent)
+    with pytest.raises(CommitNotThere, match="has no branch 'feature'"):
+        repository.resolve(sha, "main", announced="feature")
+
+
+def test_only_what_is_on_the_released_branch_is_of_its_level_of_trust(
+    origin: Origin, repository: Repository
+) -> None:
+    first = origin.commit("a", "1")
+    origin.git("switch", "--quiet", "--create", "feature")
+    second = origin.commit("a", "2")
+    repository.fetch(silent)
+    trust = {ref: repository.resolve(ref, "main").trust for ref in (first, "main", second, "feature")}
+    assert trust == {
+        first: Trust.RELEASED,
+        "main": Trust.RELEASED,
+        second: Trust.BRANCH,
+        "feature": Trust.BRANCH,
+    }
+    assert repository.resolve(first, "main", announced="feature").trust is Trust.RELEASED
+    assert repository.resolve("feature", "no-such-branch").trust is Trust.BRANCH
+    origin.git("switch", "--quiet", "main")
+    origin.git("merge", "--quiet", "--ff-only", "feature")
+    repository.fetch(silent)
+    assert repository.resolve("feature", "main").trust is Trust.RELEASED
+
+
+@pytest.mark.parametrize("ref", ["mian\0", "\0", "--all\0"])
+def test_a_name_with_a_nul_names_nothing(origin: Origin, repository: Repository, ref: str) -> None:
+    sha = origin.commit("a", "1")
+    repository.fetch(silent)
+    with pytest.raises(RefNotFound):
+        repository.resolve(ref, "main")
+    assert repository.between(ref, sha) is None
+    assert not repository.is_ancestor(ref, sha)
+
+
+NAMES = [
+    *("main", "feature/login", "a", "v1.2", "@", "@a", "a@b", "a{b}", "grün/ä", "a-", "bot/pip/x-1.2.3"),
+    *("", "-a", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "a..b", "a//b", "/a", "a/", "a b", "a~1", "HEAD"),
+    *("a^", "a:b", "a?", "a*", "[a", "a\\b", "a@{1}", "a\x7f", "a\nb", "a\tb"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_branches_have_the_names_that_git_lets_them_have(name: str) -> None:
+    git = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True, check=False)
+    assert is_branch_name(name) == (git.returncode == 0 and git.stdout.decode().strip() == name)
 
 
 @pytest.mark.parametrize("ref", ["mian", "abcdef0"])
@@ -184,7 +242,7 @@ def test_only_a_full_sha_can_be_one_that_is_yet_to_come(
     origin.commit("a", "1")
     repository.fetch(silent)
     with pytest.raises(RefNotFound):
-        repository.resolve(ref, "main", announced=True)
+        repository.resolve(ref, "main", announced="main")
 
 
 def test_a_remote_whose_head_names_no_branch_is_fetched_and_head_is_the_released_branch(
@@ -216,22 +274,6 @@ def test_a_head_that_names_no_branch_any_more_is_not_remembered(
     origin.git("symbolic-ref", "HEAD", "refs/heads/none")
     repository.fetch(silent)
     assert repository.resolve("HEAD", "main").sha == newest
-
-
-def lay_out(repository: Repository, sha: str, paths: tuple[str, ...], folder: Path) -> Path:
-    repository.fetch(silent)
-    commit = repository.resolve(sha, "main")
-    repository.lay_out(repository.files(sha, paths), folder, commit.time)
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes | str]:
-    """Of every file below; of a link, where it leads."""
-    return {
-        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
 
 
 def test_only_what_the_context_names_is_listed_and_laid_out(
@@ -279,41 +321,6 @@ def test_modes_links_and_large_and_odd_files_are_laid_out_as_they_are(
     assert set(modes.values()) == {0o644}
 
 
-ATTRIBUTES = {
-    "export-ignore": "app/guard.py export-ignore\n",
-    "export-subst": "app/serve.py export-subst\n",
-    "eol": "* text eol=crlf\n",
-    "ident": "* ident\n",
-    "encoding": "*.py working-tree-encoding=UTF-16\n",
-    "filter": "* filter=harm\n",
-}
-
-
-@pytest.mark.parametrize("attributes", ATTRIBUTES.values(), ids=ATTRIBUTES.keys())
-def test_attributes_and_filters_change_nothing_of_what_is_laid_out(
-    origin: Origin,
-    repository: Repository,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    attributes: str,
-) -> None:
-    user = tmp_path / "gitconfig"
-    user.write_text('[filter "harm"]\n\tsmudge = echo harm\n\tclean = cat\n[core]\n\tautocrlf = true\n')
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(user))
-    origin.commit("app/guard.py", "guard\n")
-    before = origin.commit("app/serve.py", "# $Format:%b$ $Id$\n")
-    (tmp_path / "attributes").write_text(attributes)
-    blob = origin.git("hash-object", "-w", "--no-filters", str(tmp_path / "attributes"))
-    origin.git("update-index", "--add", "--cacheinfo", f"100644,{blob},.gitattributes")
-    origin.git("commit", "--quiet", "--message", "attributes")
-    after = origin.git("rev-parse", "HEAD")
-    assert origin.git("rev-parse", f"{before}:app") == origin.git("rev-parse", f"{after}:app")
-    first = lay_out(repository, before, ("app",), tmp_path / "before")
-    second = lay_out(repository, after, ("app",), tmp_path / "after")
-    assert contents(first) == contents(second)
-    assert contents(first)["app/serve.py"] == b"# $Format:%b$ $Id$\n"
-
-
 def test_a_submodule_in_the_context_is_refused_by_its_path(origin: Origin, repository: Repository) -> None:
     first = origin.commit("app/a.py", "1")
     origin.git("update-index", "--add", "--cacheinfo", f"160000,{first},app/lib")
@@ -332,56 +339,15 @@ def test_a_pointer_of_lfs_is_refused_by_its_path(
         lay_out(repository, sha, ("app",), tmp_path / "context")
 
 
-def tree(origin: Origin, *entries: tuple[str, str, str]) -> str:
-    """A tree of these modes, names and ids, which no check of git has seen."""
-    content = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(sha) for mode, name, sha in entries)
-    command = ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"]
-    done = subprocess.run(command, cwd=origin.folder, input=content, check=True, capture_output=True)
-    return done.stdout.decode().strip()
-
-
-def harmful(origin: Origin, way: str) -> str:
-    """A commit whose context would lead out of its folder, or into git's own."""
-    origin.commit("a", "harm")
-    file = origin.git("rev-parse", "HEAD:a")
-    (origin.folder / "outside").write_text("../../outside")
-    link = origin.git("hash-object", "-w", "outside")
-    inner = tree(origin, ("100644", "pwned", file))
-    app = {
-        "a link and a folder of one name": (("120000", "lib", link), ("40000", "lib", inner)),
-        "dots": (("40000", "..", inner),),
-        "git's own folder": (("40000", ".GIT", inner),),
-        "a name twice": (("100644", "a", file), ("100644", "a", file)),
-    }[way]
-    top = tree(origin, ("40000", "app", tree(origin, *app)))
-    sha = origin.git("commit-tree", "-m", "harm", top)
-    origin.git("update-ref", "refs/heads/harm", sha)
-    return sha
-
-
-WAYS = ("a link and a folder of one name", "dots", "git's own folder", "a name twice")
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_harmful_tree_is_not_fetched(origin: Origin, repository: Repository, way: str) -> None:
-    harmful(origin, way)
-    with pytest.raises(PermanentError, match="git's own check refuses"):
-        repository.fetch(silent)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_harmful_tree_that_is_there_already_is_not_laid_out(
-    origin: Origin, repository: Repository, tmp_path: Path, way: str
+def test_a_context_that_unpacks_to_more_than_a_disk_holds_is_not_written(
+    origin: Origin, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a mirror of before git checked what it fetched."""
-    sha = harmful(origin, way)
-    shutil.copytree(origin.folder / ".git", repository.mirror)
-    folder = tmp_path / "a" / "context"
-    folder.mkdir(parents=True)
-    with pytest.raises(PermanentError, match="tree is malformed at"):
-        repository.lay_out(repository.files(sha, ("app",)), folder, datetime.now(UTC))
-    assert [path.name for path in tmp_path.rglob("pwned")] == []
-    assert not (tmp_path / "outside").exists()
+    monkeypatch.setattr(blobs, "LARGEST", 1000)
+    origin.commit("app/a", "x" * 600)
+    sha = origin.commit("app/b", "x" * 600)
+    with pytest.raises(PermanentError, match="has more than 1000 bytes; 'app/b' alone has 600"):
+        lay_out(repository, sha, ("app",), tmp_path / "context")
+    assert not (tmp_path / "context" / "app" / "b").exists()
 
 
 def test_a_path_that_the_commit_lacks_is_named(origin: Origin, repository: Repository) -> None:
@@ -391,7 +357,7 @@ def test_a_path_that_the_commit_lacks_is_named(origin: Origin, repository: Repos
         repository.files(sha, ("app", "models"))
 
 
-def test_the_remotes_branches_are_told_as_they_are_now_without_a_fetch(
+def test_the_remotes_branches_are_listed_as_they_are_now_without_a_fetch(
     origin: Origin, repository: Repository
 ) -> None:
     first = origin.commit("a", "1")
@@ -408,16 +374,13 @@ def test_a_folder_without_a_repository_is_named(tmp_path: Path) -> None:
         Repository(str(tmp_path / "nowhere"), tmp_path / "cache").fetch(silent)
 
 
-@pytest.mark.parametrize("since", ["--output={file}", "--all"])
-def test_what_looks_like_an_option_is_none(
-    origin: Origin, repository: Repository, tmp_path: Path, since: str
+def test_the_commits_after_one_that_the_mirror_lacks_are_not_known(
+    origin: Origin, repository: Repository
 ) -> None:
-    sha = origin.commit("a", "1")
+    first, second = origin.commit("a", "1"), origin.commit("a", "2")
     repository.fetch(silent)
-    given = since.format(file=tmp_path / "written")
-    assert repository.between(given, sha) == []
-    assert not repository.is_ancestor(given, sha)
-    assert list(tmp_path.glob("written*")) == []
+    assert repository.between(second, first) == []
+    assert repository.between("f" * 40, second) is None
 
 
 def test_a_program_in_a_url_is_not_run(tmp_path: Path) -> None:
@@ -427,7 +390,7 @@ def test_a_program_in_a_url_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_a_branch_and_a_tag_of_one_name_are_told_apart(origin: Origin, repository: Repository) -> None:
+def test_a_branch_and_a_tag_of_one_name_are_kept_apart(origin: Origin, repository: Repository) -> None:
     first = origin.commit("a", "1")
     origin.git("tag", "v1")
     second = origin.commit("a", "2")
@@ -463,7 +426,7 @@ def test_a_repository_of_sha_256_is_a_repository(tmp_path: Path) -> None:
     assert contents(lay_out(repository, sha, ("app",), tmp_path / "context")) == {"app/a.py": b"1"}
     newer = origin.commit("app/a.py", "2")
     repository.fetch(silent)
-    assert repository.resolve(newer, "main", announced=True).sha == newer
+    assert repository.resolve(newer, "main", announced="main").sha == newer
     assert repository.is_ancestor(sha, newer)
 
 
@@ -490,6 +453,7 @@ def test_a_repository_that_another_user_owns_is_named_with_the_remedy(
         ),
         ("fatal: unable to access 'https://h/a/': The requested URL returned error: 404", RefNotFound),
         ("git@h: Permission denied (publickey).", CredentialsRefused),
+        ("fatal: write error: No space left on device\nfatal: index-pack failed", PermanentError),
         ("fatal: bad object 4014034014034014034014034014034014034014", CommandFailed),
     ],
 )
@@ -504,14 +468,41 @@ def test_a_remote_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
         Repository("http://127.0.0.1:9/team/app.git", tmp_path / "cache").fetch(silent)
 
 
+def test_a_first_mirror_that_takes_too_long_names_the_setting_and_a_later_fetch_the_host(
+    origin: Origin, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent_host:  # which accepts, and never answers
+        url = f"http://127.0.0.1:{silent_host.getsockname()[1]}/team/app.git"
+        slow = Repository(url, tmp_path / "cache", timeout=1)
+        with pytest.raises(SourceUnavailable, match=r"first mirror of .* within 1 s.*fetch_timeout"):
+            slow.fetch(silent)
+        origin.commit("file", "content")
+        shutil.rmtree(slow.mirror)
+        subprocess.run(["git", "clone", "--quiet", "--mirror", origin.folder, slow.mirror], check=True)
+        with pytest.raises(SourceUnavailable, match="could not be reached"):
+            slow.fetch(silent)
+
+
 @pytest.mark.parametrize("token", [None, "wrong-token"])
 def test_a_private_url_says_that_it_needs_credentials_and_where_to_put_them(
     private_url: str, tmp_path: Path, token: str | None
 ) -> None:
-    told: list[str] = []
+    logged: list[str] = []
+    login = HttpLogin(lambda: token) if token else None
     with pytest.raises(CredentialsRefused, match=r"needs credentials.*\[source\] credentials") as refused:
-        Repository(private_url, tmp_path / "cache", token).fetch(told.append)
-    assert "wrong-token" not in f"{refused.value}{told}"
+        Repository(private_url, tmp_path / "cache", login).fetch(logged.append)
+    assert "wrong-token" not in f"{refused.value}{logged}"
+
+
+def test_a_fetch_that_may_not_wait_for_another_runs_names_it(origin: Origin, repository: Repository) -> None:
+    origin.commit("a", "1")
+    impatient = replace(repository, lock_wait=0)
+    impatient.fetch(silent)
+    with (
+        FileLock(repository.cache / f"{repository.mirror.name}.lock"),
+        pytest.raises(SourceUnavailable, match="Another run on this machine is fetching"),
+    ):
+        impatient.fetch(silent)
 
 
 def test_a_mirror_is_unused_since_it_was_last_fetched_into(origin: Origin, tmp_path: Path) -> None:
@@ -524,3 +515,54 @@ def test_a_mirror_is_unused_since_it_was_last_fetched_into(origin: Origin, tmp_p
     assert unused_mirrors(repository.cache, long_ago + timedelta(days=1)) == [repository.mirror]
     repository.fetch(silent)
     assert unused_mirrors(repository.cache, long_ago + timedelta(days=1)) == []
+
+
+def test_a_folder_has_one_id_in_all_commits_that_did_not_change_it(
+    origin: Origin, repository: Repository, tmp_path: Path
+) -> None:
+    first = origin.commit("deploy/base/a.yaml", "a: 1\n")
+    second = origin.commit("README", "a word\n")
+    third = origin.commit("deploy/base/a.yaml", "a: 2\n")
+    repository.fetch(print)
+    one, same, other = (repository.folder_tree(sha, "deploy") for sha in (first, second, third))
+    assert one == same != other
+    assert one
+    assert other
+    assert repository.has_tree(one)
+    assert [file.path for file in repository.files_of(one)] == ["base/a.yaml"]
+    repository.lay_out(repository.files_of(one), tmp_path / "out", datetime.now(UTC))
+    assert (tmp_path / "out/base/a.yaml").read_text() == "a: 1\n"
+
+
+@pytest.mark.parametrize("folder", ["missing", "README", "deploy/..", "-o"])
+def test_what_is_no_folder_of_the_commit_has_no_id(
+    origin: Origin, repository: Repository, folder: str
+) -> None:
+    sha = origin.commit("README", "a word\n")
+    repository.fetch(print)
+    assert repository.folder_tree(sha, folder) is None
+    assert repository.folder_tree(sha, ".") is not None
+
+
+@pytest.mark.parametrize("tree", ["", "HEAD", "0" * 40, "--batch"])
+def test_an_id_that_is_of_no_folder_in_the_mirror_is_not_there(
+    origin: Origin, repository: Repository, tree: str
+) -> None:
+    assert not repository.has_tree(tree)  # nothing was fetched yet
+    origin.commit("README", "a word\n")
+    repository.fetch(print)
+    assert not repository.has_tree(tree)
+
+
+def test_a_commit_is_on_a_branch_that_contains_it_and_on_no_other(
+    origin: Origin, repository: Repository
+) -> None:
+    first = origin.commit("README", "a word\n")
+    assert not repository.is_on_branch(first, "main")  # nothing was fetched yet
+    origin.git("checkout", "--quiet", "-b", "feature")
+    other = origin.commit("README", "another word\n")
+    repository.fetch(print)
+    assert [repository.is_on_branch(sha, "main") for sha in (first, other)] == [True, False]
+    assert repository.is_on_branch(other, "feature")
+    assert not repository.is_on_branch(first, "gone")
+    assert not repository.is_on_branch("--all", "main")

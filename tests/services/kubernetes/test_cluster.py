@@ -10,16 +10,17 @@ from deployments.local.docker import images
 from deployments.local.docker.engine import connect
 from deployments.local.instance import Instance
 from deployments.local.stores.registry import RegistryAccess, push_base
-from deployments.local.wait import wait_until
 from flows.core.errors import ManifestsRejected
 from flows.core.release.decision import Observed
-from flows.core.rollout.judge import Done, ended_well, is_seen, judge
+from flows.core.rollout.judge import ended_well, is_seen, judge
+from flows.core.rollout.verdict import Done
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.fence import FENCE
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, config_map
 from tests.support import confined
 from tests.support.frozen import frozen
+from tests.support.waiting import wait_until
 
 CONFLICT = r"Field conflict: \.data\.key is managed by kubectl-patch"
 SERVES_METRICS = "cd $(mktemp -d) && echo requests_total 7 >metrics && exec python3 -m http.server 8000"
@@ -88,17 +89,78 @@ def test_what_is_applied_again_by_a_later_run_changes_hands_without_a_conflict(n
     assert namespace.data("missing") is None
 
 
-def test_replicas_that_an_autoscaler_sets_are_left_alone(namespace: Namespace) -> None:
+def test_replicas_are_an_autoscalers_while_it_is_there_and_the_manifests_otherwise(
+    namespace: Namespace,
+) -> None:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
+
+        def apply(count: int) -> int:
+            namespace.account.check([deployment(count)], held.fence)
+            namespace.account.apply([deployment(count)], held.fence, silent)
+            return replicas(namespace)
+
+        assert (apply(1), apply(2)) == (1, 2)
+        namespace.kubectl("scale", "deployment/web", "--replicas=5")
+        assert apply(3) == 3
+        namespace.kubectl("scale", "deployment/web", "--replicas=0")
+        assert apply(3) == 3
+        namespace.kubectl("autoscale", "deployment/web", "--min=1", "--max=9")
+        assert apply(2) == 3  # it has not scaled yet
+        namespace.kubectl("scale", "deployment/web", "--replicas=5")
+        assert apply(2) == 5
+        namespace.kubectl("delete", "hpa", "web")
+        assert apply(2) == 2
+
+
+def test_other_fields_are_not_taken_with_the_replicas(namespace: Namespace) -> None:
     with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([deployment(1)], held.fence, silent)
-        namespace.account.apply([deployment(2)], held.fence, silent)
-        assert replicas(namespace) == 2
         namespace.kubectl("scale", "deployment/web", "--replicas=5")
-        namespace.account.apply([deployment(3)], held.fence, silent)
-        assert replicas(namespace) == 5
+        changed = deployment(1)
+        changed["spec"]["revisionHistoryLimit"] = 3
+        namespace.kubectl("patch", "deployment/web", '--patch={"spec":{"revisionHistoryLimit":7}}')
+        with pytest.raises(ManifestsRejected, match="revisionHistoryLimit is managed by kubectl-patch"):
+            namespace.account.apply([changed], held.fence, silent)
+    assert replicas(namespace) == 5
 
 
-def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namespace) -> None:
+def test_a_paused_deployment_is_refused_and_resumed_where_it_is_put_back(namespace: Namespace) -> None:
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
+        namespace.account.apply([deployment(1)], held.fence, silent)
+        namespace.kubectl("rollout", "pause", "deployment/web")
+        with pytest.raises(ManifestsRejected, match="web is paused by kubectl-rollout since ") as refused:
+            namespace.account.check([deployment(1)], held.fence)
+        assert "kubectl rollout resume deployment/web" in refused.value.remedy
+        namespace.account.apply([deployment(1)], held.fence, silent, by_force=True)
+        found = namespace.account.find_deployment()
+        assert found
+        assert not found["spec"].get("paused")
+
+
+def test_what_is_found_can_be_put_back_after_it_was_overwritten(namespace: Namespace) -> None:
+    namespace.kubectl("create", "configmap", "settings", "--from-literal=key=by hand")
+    with lease.acquire(namespace.account, "run", 0, silent) as held:
+        before = namespace.account.found([config_map("settings"), config_map("missing")])
+        assert [item["metadata"]["name"] for item in before] == ["settings"]
+        ours = config_map("settings", key="ours", other="ours")
+        namespace.account.apply([ours], held.fence, silent, by_force=True)
+        namespace.account.apply(before, held.fence, silent, by_force=True)
+    assert namespace.data("settings") == {"key": "by hand"}
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "StatefulSet", "Secret"])
+def test_a_kind_that_a_release_may_not_hold_is_refused_by_its_name(namespace: Namespace, kind: str) -> None:
+    version = "apps/v1" if kind == "StatefulSet" else "v1"
+    with (
+        lease.acquire(namespace.account, "run", 0, silent) as held,
+        pytest.raises(ManifestsRejected, match=f"may not manage {kind} a. A release may hold: .*CronJob"),
+    ):
+        namespace.account.check(
+            [{"apiVersion": version, "kind": kind, "metadata": {"name": "a"}}], held.fence
+        )
+
+
+def test_a_field_that_another_manager_set_is_not_taken_from_it(namespace: Namespace) -> None:
     with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
         namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
@@ -107,7 +169,7 @@ def test_a_field_that_somebody_else_set_is_not_taken_from_them(namespace: Namesp
     assert namespace.data("a") == {"key": "theirs"}
 
 
-def test_what_is_put_back_takes_a_field_from_whoever_set_it_meanwhile(namespace: Namespace) -> None:
+def test_what_is_put_back_takes_a_field_from_the_manager_that_set_it_meanwhile(namespace: Namespace) -> None:
     with lease.acquire(namespace.account, "run", 0, silent) as held:
         namespace.account.apply([config_map("a", key="ours")], held.fence, silent)
         namespace.kubectl("patch", "configmap", "a", '--patch={"data":{"key":"theirs"}}')
@@ -163,11 +225,11 @@ def test_a_run_waits_until_the_controller_has_seen_its_stamp(
 
     with lease.acquire(account, "run-1", 0, silent) as held:
         account.apply([deployment(0)], held.fence, silent)
-        wait_until(is_settled, 30, "The rollout of nothing has not ended")
+        wait_until(is_settled, "The rollout of nothing has not ended")
     with lease.acquire(account, "run-2", 0, silent) as held, ThreadPoolExecutor() as pool:
         with frozen(instance, "kube-controller-manager"):
             stamped = pool.submit(account.stamp, [deployment(0)], held.fence, said.append)
-            wait_until(lambda: bool(said), 10, "It does not wait")
+            wait_until(lambda: bool(said), "It does not wait")
             assert not is_settled()
         stamped.result()
         assert is_settled()
@@ -197,17 +259,17 @@ def test_a_rollout_that_ended_well_stays_so_whatever_becomes_of_a_replica(
     with lease.acquire(account, "run", 0, silent) as held:
         for wanted in (first, second, first):  # the last one uses the first one's ReplicaSet again
             account.apply([wanted], held.fence, silent)
-            wait_until(is_stable, 60, "The pods are not ready")
+            wait_until(is_stable, "The pods are not ready")
             assert live().settled
         namespace.kubectl("create", "quota", "no-more", "--hard=pods=2")
         namespace.kubectl("scale", "deployment/web", "--replicas=3")
-        wait_until(lambda: live().settled, 30, "The controller has not seen the third replica")
+        wait_until(lambda: live().settled, "The controller has not seen the third replica")
         assert not live().whole
         namespace.kubectl("delete", "pods", "--all")
         assert live().settled
         account.apply([deployment(2)], held.fence, silent)
         wait_until(
-            lambda: is_seen(account.find_deployment() or {}), 30, "The controller has not seen the new image"
+            lambda: is_seen(account.find_deployment() or {}), "The controller has not seen the new image"
         )
         assert not live().settled
 
@@ -235,7 +297,7 @@ def test_a_pods_metrics_log_and_state_are_read_through_the_api_server(
 
     with lease.acquire(account, "run", 0, silent) as held:
         account.apply([deployment(1, image)], held.fence, silent)
-    wait_until(is_done, 60, "The pod is not ready")
+    wait_until(is_done, "The pod is not ready")
     found = account.find_deployment()
     assert found
     name = account.snapshot(found).pods[0]["metadata"]["name"]
@@ -244,6 +306,6 @@ def test_a_pods_metrics_log_and_state_are_read_through_the_api_server(
         return "GET /metrics" in account.log(name, "web", lines=5, previous=False)
 
     assert account.metrics(name) == "requests_total 7\n"
-    wait_until(has_metrics, 10, "The log does not tell of the request")
+    wait_until(has_metrics, "The log does not tell of the request")
     assert account.log(name, "web", lines=5, previous=True) == ""
     assert account.metrics("nobody") == ""

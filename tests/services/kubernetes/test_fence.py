@@ -24,7 +24,7 @@ DURATION = 2
 
 @dataclass(frozen=True)
 class TakenOver:
-    """`a` was written under the stale fence, and stamped by nobody since."""
+    """`a` was written under the stale fence, and not stamped since."""
 
     cluster: Cluster
     stale: str
@@ -80,7 +80,7 @@ def test_what_is_not_exactly_the_holders_fence_opens_nothing(taken_over: TakenOv
         taken_over.cluster.api.create(taken_over.cluster.path("api/v1", "configmaps"), content)
 
 
-def test_nobody_writes_while_nobody_holds_the_lease(namespace: Namespace) -> None:
+def test_no_write_passes_while_no_run_holds_the_lease(namespace: Namespace) -> None:
     with lease.acquire(namespace.account, "run", 0, silent) as held:
         pass
     number = held.fence.partition("/")[2]
@@ -89,7 +89,7 @@ def test_nobody_writes_while_nobody_holds_the_lease(namespace: Namespace) -> Non
             namespace.account.apply([config_map("a")], fence, silent)
 
 
-def test_a_delete_on_a_state_that_somebody_has_changed_since_does_not_pass(taken_over: TakenOver) -> None:
+def test_a_delete_on_a_state_that_was_changed_since_does_not_pass(taken_over: TakenOver) -> None:
     cluster, path = taken_over.cluster, taken_over.cluster.path("api/v1", "configmaps", "a")
     cluster.stamp([config_map("a")], taken_over.current, silent)
     stale = cluster.api.get(path)
@@ -119,12 +119,12 @@ def test_a_new_holders_first_write_waits_until_the_server_has_heard_of_it(namesp
             Records(namespace.account).write_notes(EnvironmentState(), held.fence)
 
 
-def test_a_fence_that_somebody_else_holds_by_now_is_not_waited_for_long(taken_over: TakenOver) -> None:
+def test_a_fence_that_another_run_holds_by_now_is_not_waited_for_long(taken_over: TakenOver) -> None:
     with pytest.raises(FenceLost):
         taken_over.cluster.await_fence(taken_over.stale)
 
 
-def test_a_prepared_namespace_is_fenced_whether_somebody_holds_the_lease_or_not(namespace: Namespace) -> None:
+def test_a_prepared_namespace_is_fenced_whether_a_run_holds_the_lease_or_not(namespace: Namespace) -> None:
     namespace.account.require_fence()
     with lease.acquire(namespace.account, "run", 0, silent):
         namespace.account.require_fence()

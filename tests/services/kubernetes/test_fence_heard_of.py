@@ -41,7 +41,7 @@ def test_a_refusal_is_final_once_the_lease_is_not_held_by_this_fence(
     assert servers.refused == 1
 
 
-def test_a_fence_without_a_holder_is_nobodys(servers: ApiServers) -> None:
+def test_a_fence_without_a_holder_belongs_to_no_run(servers: ApiServers) -> None:
     servers.behind = 2
     servers.lease = {"leaseTransitions": 7}
     with pytest.raises(FenceLost):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from flows.core.errors import SettingsError
-from flows.services.kubernetes.kubeconfig import context_of, parsed
+from flows.services.kubernetes.kubeconfig import access
 
 Kubeconfig = dict[str, Any]
 
@@ -63,12 +63,20 @@ HARMFUL: dict[str, tuple[Callable[[Kubeconfig], None], str]] = {
     "no TLS": (cluster(server="http://10.0.0.1"), "clusters.0.cluster.server"),
     "two clusters": (two_clusters, "clusters"),
     "no authority": (no_authority, "clusters.0.cluster.certificate-authority-data"),
+    "an authority that is no base64": (
+        cluster(certificate_authority_data="s3cret!"),
+        "clusters.0.cluster.certificate-authority-data",
+    ),
     "no token": (no_token, "users.0.user.token"),
+    "a context that it has not": (lambda content: content.update({"current-context": "b"}), "the content"),
 }
 
 
 def test_a_cluster_with_its_authority_and_an_account_with_its_token_are_accepted() -> None:
-    assert context_of(yaml.safe_dump(good()), "a-block") == "aks"
+    found = access(yaml.safe_dump(good()), "a-block")
+    assert (found.server, found.authority, found.token()) == ("https://10.0.0.1:6443", "ABC", "s3cret")
+    assert found.context == "aks"
+    assert "s3cret" not in repr(found)
 
 
 @pytest.mark.parametrize(("spoil", "named"), HARMFUL.values(), ids=HARMFUL.keys())
@@ -78,12 +86,12 @@ def test_whatever_else_it_holds_is_refused_by_its_path(
     content = good()
     spoil(content)
     with pytest.raises(SettingsError) as refused:
-        parsed(yaml.safe_dump(content), "a-block")
+        access(yaml.safe_dump(content), "a-block")
     assert f"The Secret block 'a-block' holds no kubeconfig that is accepted: {named}: " in str(refused.value)
 
 
-@pytest.mark.parametrize("content", ["", "s3cret", "- s3cret", "{s3cret", "a: [s3cret"])
+@pytest.mark.parametrize("content", ["", "s3cret", "- s3cret", "{s3cret", "a: [s3cret", "[" * 10_000])
 def test_what_is_no_kubeconfig_is_refused_and_not_quoted(content: str) -> None:
     with pytest.raises(SettingsError, match="holds no kubeconfig that is accepted") as refused:
-        parsed(content, "a-block")
+        access(content, "a-block")
     assert "s3cret" not in "".join(traceback.format_exception(refused.value))

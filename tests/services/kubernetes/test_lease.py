@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from deployments.local.wait import wait_until
 from flows.core.errors import ClusterNotPrepared, ClusterUnavailable, FenceLost, LockedByAnother
 from flows.services.kubernetes import lease
 from flows.services.kubernetes.api import KubernetesApi
@@ -19,6 +18,7 @@ from flows.services.kubernetes.fence import LEASE
 from flows.services.process.command import silent
 from tests.services.a_namespace import Namespace, line_to
 from tests.stand_ins.writing_run import writing_run
+from tests.support.waiting import wait_until
 
 SHORT = 2
 """Seconds that a Lease lasts here; long enough for a busy machine to renew it in time."""
@@ -62,7 +62,7 @@ def test_of_twenty_who_want_it_at_once_one_has_it(namespace: Namespace) -> None:
     assert sorted(results) == [(winner, False)] * 19 + [(winner, True)]
 
 
-def test_a_second_run_waits_and_is_told_once_for_whom_and_then_gives_up(namespace: Namespace) -> None:
+def test_a_second_run_waits_and_logs_once_for_which_and_then_gives_up(namespace: Namespace) -> None:
     said: list[str] = []
     with lease.acquire(namespace.account, "run-1", 0, silent):
         began = time.monotonic()
@@ -121,11 +121,11 @@ def test_a_living_holder_keeps_it_for_many_times_its_duration(namespace: Namespa
     held.require_held()
 
 
-def test_whoever_touches_the_lease_takes_it_from_nobody(namespace: Namespace) -> None:
+def test_touching_the_lease_takes_it_from_no_run(namespace: Namespace) -> None:
     with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
         namespace.kubectl("annotate", "lease", LEASE, "looked-at=yes")
         touched = spec(namespace)["renewTime"]
-        wait_until(lambda: spec(namespace)["renewTime"] != touched, 10, "It was not renewed")
+        wait_until(lambda: spec(namespace)["renewTime"] != touched, "It was not renewed")
         held.require_held()
 
 
@@ -136,17 +136,17 @@ def test_a_lease_that_was_taken_over_is_found_lost_at_the_next_renewal(namespace
             '--patch={"spec":{"holderIdentity":"run-2","leaseTransitions":2000000000}}',
         )
 
-        wait_until(lambda: is_lost(held), 10, "It does not know")
+        wait_until(lambda: is_lost(held), "It does not know")
     assert spec(namespace)["holderIdentity"] == "run-2"
 
 
 def test_a_lease_that_was_deleted_is_lost(namespace: Namespace) -> None:
     with lease.acquire(short_lived(namespace), "run-1", 0, silent) as held:
         namespace.kubectl("delete", "lease", LEASE)
-        wait_until(lambda: is_lost(held), 10, "It does not know")
+        wait_until(lambda: is_lost(held), "It does not know")
 
 
-def test_a_server_that_is_away_takes_the_lease_from_nobody(namespace: Namespace, tmp_path: Path) -> None:
+def test_a_server_that_is_away_takes_the_lease_from_no_run(namespace: Namespace, tmp_path: Path) -> None:
     with (
         line_to(short_lived(namespace), tmp_path, stalls=True) as (line, account),
         lease.acquire(account, "run-1", 0, silent) as held,
@@ -156,7 +156,7 @@ def test_a_server_that_is_away_takes_the_lease_from_nobody(namespace: Namespace,
         time.sleep(2 * SHORT)  # it is the time that is tested
         held.require_held()
         line.mend()
-        wait_until(lambda: spec(namespace)["renewTime"] != before, 30, "It was not renewed")
+        wait_until(lambda: spec(namespace)["renewTime"] != before, "It was not renewed")
         held.require_held()
 
 
@@ -167,7 +167,7 @@ def test_a_server_that_is_away_for_a_while_ends_no_wait(namespace: Namespace, tm
 
         def hear(text: str) -> None:
             said.append(text)
-            if "is asked for again" in text:
+            if "can't be taken yet" in text:
                 line.mend()
                 first.close()
             elif "Waiting for run run-1" in text:
@@ -189,7 +189,7 @@ def test_the_time_for_which_the_server_was_away_expires_no_lease(
         def hear(text: str) -> None:
             if "Waiting for run run-1" in text:
                 line.break_off()
-            elif "is asked for again" in text:
+            elif "can't be taken yet" in text:
                 time.sleep(SHORT)  # it is the time that is tested
                 line.mend()
                 mended.append(time.monotonic())
@@ -212,7 +212,7 @@ def test_a_server_that_is_away_at_the_end_is_asked_again_until_the_lease_is_rele
             line.break_off()
     assert "holderIdentity" not in spec(namespace)
     assert len(said) == 1
-    assert f"The Lease of {account.namespace} is released again" in said[0]
+    assert f"The Lease of {account.namespace} can't be released yet" in said[0]
 
 
 def test_a_lease_that_can_not_be_released_expires_by_itself(namespace: Namespace, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_lease_whose_taking_was_not_answered_is_taken_again(
         assert held.fence == f"run-1/{written[0] + 1}"
 
 
-def test_a_server_that_stays_away_is_told_also_to_a_run_that_waits_for_nobody(
+def test_a_server_that_stays_away_is_an_error_also_of_a_run_that_waits_for_no_other(
     namespace: Namespace, tmp_path: Path
 ) -> None:
     with line_to(namespace.account, tmp_path) as (line, account):

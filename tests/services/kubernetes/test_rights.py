@@ -57,7 +57,7 @@ def test_it_writes_nothing_to_another_namespace(namespace: Namespace) -> None:
         ("apis/rbac.authorization.k8s.io/v1", "roles"),
         ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
         ("apis/coordination.k8s.io/v1", "leases"),
-        ("apis/batch/v1", "jobs"),
+        ("apis/apps/v1", "statefulsets"),
         ("api/v1", "events"),
     ],
 )

@@ -19,14 +19,14 @@ from deployments.local.docker import images
 from deployments.local.docker.engine import connect
 from deployments.local.stores import registry as registries
 from deployments.local.stores.registry import RegistryAccess
-from deployments.local.wait import wait_until
 from flows.config.load import EMBEDDED
 from flows.core.errors import ClusterUnavailable, RolloutFailed
-from flows.core.rollout.judge import Done
+from flows.core.rollout.verdict import Done
 from flows.services.kubernetes import rollout_watch
 from flows.services.kubernetes.cluster import Cluster
 from flows.services.process.command import silent
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
+from tests.support.waiting import wait_until
 
 Json = dict[str, Any]
 LONG = 90.0
@@ -96,10 +96,10 @@ class Lab:
 
 @dataclass(frozen=True)
 class Case:
-    """A Deployment that goes wrong, and what is to be told of it."""
+    """A Deployment that goes wrong, and what the error must say."""
 
     fault: str
-    told: tuple[str, ...]
+    expected: tuple[str, ...]
     container: Json = field(default_factory=dict)
     pod: Json = field(default_factory=dict)
     explained: tuple[str, ...] = ()
@@ -139,6 +139,7 @@ CASES = {
         (VERDICT, "no node has enough memory for the pod: 0/2 nodes are available"),
         {"resources": {"requests": {"memory": "1Ti"}}},
         explained=("event FailedScheduling",),
+        timeout=SHORT,  # no autoscaler says that it adds no node
     ),
     "missing-config-map": Case(
         "configuration",
@@ -191,8 +192,8 @@ def lab(cluster: Path, registry: RegistryAccess) -> Iterator[Lab]:
     base = registries.push_base(docker, images.ensure(docker, images.BASE, print), registry, print)
     found = Lab(cluster, f"watch-{time.time_ns()}", base)
     with _namespace(found) as core:
-        for name, password in (("right", registry.password), ("wrong", "wrong")):
-            login = {"auths": {registry.address: {"username": registry.username, "password": password}}}
+        for name, password in (("right", registry.pull_password), ("wrong", "wrong")):
+            login = {"auths": {registry.address: {"username": registry.pull_username, "password": password}}}
             secret: Any = {
                 "metadata": {"name": name},
                 "type": "kubernetes.io/dockerconfigjson",
@@ -234,19 +235,20 @@ def test_a_rollout_that_fails_says_why_and_whose_fault_it_is(
     failures: dict[str, RolloutFailed], name: str
 ) -> None:
     failed, case = failures[name], CASES[name]
-    assert failed.happened.startswith(case.told[0])
-    assert [words for words in case.told if words not in failed.happened] == [], failed.happened
+    assert failed.happened.startswith(case.expected[0])
+    assert [words for words in case.expected if words not in failed.happened] == [], failed.happened
     assert [words for words in case.explained if words not in failed.details] == []
     assert failed.fault == case.fault
 
 
+@pytest.mark.slow
 def test_a_quota_without_room_refuses_the_rollout(lab: Lab) -> None:
     small = replace(lab, namespace=f"{lab.namespace}-small")
     with _namespace(small) as core:
         quota: Any = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
         core.create_namespaced_resource_quota(small.namespace, quota)
         with pytest.raises(RolloutFailed, match="exceeded quota: none") as failed:
-            rollout_watch.watch(small.deploy("web", {}), LONG, silent)
+            rollout_watch.watch(small.deploy("web", {}), SHORT, silent)
     assert failed.value.happened.startswith(f"{VERDICT}no pod may be created")
     assert failed.value.fault == "configuration"
 
@@ -260,9 +262,56 @@ def test_a_healthy_rollout_is_done_when_the_last_old_pod_is_gone(lab: Lab) -> No
     second = lab.deploy("healthy", {"command": SERVE}, slow_to_end, replicas=2)
     assert rollout_watch.watch(second, LONG, said.append) == Done(2)
     left = {pod.metadata.name for pod in lab.pods("healthy")}
-    assert left == set(rollout_watch.new_pod_names(second))
+    assert left == set(rollout_watch.look(second).names)
+    assert set(rollout_watch.look(second).restarts.values()) == {0}
     assert not left & old
     assert "2 of 2 new replicas ready; 2 old replicas still ending" in said
+
+
+def further(name: str, kind: str, lab: Lab, command: list[str], **spec: Any) -> Json:
+    """Another workload of the same release, as it is in its record."""
+    template = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "imagePullSecrets": [{"name": "right"}],
+            "containers": [{"name": "it", "image": lab.image, "command": command}],
+            **({"restartPolicy": "Never"} if kind == "Job" else {}),
+        },
+    }
+    selector = {"selector": {"matchLabels": {"app": name}}} if kind == "Deployment" else {}
+    return {
+        "apiVersion": "batch/v1" if kind == "Job" else "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {**selector, "template": template, **spec},
+    }
+
+
+def test_a_further_deployment_that_crashes_fails_the_rollout_of_an_app_that_is_well(lab: Lab) -> None:
+    app = lab.deploy("with-worker", {})
+    worker = further("worker", "Deployment", lab, ["sh", "-c", "echo no queue; exit 1"])
+    app.set_up([worker])
+    with pytest.raises(RolloutFailed) as failed:
+        rollout_watch.watch(app, LONG, silent, objects=[worker])
+    assert failed.value.happened.startswith(f"{VERDICT}Deployment worker: container it keeps crashing")
+    assert "Its last lines: no queue" in failed.value.happened
+    assert failed.value.fault == "image"  # it runs the app's
+    assert "Pod worker-" in failed.value.details
+
+
+def test_a_rollout_waits_for_its_jobs_and_fails_with_them(lab: Lab) -> None:
+    app = lab.deploy("with-job", {})
+    good = further("good-job", "Job", lab, ["sleep", "2"])
+    bad = further("bad-job", "Job", lab, ["sh", "-c", "echo no table; exit 3"], backoffLimit=0)
+    app.set_up([good])
+    said: list[str] = []
+    assert rollout_watch.watch(app, LONG, said.append, objects=[good]) == Done(1)
+    assert any("Job good-job: not completed yet" in line for line in said)
+    app.set_up([bad])
+    with pytest.raises(RolloutFailed, match=r"Job bad-job: it failed: .*Its last lines: no table") as failed:
+        rollout_watch.watch(app, LONG, silent, objects=[good, bad])
+    assert failed.value.fault == "image"
 
 
 def test_an_api_server_that_is_away_for_a_while_does_not_end_the_watch(lab: Lab, tmp_path: Path) -> None:
@@ -294,7 +343,7 @@ def test_an_api_server_that_stays_away_ends_the_watch_when_patience_does(lab: La
     assert said == [rollout_watch.AWAY]
 
 
-def test_whoever_asks_to_be_called_at_each_look_can_end_the_watch(lab: Lab) -> None:
+def test_what_is_called_at_each_look_can_end_the_watch(lab: Lab) -> None:
     class LockLostError(Exception):
         pass
 
@@ -314,7 +363,6 @@ def _namespace(lab: Lab) -> Iterator[client.CoreV1Api]:
     try:
         wait_until(
             lambda: bool(core.list_namespaced_service_account(lab.namespace).items),
-            timeout=30,
             otherwise="The namespace has no service account",
         )
         yield core

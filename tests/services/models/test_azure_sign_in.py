@@ -1,134 +1,111 @@
 """Signing in to a blob store without its key: as a service principal, or as what the machine is."""
 
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
-from azure.storage.blob import BlobServiceClient
-from docker.models.containers import Container
 
-from deployments.local.cluster.certificates import Subject, ensure_authority
-from deployments.local.docker import images
-from deployments.local.docker.engine import connect
 from deployments.local.instance import Instance
-from deployments.local.wait import wait_until
 from flows.core.errors import CredentialsRefused
+from flows.core.model.store_address import StoreAddress
+from flows.services.azure.cloud import CLOUDS
+from flows.services.azure.identity import AzureIdentity, Token
 from flows.services.models import blob_providers
-from tests.stand_ins.azure_identity import azure_identity
-
-ACCOUNT, KEY = "account", "a2V5"
-COMMAND = (
-    "--blobHost 0.0.0.0 --location /data --skipApiVersionCheck --disableTelemetry "
-    "--oauth basic --cert /tls/server.crt --key /tls/server.key"
-)
-
-
-@dataclass(frozen=True)
-class Account:
-    """A storage account that takes tokens, over HTTPS only."""
-
-    url: str
-    authority: Path
-    tls: ssl.SSLContext
+from flows.services.models.blob_providers import AzureAccess
+from tests.stand_ins.entra import Entra, entra
+from tests.support.token_blob_store import Account, token_blob_store
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
 def account(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """Azurite with OAuth, and in it the container `models`."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = ensure_authority(folder / "authority")
-    authority.ensure(folder / "server", "server", Subject("azurite", hosts=("127.0.0.1",)))
-    client = connect()
-    container = client.containers.run(
-        images.ensure(client, images.AZURITE, print),
-        COMMAND.split(),
-        name=instance.container("token-blob-store"),
-        labels=instance.labels,
-        environment={"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"},
-        volumes={str(folder / "server"): {"bind": "/tls", "mode": "ro"}},
-        ports={"10000/tcp": ("127.0.0.1", 0)},
-        user="root",  # whose key it is
-        detach=True,
-    )
-    try:
-        trusted = ssl.create_default_context(cafile=folder / "authority" / "ca.crt")
-        url = f"https://127.0.0.1:{_port(container)}/{ACCOUNT}"
-        wait_until(lambda: _answers(url, trusted), 60, f"{url} does not answer")
-        _create_container(url, folder / "authority" / "ca.crt")
-        serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        serving.load_cert_chain(folder / "server" / "server.crt", folder / "server" / "server.key")
-        yield Account(url, folder / "authority" / "ca.crt", serving)
-    finally:
-        container.remove(force=True, v=True)
+    with token_blob_store(instance, tmp_path_factory.mktemp("certificates")) as found:
+        yield found
 
 
-@pytest.fixture(autouse=True)
-def trust(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine trusts who issued the certificates, and is nobody in Azure."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(account.authority))
-    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
-    for variable in ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"):
+@pytest.fixture
+def directory(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Entra]:
+    """A directory, where this machine has no identity; it trusts who issued the certificates of both."""
+    for variable in ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "SSL_CERT_DIR"):
         monkeypatch.delenv(variable, raising=False)
+    with entra() as found:
+        bundle = tmp_path / "bundle.crt"
+        bundle.write_bytes(found.ca.read_bytes() + account.authority.read_bytes())
+        for variable in found.variables:
+            monkeypatch.setenv(variable, str(bundle))
+        yield found
 
 
-def test_a_service_principal_signs_in(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    with azure_identity(account.tls) as identity:
-        monkeypatch.setenv("AZURE_AUTHORITY_HOST", identity.url)
-        store = blob_providers.azure(
-            "models",
-            account_url=account.url,
-            tenant_id="tenant",
-            client_id="pipeline",
-            client_secret="s3cret",
-        )
-        store.replace("principal", b"1")
-
-        assert store.read("principal") == b"1"
-    assert identity.asked[0].startswith("POST /tenant/oauth2/v2.0/token")
-    assert "client_id=pipeline" in identity.asked[0]
+def test_a_block_of_a_service_principal_signs_in(account: Account, directory: Entra) -> None:
+    directory.secrets["pipeline"] = "s3cret"
+    block = {
+        "account_url": account.url,
+        "tenant_id": directory.tenant,
+        "client_id": "pipeline",
+        "client_secret": "s3cret",
+    }
+    access = AzureAccess(directory.cloud, own_authority=True)
+    store = blob_providers.opened(StoreAddress("az", "models"), block, access)
+    store.replace("principal", b"1")
+    assert store.read("principal") == b"1"
+    assert "pipeline" in {asked.fields.get("client_id") for asked in directory.asked}
 
 
-def test_a_machine_with_a_managed_identity_signs_in(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+def test_a_block_without_a_secret_is_signed_in_as_the_identity_of_the_settings(
+    account: Account, directory: Entra
 ) -> None:
-    with azure_identity() as identity:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity.url}/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
-        store = blob_providers.azure("models", account_url=account.url)
-        store.replace("managed", b"1")
-
-        assert store.read("managed") == b"1"
-    assert len(identity.asked) == 1
-    assert "resource=https://storage.azure.com" in identity.asked[0]
+    access = AzureAccess(directory.cloud, directory.identity("ci"))
+    store = blob_providers.opened(StoreAddress("az", "models"), {"account_url": account.url}, access)
+    store.replace("settings", b"1")
+    assert store.read("settings") == b"1"
+    assert {asked.fields.get("client_id") for asked in directory.asked if asked.method == "POST"} == {"ci"}
 
 
-def test_a_machine_that_is_nobody_is_told_what_to_set(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+def test_a_token_that_is_about_to_expire_is_asked_for_again(account: Account, directory: Entra) -> None:
+    directory.lifetime = 200  # seconds, fewer than Azure's clients keep a token for
+    store = blob_providers.azure(
+        "models", account_url=account.url, access=AzureAccess(directory.cloud, directory.identity("ci"))
+    )
+
+    def tokens() -> int:
+        store.read("latest.json")
+        return sum(asked.method == "POST" for asked in directory.asked)
+
+    first = tokens()
+    wait_until(lambda: tokens() > first, "the store goes on with the token that it had first")
+
+
+def test_the_reason_why_an_identity_got_no_token_is_reported(account: Account) -> None:
+    refused = CredentialsRefused("Entra ID refuses the identity (AADSTS7000215).", "Save its secret again.")
+
+    @dataclass(frozen=True)
+    class Refused(AzureIdentity):
+        def token(self, scope: str) -> Token:
+            raise refused
+
+    access = AzureAccess(identity=Refused("azure-cli", CLOUDS["public"]))
+    store = blob_providers.azure("models", account_url=account.url, access=access)
+    with pytest.raises(CredentialsRefused) as reported:
+        store.read("latest.json")
+    assert reported.value is refused
+
+
+def test_a_machine_with_a_managed_identity_signs_in_where_the_settings_name_none(
+    account: Account, directory: Entra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{directory.metadata}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "header")
+    store = blob_providers.azure("models", account_url=account.url)
+    store.replace("managed", b"1")
+    assert store.read("managed") == b"1"
+    assert [asked.fields.get("resource") for asked in directory.asked] == ["https://storage.azure.com"]
+
+
+def test_a_machine_without_an_identity_learns_what_to_set(
+    account: Account, directory: Entra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")  # else it asks beyond this machine
     store = blob_providers.azure("models", account_url=account.url)
     with pytest.raises(CredentialsRefused, match="no identity was found on this machine"):
         store.read("latest.json")
-
-
-def _port(container: Container) -> int:
-    container.reload()
-    published = container.ports["10000/tcp"]
-    assert published, "it has just been started with that port"
-    return int(published[0]["HostPort"])
-
-
-def _answers(url: str, trusted: ssl.SSLContext) -> bool:
-    try:
-        return bool(httpx.get(url, verify=trusted, trust_env=False).status_code)
-    except httpx.TransportError:
-        return False
-
-
-def _create_container(url: str, authority: Path) -> None:
-    credential = {"account_name": ACCOUNT, "account_key": KEY}
-    with BlobServiceClient(url, credential=credential, connection_verify=str(authority)) as service:
-        service.create_container("models")

@@ -1,4 +1,4 @@
-"""What a blob store's refusals become: told by whose move it is, soon, and never with a secret."""
+"""What a blob store's refusals become: errors by whose move it is, soon, and never with a secret."""
 
 import base64
 import re
@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
@@ -13,11 +14,12 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 from flows.core.errors import (
     CredentialsRefused,
     ModelNotFound,
+    ObjectReplaced,
     PermanentError,
     SettingsError,
     StoreUnavailable,
 )
-from flows.services.models import blob_providers
+from flows.services.models import blob_providers, blob_store
 from flows.services.models.blob_store import SMALL, BlobStore
 
 Way = Callable[[BlobStore], object]
@@ -40,15 +42,15 @@ def test_a_wrong_key_is_refused_with_what_to_set_where(azurite: str, azure_conta
     with pytest.raises(CredentialsRefused) as refused:
         way(store)
     assert str(refused.value) == (
-        f"{store.place} refuses our credentials (403 AuthorizationFailure). Set a valid connection_string in "
-        "the Prefect block that [model] credentials in slipway.toml names, or account_url and an identity "
-        "with the role 'Storage Blob Data Contributor'."
+        f"{store.place} refuses our credentials (403 AuthorizationFailure): the key is wrong, or was "
+        "replaced. Set a valid connection_string in the Prefect block that [model] credentials in "
+        "slipway.toml names, or account_url and an identity with the role 'Storage Blob Data Contributor'."
     )
     _assert_says_no_secret(refused)
 
 
 @WAYS
-def test_a_missing_container_is_told_with_the_command_that_creates_it(azurite: str, way: Way) -> None:
+def test_a_missing_container_is_reported_with_the_command_that_creates_it(azurite: str, way: Way) -> None:
     store = _azure(azurite, "no-such-container")
     with pytest.raises(ModelNotFound) as missing:
         way(store)
@@ -56,7 +58,7 @@ def test_a_missing_container_is_told_with_the_command_that_creates_it(azurite: s
 
 
 @WAYS
-def test_a_missing_bucket_is_told_with_the_command_that_creates_it(s3_endpoint: str, way: Way) -> None:
+def test_a_missing_bucket_is_reported_with_the_command_that_creates_it(s3_endpoint: str, way: Way) -> None:
     store = blob_providers.s3(
         "no-such-bucket", region="us-east-1", endpoint=s3_endpoint, access_key_id="k", secret_access_key="s"
     )
@@ -66,16 +68,16 @@ def test_a_missing_bucket_is_told_with_the_command_that_creates_it(s3_endpoint: 
         way(store)
 
 
-def test_a_missing_folder_is_told_with_the_command_that_creates_it(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_with_the_command_that_creates_it(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match=rf"There is no folder {tmp_path}/no. Create it \(mkdir -p"):
         blob_providers.folder(tmp_path / "no")
 
 
 @WAYS
 def test_a_store_that_is_away_is_noticed(azurite: str, way: Way) -> None:
-    with socket.socket() as nobody_listens:
-        nobody_listens.bind(("127.0.0.1", 0))
-        endpoint = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/slipway"
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/slipway"
         with pytest.raises(StoreUnavailable, match=r"can't be reached, or broke off \(Connection refused\)"):
             way(_azure(azurite, "models", BlobEndpoint=endpoint))
 
@@ -95,7 +97,7 @@ def test_an_object_that_is_replaced_while_it_is_read_is_never_mixed(blobs: BlobS
     arriving = blobs.download(blobs.list_root()[0])
     next(arriving)
     blobs.replace("model.onnx", b"1" * 6 * blobs.part)
-    with pytest.raises(StoreUnavailable, match="was replaced while it was read"):
+    with pytest.raises(ObjectReplaced):
         list(arriving)
 
 
@@ -140,7 +142,7 @@ def test_an_expired_shared_access_signature_is_refused_without_telling_it(
 
 
 @pytest.mark.parametrize(
-    ("connection_string", "told"),
+    ("connection_string", "message"),
     [
         (None, "There are no credentials for the blob store."),
         ("hello", "The blob store's connection string is malformed."),
@@ -152,12 +154,12 @@ def test_an_expired_shared_access_signature_is_refused_without_telling_it(
         ("AccountName=a;AccountKey=AAAA;BlobEndpoint=s3cret", "The blob store's credentials are malformed."),
     ],
 )
-def test_credentials_that_cannot_be_right_are_told_before_anything_is_sent(
-    connection_string: str | None, told: str
+def test_credentials_that_cannot_be_right_are_refused_before_anything_is_sent(
+    connection_string: str | None, message: str
 ) -> None:
     with pytest.raises(SettingsError) as wrong:
         blob_providers.azure("models", connection_string=connection_string)
-    assert str(wrong.value).startswith(f"{told} Set a valid connection_string in the Prefect block")
+    assert str(wrong.value).startswith(f"{message} Set a valid connection_string in the Prefect block")
     assert "s3cret" not in str(wrong.value)
 
 
@@ -180,7 +182,34 @@ def _signature(connection_string: str, *, hours: int) -> str:
     )
 
 
-def _assert_says_no_secret(told: pytest.ExceptionInfo[Exception]) -> None:
-    everything = str(told.getrepr(style="short"))
+def _assert_says_no_secret(raised: pytest.ExceptionInfo[Exception]) -> None:
+    everything = str(raised.getrepr(style="short"))
     assert WRONG_KEY not in everything
     assert not re.search(r"sig=|Signature=|SharedKey", everything)
+
+
+def test_a_folder_with_more_objects_than_any_team_has_is_refused(
+    folder: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blob_store, "MOST", 2)
+    for number in range(3):
+        assert len(folder.list_folder("tiny")) == number
+        folder.replace(f"tiny/{number}", b"")
+    with pytest.raises(PermanentError, match=r"tiny in folder .* holds more than 2 objects"):
+        folder.list_folder("tiny")
+
+
+def test_an_object_that_does_not_come_in_time_is_an_outage(
+    folder: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blob_store, "FIRST_BYTE", -4)
+    given_up = Event()
+
+    def never_comes(*_: object) -> bytes:
+        given_up.wait(10)
+        return b"{}"
+
+    monkeypatch.setattr(BlobStore, "_small", never_comes)
+    with pytest.raises(StoreUnavailable, match=r"latest.json in .* did not come within 0 s"):
+        folder.read("latest.json")
+    given_up.set()

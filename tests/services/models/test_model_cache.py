@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.core.errors import DigestMismatch
 from flows.core.model.model import Model
 from flows.services.models.model_cache import ModelCache
 
@@ -84,15 +83,29 @@ def test_a_model_is_unused_since_it_was_last_asked_for(tmp_path: Path) -> None:
     assert cache.unused_since(long_ago + timedelta(days=1)) == []
 
 
-def test_a_digest_that_is_a_path_is_refused_and_nothing_outside_is_touched(tmp_path: Path) -> None:
-    """A pointer in the store could name such digests: more users write to the store than to this machine."""
-    outside = tmp_path / "linux-gnu"
-    outside.mkdir()
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "kept").touch()
+def test_of_too_much_those_go_that_were_used_least_recently_and_are_not_in_use(tmp_path: Path) -> None:
     cache = ModelCache(tmp_path / "cache")
-    cache.folder.mkdir()
-    harmful = Model("tiny", "1.0.0", str(tmp_path / "linux"), "gnu/../root", 1)
-    with pytest.raises(DigestMismatch, match="a digest that is none"):
-        cache.find(harmful)
-    assert (tmp_path / "root" / "kept").exists()
+    now = datetime.now(UTC)
+    entries = []
+    for hours in (4, 3, 2, 1):
+        entries.append(cache.folder / f"model{hours}-manifest")
+        entries[-1].mkdir(parents=True)
+        (entries[-1] / "model.onnx").write_bytes(b"w" * 100)
+        os.utime(entries[-1], times=((now - timedelta(hours=hours)).timestamp(),) * 2)
+    oldest, older, newer, newest = entries
+    assert cache.beyond(400, now) == []
+    assert cache.beyond(399, now) == [oldest]
+    assert cache.beyond(200, now) == [older, oldest]
+    assert cache.beyond(0, now - timedelta(hours=2, minutes=30)) == [older, oldest]
+    assert cache.beyond(0, now) == [newest, newer, older, oldest]
+
+
+def test_a_note_goes_that_is_read_no_more(tmp_path: Path) -> None:
+    cache = ModelCache(tmp_path / "cache")
+    for key in ("read", "forgotten"):
+        cache.note(key, key.encode())
+    for note in cache.folder.iterdir():
+        os.utime(note, times=(0, 0))
+    assert cache.noted("read") == b"read"
+    (unused,) = cache.notes_unused_since(datetime.now(UTC) - timedelta(days=1))
+    assert unused.read_bytes() == b"forgotten"

@@ -1,7 +1,6 @@
 """What keeps a model from being published."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,6 @@ def described(file: Path, **changes: Any) -> ModelManifest:
     return model_check.describe(file, manifest, name="tiny", version="1.0.0")
 
 
-def preprocessing(**changes: Any) -> dict[str, Any]:
-    return {"preprocessing": tiny_model.AUTHOR["preprocessing"] | changes}
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tiny_model.write_onnx(tmp_path / "tiny.onnx")
@@ -37,31 +32,9 @@ def test_a_model_that_its_manifest_describes_passes(tmp_path: Path, batch: int |
     model_check.check(file, described(file))
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"input": "image"}, "The manifest's input is 'image'; the graph's inputs are 'pixels'."),
-        ({"output": "logits"}, "The manifest's output is 'logits'; the graph's outputs are 'scores'."),
-        ({"labels": ["dark", "grey"]}, "output 'scores' has the shape [1, 3], not 1 x 2 labels."),
-        (
-            preprocessing(crop=8),
-            "takes tensor(float) ['n', 1, 4, 4]; preprocessing makes float32 [n, 1, 8, 8].",
-        ),
-        (preprocessing(mode="RGB"), "preprocessing makes float32 [n, 3, 4, 4]."),
-        (preprocessing(layout="NHWC"), "preprocessing makes float32 [n, 4, 4, 1]."),
-        (preprocessing(layout="flat"), "preprocessing makes float32 [n, 16]."),
-        ({"activation": "none"}, "holds no probabilities, but activation is 'none': set it to 'softmax'."),
-        (
-            {"examples": []},
-            "The manifest of tiny 1.0.0 has no examples, so a wrong answer would go unnoticed.",
-        ),
-    ],
-)
-def test_a_manifest_that_contradicts_the_graph_is_refused(
-    file: Path, changes: dict[str, Any], told: str
-) -> None:
-    with pytest.raises(ModelRejected, match=re.escape(told)):
-        model_check.check(file, described(file, **changes))
+def test_a_manifest_without_examples_is_refused(file: Path) -> None:
+    with pytest.raises(ModelRejected, match="has no examples, so a wrong answer would go unnoticed"):
+        model_check.check(file, described(file, examples=[]))
 
 
 def test_a_model_that_predicts_nan_is_refused(tmp_path: Path) -> None:
@@ -70,9 +43,16 @@ def test_a_model_that_predicts_nan_is_refused(tmp_path: Path) -> None:
         model_check.check(file, described(file))
 
 
-def test_a_graph_that_takes_a_fixed_number_of_pictures_is_refused(tmp_path: Path) -> None:
-    file = tiny_model.write_onnx(tmp_path / "tiny.onnx", batch=8)
-    with pytest.raises(ModelRejected, match=re.escape("The graph takes tensor(float) [8, 1, 4, 4]")):
+def test_a_model_that_overflows_on_white_alone_is_refused(tmp_path: Path) -> None:
+    """The reciprocal of what is missing to white."""
+    one = numpy_helper.from_array(np.ones((1, 3), np.float32), "one")
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Sub", ["one", "mean"], ["missing"]),
+        helper.make_node("Div", ["one", "missing"], ["scores"]),
+    ]
+    file = _save(tmp_path, nodes, [one], batch=1)
+    with pytest.raises(ModelRejected, match="Predicting on a white picture, output 'scores' is not finite"):
         model_check.check(file, described(file))
 
 
@@ -104,7 +84,9 @@ def test_probabilities_that_would_go_through_softmax_again_are_refused(tmp_path:
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tiny.onnx"
     file.write_bytes(b"not a graph")
-    with pytest.raises(ModelRejected, match=r"tiny.onnx does not load: .*Protobuf parsing failed"):
+    with pytest.raises(
+        ModelRejected, match=r"tiny.onnx is no ONNX model, or is cut off: .*protobuf parsing failed"
+    ):
         model_check.check(file, described(file))
 
 
@@ -122,12 +104,14 @@ def test_describing_needs_both_files(file: Path, tmp_path: Path) -> None:
         model_check.describe(tmp_path / "other.onnx", file, name="tiny", version="1.0.0")
 
 
-def _save(folder: Path, nodes: list[onnx.NodeProto], constants: list[TensorProto]) -> Path:
+def _save(
+    folder: Path, nodes: list[onnx.NodeProto], constants: list[TensorProto], batch: int | str = "n"
+) -> Path:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 1, 4, 4])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [batch, 1, 4, 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, 3])],
         constants,
     )
     file = folder / "tiny.onnx"

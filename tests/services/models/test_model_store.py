@@ -15,11 +15,18 @@ from urllib.parse import urlsplit
 import obstore
 import pytest
 
-from flows.core.errors import DigestMismatch, ModelNotFound, StoreUnavailable, VersionTaken
+from flows.core.errors import (
+    DigestMismatch,
+    ModelNotFound,
+    ModelRejected,
+    PermanentError,
+    StoreUnavailable,
+    VersionTaken,
+)
 from flows.core.model.manifest import ModelManifest
 from flows.services.models import blob_providers
 from flows.services.models.blob_store import BlobStore
-from flows.services.models.model_store import ModelStore, Published
+from flows.services.models.model_store import POINTER, ModelStore, Published
 from tests.services import tiny_model
 from tests.stand_ins.unreliable_network import UnreliableLine, breaking_line
 
@@ -158,7 +165,7 @@ def test_a_publisher_that_broke_off_leaves_nothing_visible_and_is_finished_by_tr
 
     assert azure_store.newest("tiny") == first[1].model
     assert azure_store.versions("tiny") == ["1.0.0"]
-    with pytest.raises(ModelNotFound, match=r"no version '2.0.0' of 'tiny'. It has 1.0.0."):
+    with pytest.raises(ModelNotFound, match=r"no version '2.0.0' of 'tiny'. Name one of these: 1.0.0."):
         azure_store.find("tiny", "2.0.0")
     with pytest.raises(VersionTaken, match="or was begun and broken off"):
         azure_store.publish(*tiny_model.write(tmp_path / "other", "2.0.0", b"other"))
@@ -192,11 +199,11 @@ def test_a_file_that_changes_while_it_is_published_is_not_published(
         store.newest("tiny")
 
 
-def test_uploading_tells_its_progress(store: ModelStore, blobs: BlobStore, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_uploading_reports_its_progress(store: ModelStore, blobs: BlobStore, tmp_path: Path) -> None:
+    reported: list[tuple[int, int]] = []
     candidate = tiny_model.write(tmp_path / "large", "1", bytes(3 * blobs.part))
-    store.publish(*candidate, progress=lambda *done: told.append(done))
-    assert told == [(number * blobs.part, 3 * blobs.part) for number in (1, 2, 3)]
+    store.publish(*candidate, progress=lambda *done: reported.append(done))
+    assert reported == [(number * blobs.part, 3 * blobs.part) for number in (1, 2, 3)]
 
 
 # fetching
@@ -208,16 +215,16 @@ def test_a_fetched_model_has_the_promised_content_and_is_fetched_once(
     content = os.urandom(5 * blobs.part + 8)
     file, described = tiny_model.write(tmp_path / "large", "1.0.0", content)
     model = store.publish(file, described).model
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
-    folder = store.fetch(model, lambda *done: told.append(done))
+    folder = store.fetch(model, lambda *done: reported.append(done))
 
     assert (folder / "model.onnx").read_bytes() == content
     assert (folder / "manifest.json").read_bytes() == described.to_bytes()
-    assert told[-1] == (len(content), len(content))
-    assert len(told) == 6
-    assert store.fetch(model, lambda *done: told.append(done)) == folder
-    assert len(told) == 6
+    assert reported[-1] == (len(content), len(content))
+    assert len(reported) == 6
+    assert store.fetch(model, lambda *done: reported.append(done)) == folder
+    assert len(reported) == 6
 
 
 def test_a_damaged_cache_entry_is_fetched_again(store: ModelStore, first: Candidate) -> None:
@@ -300,20 +307,22 @@ def test_a_store_without_the_model_says_how_to_get_one(store: ModelStore, blobs:
     with pytest.raises(ModelNotFound) as missing:
         store.newest("tiny")
     assert (
-        str(missing.value) == f"{blobs.place} has no newest model 'tiny'. Publish one (flow publish-model)."
+        str(missing.value) == f"{blobs.place} has no newest model 'tiny'. Publish one: slipway model publish."
     )
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "../other", "", "latest.json"])
-def test_a_missing_version_is_told_with_those_there_are(
+def test_a_missing_version_is_reported_with_those_there_are(
     store: ModelStore, first: Candidate, version: str
 ) -> None:
     store.publish(*first)
-    with pytest.raises(ModelNotFound, match=re.escape(f"no version {version!r} of 'tiny'. It has 1.0.0.")):
+    with pytest.raises(
+        ModelNotFound, match=re.escape(f"no version {version!r} of 'tiny'. Name one of these: 1.0.0.")
+    ):
         store.find("tiny", version)
 
 
-def test_a_pointer_that_somebody_broke_is_told(store: ModelStore, blobs: BlobStore, first: Candidate) -> None:
+def test_a_pointer_that_is_damaged_is_reported(store: ModelStore, blobs: BlobStore, first: Candidate) -> None:
     store.publish(*first)
     blobs.replace("tiny/latest.json", b'{"version": "1.0.0"}')
     with pytest.raises(Exception, match=r"tiny/latest.json in .* is no pointer to a model"):
@@ -329,4 +338,34 @@ def _through(line: UnreliableLine, connection_string: str, store: BlobStore) -> 
     """The same container of Azure, reached through a line."""
     rerouted = connection_string.replace(f":{_port(connection_string)}/", f":{line.port}/")
     container = store.place.split("'")[1]
-    return replace(blob_providers.azure(container, connection_string=rerouted), part=store.part)
+    return replace(blob_providers.azure(container, connection_string=rerouted), part=store.part, pauses=())
+
+
+def test_a_model_that_is_too_large_is_not_fetched(
+    folder: BlobStore, tmp_path: Path, first: Candidate
+) -> None:
+    model = ModelStore(folder, tmp_path / "unused").publish(*first).model
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(ModelRejected, match=r"tiny 1.0.0 has 7 bytes; at most 6 are taken.*max_size"):
+        ModelStore(folder, tmp_path / "cache", largest=6).fetch(model, lambda *done: seen.append(done))
+    assert seen == []
+
+
+@pytest.mark.parametrize("name", ["latest.json", "pin.json"])
+def test_a_pointer_that_is_too_large_to_be_one_is_not_read(
+    folder: BlobStore, tmp_path: Path, name: str
+) -> None:
+    folder.replace(f"tiny/{name}", bytes(POINTER + 1))
+    with pytest.raises(PermanentError, match=f"{name} in .* has {POINTER + 1} bytes; at most {POINTER} are"):
+        ModelStore(folder, tmp_path / "cache").wanted("tiny")
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_published_model_whose_end_is_missing_is_refused(
+    folder: BlobStore, tmp_path: Path, first: Candidate, share: float
+) -> None:
+    store = ModelStore(folder, tmp_path / "cache")
+    model = store.publish(*first).model
+    folder.replace("tiny/1.0.0/model.onnx", b"weights"[: int(7 * share)])
+    with pytest.raises(DigestMismatch, match=r"the store's file has \d bytes instead of 7; it was not kept"):
+        store.fetch(model)

@@ -1,4 +1,4 @@
-"""A version that is wanted instead of the newest, until somebody lifts that; and what a look tells of it."""
+"""A version that is wanted instead of the newest, until a user lifts that; and what a look shows of it."""
 
 from pathlib import Path
 
@@ -58,12 +58,12 @@ def test_lifting_a_pin_that_is_not_there_is_fine(store: ModelStore, published: l
     assert store.wanted("tiny") == published[1].model
 
 
-def test_a_pinned_version_that_is_gone_is_told_and_not_replaced_by_another(
+def test_a_pinned_version_that_is_gone_is_reported_and_not_replaced_by_another(
     store: ModelStore, published: list[ModelManifest]
 ) -> None:
     store.pin("tiny", "0.9.0", "run 7")
     for look in (store.wanted, store.peek):
-        with pytest.raises(ModelNotFound, match=r"It has 1\.1\.0, 1\.0\.0"):
+        with pytest.raises(ModelNotFound, match=r"Name one of these: 1\.1\.0, 1\.0\.0"):
             look("tiny")
 
 

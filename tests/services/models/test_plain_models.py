@@ -1,4 +1,4 @@
-"""Model files that nobody published: found, described, and fetched once."""
+"""Model files that were not published: found, described, and fetched once."""
 
 import json
 import os
@@ -50,15 +50,15 @@ def test_a_plain_file_is_served_as_the_settings_describe_it(
 
 def test_a_plain_file_is_fetched_once(store: ModelStore, blobs: BlobStore, onnx: bytes) -> None:
     blobs.replace("tiny/model.onnx", onnx)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
-    model = store.newest("tiny", lambda *done: told.append(done))
-    assert told == [(len(onnx), len(onnx))]
+    model = store.newest("tiny", lambda *done: reported.append(done))
+    assert reported == [(len(onnx), len(onnx))]
 
-    assert store.newest("tiny", lambda *done: told.append(done)) == model
-    assert store.find("tiny", model.version, lambda *done: told.append(done)) == model
-    store.fetch(model, lambda *done: told.append(done))
-    assert len(told) == 1
+    assert store.newest("tiny", lambda *done: reported.append(done)) == model
+    assert store.find("tiny", model.version, lambda *done: reported.append(done)) == model
+    store.fetch(model, lambda *done: reported.append(done))
+    assert len(reported) == 1
 
 
 def test_a_plain_file_that_is_overwritten_is_another_model(
@@ -86,7 +86,7 @@ def test_the_newest_of_several_plain_files_is_the_last_modified(
     assert store.newest("tiny").version == "20261122T090000Z"
     assert store.versions("tiny") == ["20261122T090000Z", "20261122T060000Z", "20261122T030000Z"]
     assert store.find("tiny", "20261122T030000Z").version == "20261122T030000Z"
-    with pytest.raises(ModelNotFound, match="It has 20261122T090000Z, 20261122T060000Z"):
+    with pytest.raises(ModelNotFound, match="Name one of these: 20261122T090000Z, 20261122T060000Z"):
         store.find("tiny", "20261122T040000Z")
 
 
@@ -141,7 +141,7 @@ def test_a_plain_file_with_several_outputs_is_refused_with_what_to_do(
     )
     blobs.replace("tiny/two.onnx", (tmp_path / "two.onnx").read_bytes())
 
-    with pytest.raises(ModelRejected, match=re.escape("inputs 'x' and outputs 'a', 'b'; which to use?")):
+    with pytest.raises(ModelRejected, match=re.escape("inputs 'x' and outputs 'a', 'b'; only one of")):
         store.newest("tiny")
 
 
@@ -151,5 +151,37 @@ def test_a_version_whose_publisher_broke_off_before_the_pointer_is_no_plain_file
     candidate = tiny_model.write(tmp_path / "first", "1.0.0", b"weights")
     store.publish(*candidate)
     blobs.remove("tiny/latest.json")
-    with pytest.raises(ModelNotFound, match=r"has no newest model 'tiny'. It has 1.0.0."):
+    with pytest.raises(ModelNotFound, match=r"has no newest model 'tiny'. Name one of these: 1.0.0."):
         store.newest("tiny")
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["a manifest beside it", "[model.plain]"])
+def test_a_plain_file_whose_end_is_missing_is_refused_by_its_name(
+    folder: BlobStore, tmp_path: Path, onnx: bytes, beside: bool
+) -> None:
+    folder.replace("tiny/net.onnx", onnx[:-20])
+    if beside:
+        folder.replace("tiny/net.json", json.dumps(tiny_model.author()).encode())
+    store = ModelStore(folder, tmp_path / "cache", plain=DESCRIPTION)
+    with pytest.raises(ModelRejected, match=r"^tiny/net.onnx in folder .* is no ONNX model, or is cut off"):
+        store.newest("tiny")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_plain_file_that_predicts_nan_is_refused(folder: BlobStore, tmp_path: Path) -> None:
+    bad = tiny_model.write_onnx(tmp_path / "bad.onnx", nan=True)
+    folder.replace("tiny/net.onnx", bad.read_bytes())
+    folder.replace("tiny/net.json", json.dumps(tiny_model.author()).encode())
+    with pytest.raises(ModelRejected, match="Predicting on zeros, output 'scores' is not finite"):
+        ModelStore(folder, tmp_path / "cache").newest("tiny")
+
+
+def test_a_plain_file_that_is_too_large_is_not_fetched(
+    folder: BlobStore, tmp_path: Path, onnx: bytes
+) -> None:
+    folder.replace("tiny/net.onnx", onnx)
+    seen: list[tuple[int, int]] = []
+    store = ModelStore(folder, tmp_path / "cache", plain=DESCRIPTION, largest=len(onnx) - 1)
+    with pytest.raises(ModelRejected, match=rf"tiny/net.onnx in .* has {len(onnx)} bytes; at most"):
+        store.newest("tiny", lambda *done: seen.append(done))
+    assert seen == []

@@ -51,7 +51,7 @@ def test_a_run_by_hand_finds_the_bucket_by_the_variables_of_aws(
         "SECRET_ACCESS_KEY": "s",
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    with pytest.raises(SettingsError, match="Set AWS_REGION"):
+    with pytest.raises(SettingsError, match="set AWS_REGION"):
         environment.blob_store(wanted)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     environment.blob_store(wanted).create("tiny/latest.json", b"{}")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from flows.services.prefect.client import RETRY, http_client
-from tests.stand_ins.json_server import JsonHandler, serving
+from tests.stand_ins.http_server import JsonHandler, serving
 
 Answering = Callable[[int], int]
 """The status of an answer by its number, from 1 on."""
@@ -19,10 +19,10 @@ def server(status: Answering) -> Iterator[tuple[str, list[str]]]:
     came: list[str] = []
 
     class Handler(JsonHandler):
-        def do_GET(self) -> None:  # noqa: N802  # http.server's name
+        def do_GET(self) -> None:
             self._answer()
 
-        def do_POST(self) -> None:  # noqa: N802  # http.server's name
+        def do_POST(self) -> None:
             self._answer()
 
         def _answer(self) -> None:

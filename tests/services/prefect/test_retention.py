@@ -12,13 +12,13 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from deployments.local.wait import wait_until
 from deployments.prefect.api import PrefectApi
 from flows.ci import ci
 from flows.core.errors import PrefectUnavailable
 from flows.services.prefect import retention
 from flows.services.prefect.retention import Spared
 from tests.support.prefect_client import asking, talking_to
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.exclusive
 
@@ -50,7 +50,7 @@ class Server:
         )
         return created.id
 
-    def somebody_elses(self) -> uuid.UUID:
+    def another_users(self) -> uuid.UUID:
         """A run that is of none of our deployments."""
         return self.client.create_flow_run(ci, state=State(type=StateType.COMPLETED)).id
 
@@ -92,7 +92,7 @@ def test_runs_that_ended_before_go_but_not_those_of_commits_that_are_wanted(serv
     spared = server.run(StateType.FAILED, ref="c" * 40)
     old = [server.run(state) for state in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)]
     running = server.run(StateType.RUNNING)
-    theirs = server.somebody_elses()
+    theirs = server.another_users()
     server.divide()
     recent = server.run(StateType.COMPLETED)
 
@@ -112,7 +112,7 @@ def test_the_logs_of_runs_go_with_them(server: Server) -> None:
         server.log(run)
     assert server.logged(going) == ["A line"]
     assert server.forget() == 1
-    wait_until(lambda: not server.logged(going), 20, "the log of a run that is gone is still there")
+    wait_until(lambda: not server.logged(going), "the log of a run that is gone is still there")
     assert server.logged(staying) == ["A line"]
 
 
@@ -128,7 +128,17 @@ def test_no_more_go_at_a_time_than_a_server_bears(server: Server) -> None:
     assert [server.forget(most=1) for _ in range(3)] == [1, 1, 0]
 
 
-def test_a_server_that_does_not_answer_is_told_as_such(server: Server) -> None:
+def test_a_run_that_is_over_is_kept_apart_from_one_that_is_not_and_from_what_is_no_run(
+    server: Server,
+) -> None:
+    over = [server.run(state) for state in (StateType.COMPLETED, StateType.CRASHED, StateType.CANCELLED)]
+    others = [server.run(state) for state in (StateType.RUNNING, StateType.CANCELLING, StateType.PENDING)]
+    asked = [*map(str, over), *map(str, others), str(uuid.uuid4()), "local-here-0123456789ab"]
+    assert retention.ended(asked) == set(map(str, over))
+    assert retention.ended(["local-here-0123456789ab"]) == set()
+
+
+def test_a_server_that_does_not_answer_is_an_error_of_its_own(server: Server) -> None:
     nowhere = {PREFECT_API_URL: "http://127.0.0.1:1/api", PREFECT_CLIENT_MAX_RETRIES: 0}
     with temporary_settings(nowhere), pytest.raises(PrefectUnavailable, match="does not answer"):
         server.forget()

@@ -17,7 +17,7 @@ def test_an_answer_and_an_error_come_as_they_are() -> None:
         CancellationScope().call(lambda: 1 // 0)
 
 
-def test_whoever_waits_is_let_go_when_the_run_is_over() -> None:
+def test_a_waiting_call_is_let_go_when_the_run_is_over() -> None:
     asked, never = threading.Event(), threading.Event()
 
     def silent_server() -> bool:
@@ -32,6 +32,15 @@ def test_whoever_waits_is_let_go_when_the_run_is_over() -> None:
         with pytest.raises(RunEnded):
             waiting.result(5)
     never.set()
+
+
+def test_a_run_that_is_over_sends_no_request() -> None:
+    sent = threading.Event()
+    scope = CancellationScope()
+    scope.cancel()
+    with pytest.raises(RunEnded):
+        scope.call(sent.set)
+    assert not sent.is_set()
 
 
 def test_a_run_that_ends_leaves_the_commands_of_every_other_run_alone() -> None:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from flows.core.errors import CommandFailed
-from flows.services.process import cancellation
+from flows.services.process import cancellation, command
 from flows.services.process.cancellation import CancellationScope
 from flows.services.process.command import Command, run, silent
 
@@ -18,18 +18,18 @@ def python(code: str, *, timeout: float = 20, **options: object) -> Command:
     return Command((sys.executable, "-c", code), timeout, **options)  # type: ignore[arg-type]  # by test
 
 
-def test_each_line_is_told_as_it_comes_and_standard_output_is_given_back() -> None:
-    told: list[str] = []
-    output = run(python("import sys; print('out'); print('err', file=sys.stderr)"), told.append)
+def test_each_line_is_logged_as_it_comes_and_standard_output_is_given_back() -> None:
+    logged: list[str] = []
+    output = run(python("import sys; print('out'); print('err', file=sys.stderr)"), logged.append)
     assert output == "out"
-    assert sorted(told[1:]) == ["err", "out"]
+    assert sorted(logged[1:]) == ["err", "out"]
 
 
-def test_the_command_itself_is_told_without_its_environment() -> None:
-    told: list[str] = []
-    run(python("pass", environment={"TOKEN": "secret"}), told.append)
-    assert told[0].startswith("$ ")
-    assert "secret" not in "".join(told) + repr(python("pass", environment={"TOKEN": "secret"}))
+def test_the_command_itself_is_logged_without_its_environment() -> None:
+    logged: list[str] = []
+    run(python("pass", environment={"TOKEN": "secret"}), logged.append)
+    assert logged[0].startswith("$ ")
+    assert "secret" not in "".join(logged) + repr(python("pass", environment={"TOKEN": "secret"}))
 
 
 def test_standard_input_reaches_the_program() -> None:
@@ -116,7 +116,7 @@ def test_what_other_threads_run_can_be_ended_for_a_cancelled_run() -> None:
 
 
 def _is_gone(pid: int) -> bool:
-    """Ended; a zombie that nobody waited for yet counts, as its parent was ended too."""
+    """Ended; a zombie that was not waited for yet counts, as its parent was ended too."""
     try:
         psutil.wait_procs([psutil.Process(pid)], timeout=5)
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -128,3 +128,17 @@ def test_the_environment_is_added_to_this_process_own() -> None:
     assert run(
         python("import os; print(os.environ['A'], os.environ['PATH'])", environment={"A": "b"}), silent
     ) == (f"b {os.environ['PATH']}")
+
+
+def test_a_line_of_any_length_is_returned_whole() -> None:
+    assert run(python("print('x' * 3_000_000); print('y')"), silent) == "x" * 3_000_000 + "\ny"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("end", ["\\n", ""], ids=["lines", "one line"])
+def test_output_without_end_ends_the_program(monkeypatch: pytest.MonkeyPatch, stream: str, end: str) -> None:
+    monkeypatch.setattr(command, "OUTPUT_LIMIT", 1 << 20)
+    code = f"import sys\nwhile True: sys.{stream}.write('again and again{end}')"
+    with pytest.raises(CommandFailed, match="wrote more than 1 MB") as failure:
+        run(python(code, timeout=60), silent)
+    assert not failure.value.timed_out

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.core.errors import SettingsError
 from flows.services.process.files import (
     PUBLIC,
     older_than,
+    private_folder,
+    require_own,
     size_of,
     size_of_files,
     write_atomically,
@@ -64,3 +67,26 @@ def test_a_private_file_can_be_read_by_its_owner_alone_whatever_was_there(tmp_pa
     write_private(file, "secret")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == "secret"
+
+
+def test_a_private_folder_is_made_and_one_that_others_may_read_is_closed(tmp_path: Path) -> None:
+    for folder in (tmp_path / "new" / "state", tmp_path / "open"):
+        if folder.name == "open":
+            folder.mkdir()
+            folder.chmod(0o755)
+        assert private_folder(folder) == folder
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_every_user_may_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(SettingsError, match=r"may be written by every user.*chmod 700"):
+        private_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders away")
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12345)
+    for check in (private_folder, require_own):
+        with pytest.raises(SettingsError, match=r"belongs to another user \(number 12345\)"):
+            check(tmp_path)

@@ -5,21 +5,23 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from deployments.local.docker import images
 from deployments.local.docker.engine import connect
 from deployments.local.stores.registry import RegistryAccess
-from deployments.local.wait import wait_until
 from flows.core.build.capsule import ATTACHED
 from flows.core.build.content import BuildContent, ModelVersion
-from flows.core.build.image import Reference, parse
-from flows.core.build.latest import LatestPointer
+from flows.core.build.image import Reference
+from flows.core.build.latest import INDEX, LatestPointer
 from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
-from flows.services.registry.auth import Credentials
+from flows.services.registry.auth import Credentials, always
 from flows.services.registry.client import Registry, resolve_base
+from flows.services.registry.manifest import ATTESTATION, IMAGE_CONFIGS, OCI_MANIFEST
 from tests.stand_ins.registry_tokens import ISSUER, SERVICE, TokenService, token_service
+from tests.support.private_registry import registry_with
 
 SECRET = "a-password-of-the-test"
 
@@ -28,13 +30,13 @@ SECRET = "a-password-of-the-test"
 def ours(registry: RegistryAccess) -> Registry:
     """A repository that is the test's own."""
     credentials = Credentials(registry.address, registry.username, registry.password)
-    return Registry(registry.address, f"tests/{uuid.uuid4().hex}", credentials, insecure=True)
+    return Registry(registry.address, f"tests/{uuid.uuid4().hex}", always(credentials), insecure=True)
 
 
 @pytest.fixture
 def base(ours: Registry) -> Registry:
     """The repository that holds the base image, and so an image at all."""
-    return Registry(ours.address, "slipway/base", ours.credentials, insecure=True)
+    return Registry(ours.address, "slipway/base", ours.login, insecure=True)
 
 
 @pytest.fixture
@@ -53,43 +55,19 @@ def tokens() -> Iterator[TokenService]:
 
 @pytest.fixture(scope="session")
 def registry_with_tokens(tokens: TokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a registry that believes the token service, and nobody else."""
+    """The address of a registry that believes the token service alone."""
     certificate = tmp_path_factory.mktemp("tokens") / "certificate.pem"
     certificate.write_bytes(tokens.certificate)
-    client = connect()
     auth = {
         "token": {
             "realm": tokens.realm,
             "service": SERVICE,
             "issuer": ISSUER,
-            "rootcertbundle": "/certificate.pem",
+            "rootcertbundle": f"/{certificate.name}",
         }
     }
-    container = client.containers.run(
-        images.ensure(client, "registry", print),
-        detach=True,
-        environment={"REGISTRY_HTTP_ADDR": "0.0.0.0:5000", "REGISTRY_AUTH": json.dumps(auth)},
-        volumes={str(certificate): {"bind": "/certificate.pem", "mode": "ro"}},
-        ports={"5000/tcp": ("127.0.0.1", 0)},
-    )
-    try:
-        container.reload()
-        (bound,) = container.ports["5000/tcp"] or []
-        address = f"localhost:{bound['HostPort']}"
-        wait_until(lambda: _answers(address), 20, "the registry with tokens does not answer")
+    with registry_with({"REGISTRY_AUTH": json.dumps(auth)}, certificate) as address:
         yield address
-    finally:
-        container.remove(force=True, v=True)
-
-
-def _answers(address: str) -> bool:
-    try:
-        Registry(address, "any", insecure=True).find("any")
-    except CredentialsRefused:
-        return True
-    except RegistryUnavailable:
-        return False
-    return True
 
 
 def test_an_image_that_is_not_there_is_none_or_an_error_that_names_it(ours: Registry) -> None:
@@ -99,7 +77,7 @@ def test_an_image_that_is_not_there_is_none_or_an_error_that_names_it(ours: Regi
         ours.image("nothing")
 
 
-def test_a_pointer_leads_to_the_image_and_tells_its_reason(base: Registry, base_tag: str) -> None:
+def test_a_pointer_leads_to_the_image_and_names_its_reason(base: Registry, base_tag: str) -> None:
     image = base.image(base_tag)
     tag = f"pointer-{uuid.uuid4().hex}"
     model = ModelVersion("classifier", "1.0.0", "sha256:1")
@@ -153,7 +131,7 @@ def test_a_deleted_manifest_takes_its_tags_along_and_no_other(ours: Registry) ->
     assert ours.attached("two") == b"{}"
 
 
-def test_an_image_tells_when_it_was_built_and_what_it_needs(
+def test_an_image_says_when_it_was_built_and_what_it_needs(
     ours: Registry, base: Registry, base_tag: str
 ) -> None:
     manifest = base.manifest(base_tag)
@@ -167,7 +145,7 @@ def test_an_image_tells_when_it_was_built_and_what_it_needs(
 
 
 def test_wrong_credentials_say_where_to_set_them_and_keep_the_secret(ours: Registry) -> None:
-    wrong = replace(ours, credentials=Credentials(ours.address, "slipway", SECRET))
+    wrong = replace(ours, login=always(Credentials(ours.address, "slipway", SECRET)))
     with pytest.raises(CredentialsRefused, match="DockerRegistryCredentials block") as refused:
         wrong.find("latest")
     assert SECRET not in f"{refused.value}{refused.value.details}{wrong!r}"
@@ -178,19 +156,16 @@ def test_a_registry_that_is_away_is_worth_another_try(ours: Registry) -> None:
         replace(ours, address="localhost:9").find("latest")
 
 
-def test_a_base_image_is_named_by_digest_and_one_that_is_already_is_left_alone(
-    base: Registry, base_tag: str
-) -> None:
+def test_a_base_image_is_named_by_digest(base: Registry, base_tag: str) -> None:
     named = resolve_base(Reference(base.address, base.repository, base_tag), base)
-    assert parse(named).pinned
-    assert resolve_base(parse(named), replace(base, address="localhost:9")) == named
+    assert named == Reference(base.address, base.repository, base.manifest(base_tag).digest)
 
 
 def test_a_token_is_fetched_from_the_realm_that_the_registry_names(
     registry_with_tokens: str, tokens: TokenService
 ) -> None:
     credentials = Credentials(registry_with_tokens, "slipway", SECRET)
-    registry = Registry(registry_with_tokens, "team/app", credentials, insecure=True)
+    registry = Registry(registry_with_tokens, "team/app", always(credentials), insecure=True)
     registry.attach("capsule", b"{}")
     assert registry.attached("capsule") == b"{}"
     assert "repository:team/app:pull" in tokens.scopes
@@ -200,4 +175,33 @@ def test_a_token_is_fetched_from_the_realm_that_the_registry_names(
 def test_who_gets_no_token_is_refused(registry_with_tokens: str) -> None:
     credentials = Credentials(registry_with_tokens, "slipway", "wrong")
     with pytest.raises(CredentialsRefused):
-        Registry(registry_with_tokens, "team/app", credentials, insecure=True).find("latest")
+        Registry(registry_with_tokens, "team/app", always(credentials), insecure=True).find("latest")
+
+
+def pushed(registry: Registry, tag: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The descriptor of a manifest or an index that is pushed under the tag."""
+    return registry._api.put(tag, {"schemaVersion": 2, **manifest})
+
+
+def test_an_index_as_docker_29_pushes_it_leads_to_its_one_image(ours: Registry) -> None:
+    """With provenance beside each image (BuildKit, "Image Attestation Storage")."""
+    config = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"a": "b"}}}
+    described = ours._api.upload(json.dumps(config).encode(), IMAGE_CONFIGS[0])
+    layer = ours._api.upload(b"a layer", "application/vnd.oci.image.layer.v1.tar")
+    image = {"mediaType": OCI_MANIFEST, "config": described, "layers": [layer]}
+    runnable = pushed(ours, "the-image", image) | {"platform": {"os": "linux", "architecture": "amd64"}}
+    statement = ours._api.upload(b"{}", "application/vnd.in-toto+json")
+    nothing = ours._api.upload(b'{"os": "unknown"}', IMAGE_CONFIGS[0])
+    provenance = {"mediaType": OCI_MANIFEST, "config": nothing, "layers": [statement]}
+    attestation = pushed(ours, "the-attestation", provenance) | {
+        "platform": {"os": "unknown", "architecture": "unknown"},
+        "annotations": {
+            ATTESTATION: "attestation-manifest",
+            "vnd.docker.reference.digest": runnable["digest"],
+        },
+    }
+    index = pushed(ours, "pushed", {"mediaType": INDEX, "manifests": [runnable, attestation]})
+    for reference in ("pushed", str(index["digest"])):
+        found = ours.image(reference)
+        assert found.digest == runnable["digest"]
+        assert ours.labels(found) == {"a": "b"}

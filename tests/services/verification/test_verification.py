@@ -1,5 +1,6 @@
 """The proof, of replicas of the real application behind a load balancer and a real DNS server."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -11,6 +12,7 @@ from deployments.local.cluster.certificates import ensure_authority
 from flows.core.errors import ClusterUnavailable, ProofFailed
 from flows.core.model import manifest as manifests
 from flows.core.model.manifest import ModelManifest
+from flows.core.verification.pods import ReleasedPods
 from flows.services.verification import probe, verification
 from flows.services.verification import replicas as asking
 from flows.services.verification.public_endpoint import PublicEndpoint
@@ -20,6 +22,7 @@ from tests.services import replicas
 from tests.services.certificates import served
 from tests.services.replicas import ANOTHER, CAPSULE, MODELS
 from tests.stand_ins.dns_server import dns_server
+from tests.stand_ins.http_server import JsonHandler, serving
 from tests.stand_ins.load_balancer import LoadBalancer, load_balancer
 
 APP = "app.slipway.test"
@@ -36,16 +39,9 @@ BEHAVIOURS: Mapping[str, Mapping[str, str]] = {
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Server]]:
     """Three good replicas, and one of each kind that is not."""
-    folder = tmp_path_factory.mktemp("replicas")
-    started = {
-        pod: replicas.start(folder / pod, pod, **BEHAVIOURS.get(pod, {})) for pod in (*PODS, *BEHAVIOURS)
-    }
-    for server in started.values():
-        server.wait_until(server.is_ready)
-    yield started
-    for server in started.values():
-        server.process.kill()
-        server.process.wait()
+    behaviours = {pod: BEHAVIOURS.get(pod, {}) for pod in (*PODS, *BEHAVIOURS)}
+    with replicas.started(tmp_path_factory.mktemp("replicas"), behaviours) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="module")
@@ -158,37 +154,42 @@ def test_an_address_of_the_load_balancer_that_does_not_answer_is_passed_over(
 
 
 @pytest.mark.parametrize(
-    ("third", "told"),
+    ("third", "message"),
     [
-        ("wrong", "wrong answers the model's examples wrong: 3.png: "),
+        ("wrong", "wrong answers the model's examples wrong: "),
         ("another", "another answered with capsule ffffffffffff, but cccccccccccc was released."),
         ("fails", "fails at {url}/score answered 500"),
     ],
     indirect=["third"],
 )
 def test_one_wrong_replica_of_three_is_found_and_is_the_images_fault(
-    edge: PublicEndpoint, digits: ModelManifest, third: str, told: str
+    edge: PublicEndpoint, digits: ModelManifest, third: str, message: str
 ) -> None:
     with pytest.raises(ProofFailed) as raised:
         prove(edge, digits, "app-1", "app-2", third)
-    assert told.format(url=edge.url) in str(raised.value)
+    assert message.format(url=edge.url) in str(raised.value)
     assert (raised.value.fault, raised.value.pod) == ("image", third)
 
 
 def test_replicas_that_crash_when_they_score_are_the_images_fault(
-    servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
+    monkeypatch: pytest.MonkeyPatch,
+    servers: Mapping[str, Server],
+    balancer: LoadBalancer,
+    edge: PublicEndpoint,
+    digits: ModelManifest,
 ) -> None:
+    monkeypatch.setattr(asking, "DEADLINE", 30)  # it takes a worker that has ended a while to be there again
     balancer.backends[:] = [servers["crashes"].port]
     with pytest.raises(ProofFailed, match=r"crashes did not answer 3\.png .* broke off") as raised:
         prove(edge, digits, "crashes")
     assert raised.value.fault == "image"
 
 
-def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_nobody_answers(
+def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_no_replica_answers(
     balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.close()
-    counts = iter([{"app-1": 1, "app-2": 0}, {"app-1": 1, "app-2": 0}])
+    counts = iter([1, 1])
     with pytest.raises(ProofFailed, match="app-2 restarted while it was asked") as raised:
         verification.verify_replicas(
             edge,
@@ -199,7 +200,7 @@ def test_replicas_that_restart_when_they_are_asked_are_the_images_fault_though_n
             slower_than=3,
             say=print,
             alive=lambda: None,
-            restarts=lambda: next(counts, {"app-1": 1, "app-2": 1}),
+            look=lambda: ReleasedPods(PODS, {("app-1", "app"): 1, ("app-2", "app"): next(counts, 2)}),
         )
     assert (raised.value.fault, raised.value.pod) == ("image", "app-2")
 
@@ -227,6 +228,106 @@ def test_a_ready_replica_that_is_never_reached_is_named_and_no_images_fault(
     with pytest.raises(ProofFailed, match="app-2 never answered") as raised:
         prove(edge, digits)
     assert raised.value.fault == "infrastructure"
+
+
+def test_a_client_that_is_held_at_one_replica_learns_so_and_what_to_change(
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
+) -> None:
+    balancer.by_client = True
+    with pytest.raises(ProofFailed, match=r"sends one client to one replica") as raised:
+        prove(edge, digits)
+    assert "could not be verified" in raised.value.happened
+    assert "`sessionAffinity: None`" in raised.value.remedy
+    assert raised.value.fault == "configuration"
+
+
+class Replicas(JsonHandler):
+    """Replicas behind a load balancer that chooses one for each request: each in turn."""
+
+    turn = count()
+    digits: ModelManifest
+
+    def pod(self) -> str:
+        return PODS[next(self.turn) % len(PODS)]
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        super().send_response(code, message)
+        self.send_header("X-Served-By", self.pod())
+
+    def do_GET(self) -> None:  # http.server's name
+        model = {"name": "digits", "version": "1.0.0", "digest": self.digits.digest}
+        self.answer(200, {"capsule": CAPSULE, "commit": "a" * 40, "model": model})
+
+    def do_POST(self) -> None:  # http.server's name
+        picture = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"][0]
+        right = next(one.expected for one in self.digits.examples if one.input == picture)
+        self.answer(200, {"result": [right]})
+
+
+KEPT_OR_NOT = pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1"])
+
+
+@KEPT_OR_NOT
+def test_affinity_by_cookie_holds_no_request_at_a_replica(digits: ModelManifest, protocol: str) -> None:
+    class Sticky(Replicas):
+        """The first replica for all who bring its cookie, the next one in turn for all others."""
+
+        protocol_version = protocol
+        held = 0
+
+        def pod(self) -> str:
+            if "Cookie" not in self.headers:
+                return super().pod()
+            Sticky.held += 1
+            return PODS[0]
+
+        def send_response(self, code: int, message: str | None = None) -> None:
+            super().send_response(code, message)
+            self.send_header("Set-Cookie", "stay=here")
+
+    Sticky.digits = digits
+    with serving(Sticky) as url:
+        assert prove(PublicEndpoint(url), digits).examples == len(digits.examples)
+    assert not Sticky.held
+
+
+def test_a_replica_answers_all_examples_over_one_connection(
+    balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
+) -> None:
+    proven = prove(edge, digits)
+    versions = proven.requests - proven.latency.requests
+    assert proven.latency.requests == len(PODS) * len(digits.examples)
+    assert balancer.connections == versions + len(PODS)
+
+
+@KEPT_OR_NOT
+def test_a_load_balancer_may_choose_a_replica_for_each_request(digits: ModelManifest, protocol: str) -> None:
+    class ByRequest(Replicas):
+        protocol_version = protocol
+
+    ByRequest.digits = digits
+    with serving(ByRequest) as url:
+        proven = prove(PublicEndpoint(url), digits)
+    assert proven.latency.requests <= len(PODS) * len(digits.examples) + len(digits.examples)
+
+
+def test_a_server_that_closes_a_kept_connection_without_an_answer_has_not_crashed(
+    digits: ModelManifest,
+) -> None:
+    class Closing(Replicas):
+        protocol_version = "HTTP/1.1"
+        answered = False
+
+        def do_POST(self) -> None:  # http.server's name
+            if self.answered:
+                self.close_connection = True
+                return
+            self.answered = True
+            super().do_POST()
+
+    Closing.digits = digits
+    with serving(Closing) as url:
+        assert prove(PublicEndpoint(url), digits).examples == len(digits.examples)
 
 
 def looks(*there: Mapping[str, bool]) -> Callable[[], Mapping[str, bool]]:
@@ -273,7 +374,7 @@ def test_the_successor_of_a_replica_that_has_gone_is_asked_in_its_place(
     assert raised.value.fault == "image"
 
 
-def test_a_replica_that_answers_wrong_is_told_though_another_one_has_gone(
+def test_a_replica_that_answers_wrong_is_reported_though_another_one_has_gone(
     servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.backends[:] = [servers[pod].port for pod in ("app-1", "wrong")]
@@ -282,7 +383,7 @@ def test_a_replica_that_answers_wrong_is_told_though_another_one_has_gone(
         proof_of(edge, digits, looks(three | {"app-2": True}, three))
 
 
-def test_a_proof_does_not_begin_anew_for_ever(
+def test_a_proof_does_not_restart_for_ever(
     balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     balancer.close()
@@ -316,7 +417,7 @@ def test_an_edge_that_goes_down_between_version_and_examples_is_no_images_fault(
     assert raised.value.fault == "infrastructure"
 
 
-def test_replicas_slower_than_the_release_before_are_told_with_both_times(
+def test_replicas_slower_than_the_release_before_are_reported_with_both_times(
     servers: Mapping[str, Server], balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     outgoing = verification.measure(edge, digits, rounds=1)
@@ -351,7 +452,7 @@ def test_an_outgoing_release_that_does_not_answer_is_not_measured(
     assert "the release before not measured" in str(prove(edge, digits, outgoing=outgoing))
 
 
-def test_whoever_lost_the_right_to_go_on_stops_between_requests(
+def test_a_run_that_lost_the_right_to_go_on_stops_between_requests(
     edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
     def lost() -> None:

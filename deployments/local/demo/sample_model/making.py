@@ -5,8 +5,6 @@ import contextlib
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from PIL import Image
 from deployments.local.demo.sample_model import NAME, efficientnet, photos, weights
 from flows.core.local_time import rfc3339
 from flows.core.model import manifest
+from flows.services.process.temporary import sweep, temporary_folder
 
 INT8_VERSION = "1.1.0"
 
@@ -50,13 +49,11 @@ def write(version: str, target: Path, say: Callable[[str], None]) -> None:
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A folder that takes the target's name when the block ends well, and is gone otherwise."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    sweep(target.parent)
+    with temporary_folder(target.name, target.parent) as folder:
         yield folder
         folder.chmod(0o755)
         folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Photographs(CalibrationDataReader):  # type: ignore[misc] # onnxruntime ships no types

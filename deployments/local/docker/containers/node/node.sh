@@ -82,6 +82,13 @@ keep() {
     done &
 }
 
+keep_logs_small() {
+    while true; do
+        sleep 10
+        trim-logs "$LOGS" 10000000
+    done &
+}
+
 # A node's address may change whenever it restarts.
 keep_routes() {
     declare -A known
@@ -114,7 +121,8 @@ start_control_plane() {
         --service-account-key-file /etc/kubernetes/service-accounts.crt \
         --service-account-signing-key-file /etc/kubernetes/service-accounts.key \
         --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
-        --default-not-ready-toleration-seconds 10 --default-unreachable-toleration-seconds 10
+        --default-not-ready-toleration-seconds 10 --default-unreachable-toleration-seconds 10 \
+        --feature-gates ImageVolume=true # without it, no policy sees a pod's image volumes
     keep kube-controller-manager kube kube-controller-manager \
         --kubeconfig /etc/kubernetes/controller-manager.kubeconfig --leader-elect=false \
         --service-account-private-key-file /etc/kubernetes/service-accounts.key \
@@ -147,5 +155,6 @@ configure_registry
 if [ "$ROLE" = control-plane ]; then start_control_plane; fi
 start_node
 keep_routes
+keep_logs_small
 say "started as $ROLE"
 wait

@@ -1,0 +1,1 @@
+"""What the doctor found: rows, what they say together, and the rules that some of them apply."""

@@ -1,0 +1,1 @@
+"""When a release is verified, and when its replicas speak against it."""

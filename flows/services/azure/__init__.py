@@ -1,0 +1,1 @@
+"""Azure as such: its clouds, its identities, and its clusters by name."""

@@ -1,0 +1,22 @@
+"""A network whose only way out is a proxy that wants a login."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.services.process.network import Way, set_in_this_process
+from flows.services.process.tls import authorities
+from tests.stand_ins.company_proxy import CompanyProxy
+
+
+@dataclass
+class Outside:
+    """The proxy, the settings that lead through it, and a folder for the test."""
+
+    proxy: CompanyProxy
+    way: Way
+    folder: Path
+
+    def enter(self, way: Way) -> None:
+        """Put that way in force in this process."""
+        set_in_this_process(way, self.folder / "state")
+        authorities.cache_clear()
