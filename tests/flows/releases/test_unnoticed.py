@@ -1,15 +1,19 @@
 """Users of an environment notice no release: no good one, no bad one and its undoing, no rollback."""
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from deployments.local.network import edge
 from flows.rollback import rollback
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving, manifests_as_they_are
 from tests.flows.lines import line_with_image
-from tests.support.load import load
+from tests.support.load import Seen, load
 from tests.support.platform_under_test import PlatformUnderTest
 
 STAGING = Place("staging")
@@ -31,11 +35,26 @@ def line(
         yield made
 
 
-def test_no_request_fails_during_a_release(line: Line) -> None:
+@contextmanager
+def no_request_fails(line: Line) -> Iterator[Seen]:
+    """Users ask all the while, and each of them has an answer; else what the edge met is told."""
+    began = datetime.now(UTC)
     with load(f"{STAGING.url}/version") as seen:
+        yield seen
+    assert seen.failed == 0, f"{seen}\n{retried_or_failed(line, began)}"
+
+
+def retried_or_failed(line: Line, since: datetime) -> str:
+    """The edge's line of each request that it retried, or could not have answered."""
+    container = line.platform.instance.container(edge.ROLE)
+    command = ["docker", "logs", f"--since={since.isoformat()}", "--timestamps", container]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_no_request_fails_during_a_release(line: Line) -> None:
+    with no_request_fails(line) as seen:
         run = line.release()
     assert run.succeeded, run.message
-    assert seen.failed == 0, str(seen)
     assert seen.total > 500
 
 
@@ -45,16 +64,14 @@ def test_no_request_fails_during_a_bad_release_and_its_undoing(
     line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
 ) -> None:
     monkeypatch.setenv("SLIPWAY_MANIFESTS__REPOSITORY", str(manifests_as_they_are(tmp_path, behaving(fault))))
-    with load(f"{STAGING.url}/version") as seen:
+    with no_request_fails(line):
         run = line.release(force=True, reason="a test")
     assert "is in force again" in run.message
-    assert seen.failed == 0, str(seen)
 
 
 @pytest.mark.slow
 def test_no_request_fails_during_a_rollback(line: Line) -> None:
     assert line.release().succeeded  # the second, unless a test before has released it
-    with load(f"{STAGING.url}/version") as seen:
+    with no_request_fails(line):
         state = rollback(environment="staging", reason="a test", by="Ada", return_state=True)
     assert Ended(line.platform, state).succeeded, state.message
-    assert seen.failed == 0, str(seen)
