@@ -37,7 +37,7 @@ def line(
 
 @contextmanager
 def no_request_fails(line: Line) -> Iterator[Seen]:
-    """Users ask all the while, and each of them has an answer; else what the edge met is told."""
+    """Users ask all the while, and each of them has an answer; else the error names what the edge met."""
     began = datetime.now(UTC)
     with load(f"{STAGING.url}/version") as seen:
         yield seen

@@ -23,6 +23,7 @@ BROKEN = BEHAVIOUR["app"] if HERE[BEHAVIOUR.get("where", "")] else "good"
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
+    timeout = 5  # seconds of silence
     manifest: dict
 
     def do_GET(self):
@@ -67,6 +68,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+class Server(ThreadingHTTPServer):
+    """Takes a burst of requests, and finishes those that it has when it is asked to stop."""
+
+    daemon_threads = False
+    request_queue_size = 128  # five by default: the kernel drops who comes then
+
+
 def is_ready():
     """Whether it takes requests; for one that waits for its role, a file says whether to answer wrong."""
     if BROKEN == "waits for its role":
@@ -93,14 +101,15 @@ def main():
     if BROKEN == "hangs":
         time.sleep(3600)
     Handler.manifest = json.loads((Path(os.environ["MODEL_DIR"]) / "manifest.json").read_text())
-    server = ThreadingHTTPServer(("", 8000), Handler)
-    probes = ThreadingHTTPServer(("", 8001), Handler)
+    server = Server(("", 8000), Handler)
+    probes = Server(("", 8001), Handler)
     threading.Thread(target=probes.serve_forever, daemon=True).start()
     if BROKEN == "ignores SIGTERM":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever()
+    server.server_close()
 
 
 if __name__ == "__main__":
