@@ -60,10 +60,7 @@ credentials = "aws-credentials/store"
 [registry]
 address = "{registry}"
 repository = "team/app"
-credentials = "push"
-pull_credentials = "pull"
-pull_address = "{twin}"
-insecure = true
+{login}
 [engine]
 credentials = "engine"
 [results]
@@ -75,6 +72,14 @@ namespace = "production"
 overlay = "production"
 public_url = "https://{host}:{port}"
 """
+
+LOGIN = """\
+credentials = "push"
+pull_credentials = "pull"
+pull_address = "{twin}"
+insecure = true
+"""
+"""At the registry."""
 
 
 @dataclass
@@ -113,7 +118,7 @@ class Team:
             "repository": str(self.folder / "source"),
             "manifests": str(self.folder / "manifests"),
             "registry": self.registry.address,
-            "twin": self.twin.address,
+            "login": LOGIN.format(twin=self.twin.address),
             "port": str(self.port),
             "host": "localhost",
             "container": "models",

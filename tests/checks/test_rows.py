@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -13,6 +13,7 @@ from flows.core.rollout.faults import REFUSED
 from flows.services.registry.manifest import OCI_MANIFEST
 from tests.checks.conftest import CLIENT, NOWHERE, SECRET, Team
 from tests.services.certificates import served
+from tests.stand_ins.acr import Acr, acr
 from tests.stand_ins.guarded_registry import PASSWORD
 from tests.stand_ins.load_balancer import load_balancer
 from tests.support.a_pointer import POINTER
@@ -209,6 +210,41 @@ def test_what_is_broken_alone_fails_its_row_and_no_other(team: Team, name: str) 
     assert re.search(seen, found[subject].seen)
     assert found[subject].tried
     assert found[subject].remedy
+
+
+@pytest.fixture
+def azures_registry(team: Team) -> Iterator[Acr]:
+    """The team's registry, at which the identity of [azure] signs in, and may push."""
+    with acr(team.entra) as registry:
+        registry.roles = {CLIENT: {"AcrPush"}}
+        team.write(registry=registry.address, login='login = "azure"\npull_credentials = ""')
+        yield registry
+
+
+def test_at_azures_registry_a_missing_role_fails_the_row_of_the_push_and_no_other(
+    team: Team, azures_registry: Acr
+) -> None:
+    found = team.look()
+    assert {name: row for name, row in found.items() if row.state != "ok"} == {}
+    assert found["registry: push"].tried == "asked for a token for team/app, and read which rights it names"
+    azures_registry.roles = {CLIENT: {"AcrPull"}}
+    found = team.look()
+    assert {name: row.state for name, row in found.items() if row.state != "ok"} == {
+        "registry: push": "failed"
+    }
+    assert "does not let the identity of [azure] push to team/app" in found["registry: push"].seen
+    assert "the role AcrPush" in found["registry: push"].remedy
+    assert not azures_registry.pushed
+
+
+def test_at_azures_registry_an_identity_without_a_role_fails_the_row_of_the_sign_in(
+    team: Team, azures_registry: Acr
+) -> None:
+    azures_registry.roles = {}
+    found = team.look()
+    failed = {name: row for name, row in found.items() if row.state == "failed"}
+    assert failed.keys() == {"registry: signed in"}
+    assert not found["registry: push"].looked_at
 
 
 def test_what_depends_on_a_row_that_failed_is_not_looked_at_and_says_because_of_which(team: Team) -> None:
