@@ -83,6 +83,8 @@ class Acr:
 
     entra: Entra
     address: str = ""
+    inside: str = ""
+    """URL of the registry behind, for containers of its network."""
     ca: Path = Path()
     roles: dict[str, set[str]] = field(default_factory=dict)
     repository_roles: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
@@ -242,10 +244,14 @@ def _written(moment: float) -> str:
 
 
 @contextmanager
-def acr(entra: Entra) -> Iterator[Acr]:
-    """An empty registry that believes that directory, on loopback, with a certificate of its authority."""
-    with TemporaryDirectory() as name:
-        folder, registry = Path(name), Acr(entra, ca=entra.ca)
+def acr(entra: Entra, network: str | None = None) -> Iterator[Acr]:
+    """An empty registry that believes that directory, on loopback, with a certificate of its authority.
+
+    Containers of that network of docker's reach the registry behind at `inside`.
+    """
+    with TemporaryDirectory() as folder_name:
+        name = f"slipway-acr-{uuid.uuid4().hex[:8]}"
+        folder, registry = Path(folder_name), Acr(entra, inside=f"http://{name}:5000", ca=entra.ca)
         behind: list[httpx.Client] = []
 
         class Handler(JsonHandler):
@@ -389,7 +395,7 @@ def acr(entra: Entra) -> Iterator[Acr]:
         with serving(Handler, _certified(entra.folder)) as url:
             registry.address = url.removeprefix("https://").replace("127.0.0.1", "localhost")
             with (
-                registry_with(*_settings(registry, folder)) as upstream,
+                registry_with(*_settings(registry, folder), name=name, network=network) as upstream,
                 httpx.Client(base_url=f"http://{upstream}", trust_env=False, timeout=60) as client,
             ):
                 behind.append(client)

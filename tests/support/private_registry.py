@@ -27,8 +27,13 @@ def private_registry(folder: Path) -> Iterator[Credentials]:
 
 
 @contextmanager
-def registry_with(settings: Mapping[str, str], file: Path) -> Iterator[str]:
-    """The address of one with these settings, as its container's variables, and that file at its root."""
+def registry_with(
+    settings: Mapping[str, str], file: Path, *, name: str | None = None, network: str | None = None
+) -> Iterator[str]:
+    """The address of one with these settings, as its container's variables, and that file at its root.
+
+    The container has that name, and is in that network of docker's.
+    """
     client = connect()
     container = client.containers.run(
         platform_images.ensure(client, "registry", print),
@@ -36,6 +41,8 @@ def registry_with(settings: Mapping[str, str], file: Path) -> Iterator[str]:
         environment={"REGISTRY_HTTP_ADDR": "0.0.0.0:5000", **settings},
         volumes={str(file): {"bind": f"/{file.name}", "mode": "ro"}},
         ports={"5000/tcp": ("127.0.0.1", 0)},
+        name=name,
+        network=network,
     )
     try:
         container.reload()

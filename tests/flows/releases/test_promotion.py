@@ -13,6 +13,7 @@ from flows.rollback import rollback
 from flows.services.kubernetes.account import ACCOUNT
 from flows.services.prefect.client import FlowRun
 from flows.verify import verify
+from tests.flows.approvals import answer, await_pause, paused
 from tests.flows.conftest import Ended, Line
 from tests.flows.environments import Place, behaving
 from tests.flows.lines import line_with_image
@@ -110,20 +111,6 @@ def test_a_commit_of_another_branch_may_be_in_staging_and_never_gets_to_producti
     assert PRODUCTION.version()["capsule"] == before
 
 
-def paused(line: Line) -> FlowRun:
-    """A run that waits for a person's word about production."""
-    run = line.start("release/on-demand", environment="production", image="latest", by="Ada", reason="title")
-    wait_until(lambda: line.platform.api.flow_run(run.id).state == "PAUSED", "the run does not pause")
-    return run
-
-
-def answer(line: Line, run: FlowRun, **form: object) -> FlowRun:
-    """What the form in the UI sends."""
-    with asking(line.platform.api) as client:
-        client.post(f"/flow_runs/{run.id}/resume", json={"run_input": form}).raise_for_status()
-    return line.platform.wait(run)
-
-
 def form_of(line: Line, run: FlowRun) -> str:
     """What the form shows to the person who fills it in."""
     query = {"prefix": "paused", "limit": 10}
@@ -144,7 +131,7 @@ def test_a_release_waits_for_approval_which_a_person_refuses_gives_or_forgets(
     assert STAGING.notes().hold is None  # a person's release of something newer lifts it
     before = PRODUCTION.version()["capsule"]
 
-    first = paused(line)
+    first = paused(line, environment="production")
     assert PRODUCTION.holder() == ""
     wait_until(lambda: "asked by" in form_of(line, first), "the form says nothing")
     form = form_of(line, first)
@@ -155,17 +142,17 @@ def test_a_release_waits_for_approval_which_a_person_refuses_gives_or_forgets(
     assert "refused by Bob: not on a Friday" in refused.message
 
     retry(line.platform, first)
-    wait_until(lambda: line.platform.api.flow_run(first.id).state == "PAUSED", "it asks no more")
+    await_pause(line, first)
     assert answer(line, first, approve=False, name="Bob", comment="nor now").state_name == "Refused"
 
     with monkeypatch.context() as variables:
         variables.setenv("SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL_TIMEOUT", "6")
-        forgotten = line.platform.wait(paused(line))
+        forgotten = line.platform.wait(paused(line, environment="production"))
     assert (forgotten.state, forgotten.state_name) == ("COMPLETED", "ApprovalTimedOut")
     assert "approval timed out" in forgotten.message
     assert PRODUCTION.version()["capsule"] == before
 
-    hours_later = paused(line)
+    hours_later = paused(line, environment="production")
     account = ("serviceaccount", ACCOUNT)  # of the one that is gone, the API server takes no token any more
     PRODUCTION.kubectl("delete", *account)
     PRODUCTION.kubectl("create", *account)
