@@ -1,39 +1,25 @@
 """From a push or a publication to an image, through watch, server and worker, by itself."""
 
-from typing import Any
-
 import pytest
 
-from flows.core.trigger.run_labels import branch_tag, commit_tag
+from flows.core.trigger.run_labels import commit_tag
 from flows.services.prefect.api import FlowRuns
 from flows.services.prefect.client import FlowRun
 from flows.triggers.poller import Watch
 from tests.flows.conftest import Line
-from tests.support.prefect_client import asking
+from tests.flows.polling import runs_for, start_own_deployment
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def watch(line: Line, monkeypatch: pytest.MonkeyPatch) -> Watch:
     """One that starts runs of the line."""
-    own = line.platform.own()
-    own.write_settings()
-    with asking(line.platform.api) as client:
-        ours: dict[str, Any] = client.get("/deployments/name/ci/commit").raise_for_status().json()
-        kept = ("flow_id", "entrypoint", "parameter_openapi_schema", "tags")
-        deployment = {key: ours[key] for key in kept} | {
-            "name": line.model,
-            "work_pool_name": own.pool,
-        }
-        client.post("/deployments/", json=deployment).raise_for_status()
-    monkeypatch.setenv("SLIPWAY_WATCH__DEPLOYMENT", f"ci/{line.model}")
+    start_own_deployment(line, monkeypatch)
     return Watch(print)
 
 
 def run_for(line: Line, sha: str, model: str = "1.0.0") -> FlowRun:
-    with FlowRuns() as runs:
-        found = runs.with_tags(branch_tag("main"), commit_tag(sha), f"model:{line.model} {model}")
-    return line.platform.api.flow_run(found[-1].id)
+    return line.platform.api.flow_run(runs_for(line, sha, model)[-1].id)
 
 
 def test_a_commit_and_then_a_model_become_images_by_themselves(line: Line, watch: Watch) -> None:

@@ -44,6 +44,8 @@ class GitHubApi:
     answers: list[tuple[int, str]] = field(default_factory=list)
     given: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Each token, and what was asked for it."""
+    readers: set[str] = field(default_factory=set)
+    """The tokens that may read the repository."""
     statuses: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """The path and the body of each commit status that was taken."""
 
@@ -116,6 +118,8 @@ def github_api(tls: ssl.SSLContext) -> Iterator[GitHubApi]:
                 return
             token = f"ghs_{os.urandom(18).hex()}"
             api.given.append((token, wanted))
+            if "contents" in wanted["permissions"]:
+                api.readers.add(token)
             ends = datetime.fromtimestamp(api.now() + api.lifetime, UTC)
             self.answer(201, {"token": token, "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}"})
 
