@@ -184,7 +184,8 @@ LONGEST = (
 """Files that take minutes. They begin first, so that none of them is left for one worker at the end."""
 
 PLATFORM = {"instance", "engine", "base_image", "cluster", "blobs", "versioned"}
-"""A test that uses one of these fixtures, or a fixture that uses one, needs docker or a server."""
+"""A test that uses one of these fixtures, or a fixture that uses one, needs docker or a server; so does each
+that is marked `apart`."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -192,7 +193,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the platform, and what looks at the released app; put the longest files first."""
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
-        if PLATFORM & used:
+        if PLATFORM & used or _has(item, "apart"):
             item.add_marker("platform")
         if "released" in used:
             item.add_marker("released")

@@ -10,11 +10,10 @@ import pytest
 from deployments.local.docker import metadata
 from flows.config.load import CHECKOUT
 
-pytestmark = pytest.mark.apart
-
 NETWORK = Path(__file__).with_name("metadata_network.sh")
 
 
+@pytest.mark.apart
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has networks of its own and a firewall")
 def test_the_metadata_address_is_closed_to_containers_and_open_to_the_machine() -> None:
     done = subprocess.run(
