@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ pytestmark = pytest.mark.timeout(1800)  # the first test on a machine compiles K
 IMAGE = Image("registry.example.com/classifier", f"sha256:{'0' * 64}")
 
 
+@cache
 def rendered(name: str) -> dict[str, dict[str, Any]]:
-    """The objects by kind."""
+    """The objects by kind, for all tests: no test changes them."""
     overlay = Overlay(CHECKOUT / "deployments" / "kubernetes", name, name, "classifier", 3)
     kubectl = str(kubernetes_binary.kubectl(kubernetes_binary.ensure(print)))
     found = manifests.render(overlay, IMAGE, kubectl, origin="the overlay")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +18,17 @@ SLOW = 200
 HEAD = b"POST /hooks/github HTTP/1.1\r\nHost: a\r\n"
 
 
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where a receiver listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    home = tmp_path_factory.mktemp("prefect")
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:flows.triggers.gunicorn_conf"]
     running = subprocess.Popen(
         [*gunicorn, "--bind", f"127.0.0.1:{port}"],
         cwd=CHECKOUT,
-        env={**os.environ, "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": "http://127.0.0.1:1/api"},
+        env={**os.environ, "PREFECT_HOME": str(home), "PREFECT_API_URL": "http://127.0.0.1:1/api"},
         start_new_session=True,
     )
     try:
