@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.memory import FREE, THREADS, UNIT, Memory, Room
 from app.problems import MAX_JSON_BYTES, MAX_REQUEST_BYTES, MB, Problem
 from app.turns import Turns
-from tests.app.picture_files import base64, filled
+from tests.app.picture_files import base64, encoded
 from tests.app.server import Server
 
 LIMIT_MB = 1280
@@ -90,7 +91,8 @@ def json_of_the_older_form() -> tuple[bytes, str]:
 
 
 def a_picture() -> tuple[bytes, str]:
-    return filled("white", size=(7000, 7000), kind="WEBP"), "image/webp"
+    white = Image.new("RGB", (7000, 7000), "white")
+    return encoded(white, "WEBP", method=0), "image/webp"  # the fastest way to encode it
 
 
 @pytest.fixture(scope="module")

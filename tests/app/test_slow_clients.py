@@ -95,7 +95,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server: Server, c
 
 
 def test_workers_that_hang_fail_the_liveness_probe(serve: Callable[..., Server], digits: Path) -> None:
-    server = serve(digits, HUNG_AFTER_SECONDS="3")
+    server = serve(digits, HUNG_AFTER_SECONDS="1.5")
     server.wait_until(server.is_ready)
     workers = server.workers()
     for worker in workers:
@@ -109,7 +109,7 @@ def test_workers_that_hang_fail_the_liveness_probe(serve: Callable[..., Server],
 def test_threads_that_hang_fail_the_liveness_probe(
     serve: Callable[..., Server], digits: Path, connect: Connect
 ) -> None:
-    server = serve(digits, "tests.app.hanging:application()", HUNG_AFTER_SECONDS="3", WEB_CONCURRENCY="1")
+    server = serve(digits, "tests.app.hanging:application()", HUNG_AFTER_SECONDS="1.5", WEB_CONCURRENCY="1")
     server.wait_until(server.is_ready)
     for _ in range(8):
         connect(server.port, b"GET /hang HTTP/1.1\r\nHost: app\r\n\r\n")

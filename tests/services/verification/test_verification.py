@@ -69,7 +69,13 @@ def digits() -> ModelManifest:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "DEADLINE", 1.5)
+    monkeypatch.setattr(asking, "DEADLINE", 0.75)
+
+
+@pytest.fixture
+def no_answer_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test in which the asking ends because there is no further answer to wait for."""
+    monkeypatch.setattr(asking, "DEADLINE", 0.1)
 
 
 @pytest.fixture
@@ -383,6 +389,7 @@ def test_a_replica_that_answers_wrong_is_reported_though_another_one_has_gone(
         proof_of(edge, digits, looks(three | {"app-2": True}, three))
 
 
+@pytest.mark.usefixtures("no_answer_expected")
 def test_a_proof_does_not_restart_for_ever(
     balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
@@ -392,6 +399,7 @@ def test_a_proof_does_not_restart_for_ever(
         proof_of(edge, digits, lambda: next(others))
 
 
+@pytest.mark.usefixtures("no_answer_expected")
 def test_an_edge_that_is_down_is_no_images_fault(
     balancer: LoadBalancer, edge: PublicEndpoint, digits: ModelManifest
 ) -> None:
