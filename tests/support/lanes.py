@@ -23,17 +23,18 @@ class Lane:
 LANES = {
     "released": Lane("released and not exclusive", ("browser", "end_to_end")),
     "nodes": Lane("own_cluster", ("local",)),
-    "apart": Lane(
-        "apart",
-        ("checks", "local", "services/images", "services/kubernetes", "services/registry", "stages"),
-    ),
     "command line": Lane("apart", ("cli",)),
+    "engine": Lane("apart", ("local", "services/images", "stages")),
+    "servers": Lane("apart", ("checks", "services/kubernetes", "services/registry")),
     "parallel": Lane(
         "platform and not (released or exclusive or own_cluster or apart)",
         ("explain", "flows", "local", "services", "stages", "triggers"),
     ),
     "exclusive": Lane("platform and exclusive", ("automations", "flows", "local", "services")),
 }
+APART = ("command line", "engine", "servers")
+"""The lanes whose tests use nothing of the platform: programs, docker, and servers of their own."""
+
 SIMULATIONS = Lane("not platform", ("azure", "core"))
 """Slow tests that need no platform."""
 
@@ -56,7 +57,7 @@ def _lanes(has: Callable[[str], bool]) -> tuple[str, ...]:
     if has("own_cluster"):
         return ("nodes",)
     if has("apart"):
-        return ("apart", "command line")
+        return APART
     if has("exclusive"):
         return ("exclusive",)
     return ("released",) if has("released") else ("parallel",)

@@ -2,11 +2,11 @@
 
     python -m tests.support.session [--slow] [pytest's arguments]
 
-The checks and tests that need no platform run while it is brought up. Then the tests run in worker processes,
-each with environments of its own; beside them, in the environments of slipway.toml, those that look at the
-released app. Last, one after the other, run those that stop or freeze what others use; beside them those of a
-cluster's nodes, which have a cluster of their own, and those that use nothing of the platform, of which those
-of the command line have a lane of their own.
+The checks and tests that need no platform run while it is brought up. As soon as it is up, begin those that
+look at the released app, in the environments of slipway.toml; those of the command line, which use nothing of
+the platform, follow them. Beside both, the tests run in worker processes, each with environments of its own.
+Last, one after the other, run those that stop or freeze what others use; beside them those of a cluster's
+nodes, which have a cluster of their own, and the others that use nothing of the platform.
 With --slow only the slow tests run, and the simulations among them while the platform is brought up.
 `durations.tsv` in the state folder has every test's duration, and why those failed that did.
 """
@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,16 +87,6 @@ class Parts:
         if status not in {0, NOTHING_RAN}:
             self.failed.append(name)
 
-    @contextmanager
-    def beside(
-        self, name: str, command: Sequence[str], variables: Mapping[str, str], folder: Path
-    ) -> Iterator[None]:
-        """Run a program beside the block; its output is kept in the folder, and printed at its end."""
-        with ThreadPoolExecutor() as pool:
-            running = pool.submit(self.run, name, command, variables, folder / f"{name}.log")
-            yield
-            running.result()
-
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 when all parts passed."""
@@ -111,9 +101,23 @@ def main(arguments: list[str]) -> int:
     with instance_apart() as instance:
         durations = instance.state / "durations.tsv"
         durations.write_text("")
+        without_platform = {DURATIONS: str(durations), NONE: "yes"}
+        shared = {SHARED: str(instance.state), DURATIONS: str(durations)} | teams_allowed(instance)
+        kind = "slow" if slow else "not slow"
+        lanes = {
+            name: (*pytest, *lane.paths, "-m", f"{lane.marks} and {kind}") for name, lane in LANES.items()
+        }
+
+        def beside(*names: str, after: Future[None] | None = None) -> None:
+            """Run lanes one after the other; each one's output is printed at its end, in one piece."""
+            if after:
+                after.result()
+            for name in names:
+                parts.run(name, lanes[name], shared, instance.state / f"{name}.log")
+
         with ThreadPoolExecutor() as pool:
             up = pool.submit(_bring_up, instance, parts)
-            without_platform = {DURATIONS: str(durations), NONE: "yes"}
+            released = pool.submit(beside, "released", "command line", after=up)
             if slow:
                 marks = f"{SIMULATIONS.marks} and slow"
                 two = ("--numprocesses", "2", "--dist", "loadgroup")
@@ -123,18 +127,14 @@ def main(arguments: list[str]) -> int:
                 fast = ("make", "--no-print-directory", "test-fast")
                 parts.run("fast", fast, without_platform, inherited=plain)
             up.result()
-        shared = {SHARED: str(instance.state), DURATIONS: str(durations)} | teams_allowed(instance)
-        kind = "slow" if slow else "not slow"
-        lanes = {
-            name: (*pytest, *lane.paths, "-m", f"{lane.marks} and {kind}") for name, lane in LANES.items()
-        }
-        workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
-        with parts.beside("released", lanes["released"], shared, instance.state):
+            workers = ("--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
             parts.run("parallel", (*lanes["parallel"], *workers), shared)
-        with ExitStack() as beside:
-            for name in ("nodes", "apart", "command line"):
-                beside.enter_context(parts.beside(name, lanes[name], shared, instance.state))
+            released.result()
+        with ThreadPoolExecutor() as pool:
+            running = [pool.submit(beside, name) for name in ("nodes", "engine", "servers")]
             parts.run("exclusive", lanes["exclusive"], shared)
+            for lane in running:
+                lane.result()
         _report(parts, durations, time.monotonic() - began)
     return 1 if parts.failed else 0
 
