@@ -15,7 +15,7 @@ import pytest
 from flows.core.errors import DigestMismatch, ModelRejected, PermanentError
 from flows.core.markdown import plain
 from flows.core.model import manifest
-from flows.core.model.graph import Graph
+from flows.core.model.graph import LOOKS, Graph
 from flows.core.model.model import Model
 from flows.services.models import blob_providers, model_process, model_program
 from flows.services.models.model_cache import ModelCache
@@ -223,6 +223,13 @@ class TestHostileModel:
     ) -> None:
         with pytest.raises(ModelRejected, match=expected):
             running(program, tmp_path, monkeypatch)
+
+    def test_what_it_says_counts_also_where_it_ends_before_it_has_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(model_process, "LOOKS", LOOKS * 10_000)  # more than a pipe holds
+        with pytest.raises(ModelRejected, match=r"exit status 1\. no such thing"):
+            running("raise SystemExit('no such thing')", tmp_path, monkeypatch)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
     def test_a_worker_that_is_root_opens_models_as_an_unprivileged_user_and_without_a_network(

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Timer
@@ -108,14 +108,12 @@ def _run(request: dict[str, Any], seconds: float) -> tuple[bytes, int, str]:
         with cancellation.current().running(process), closing(process.stdout), closing(process.stderr):
             late.start()
             try:
-                with process.stdin as question:
+                with suppress(BrokenPipeError), process.stdin as question:  # it may end before it has read
                     question.write(json.dumps(request).encode())
                 answer = process.stdout.read(ANSWER_LIMIT)
                 if len(answer) == ANSWER_LIMIT:
                     cancellation.end(process)
                 last = process.stderr.read(ANSWER_LIMIT).decode(errors="replace").strip()
-            except BrokenPipeError:  # it ended before it had read
-                answer, last = b"", ""
             finally:
                 late.cancel()
     return answer, process.returncode, (last.splitlines() or [""])[-1][:QUOTED]
