@@ -14,12 +14,16 @@ from flows.config.load import CHECKOUT
 from tests.support.instance_apart import NONE
 from tests.support.lanes import NOT_FAST
 
+WORKERS = 3
+"""Processes of the tests: one more than processors, as some tests wait for a server. Each begins with a
+contiguous part, so that a server that a file starts is started once."""
+
 PROGRAMS = Path(sys.executable).parent
 
 CHECKS = {
     "types": ("mypy",),
     "tests": (
-        *("pytest", "-m", "not platform and not slow", "--numprocesses", "2"),
+        *("pytest", "-m", "not platform and not slow", "--numprocesses", str(WORKERS), "--dist", "worksteal"),
         *(f"--ignore=tests/{folder}" for folder in NOT_FAST),
     ),
     "lint": ("ruff", "check", "."),
