@@ -15,8 +15,21 @@ ATTACHED = ".model"
 IMAGE_TAG = re.compile(rf"(?:{Trust.BRANCH.prefix})?(?P<capsule>[0-9a-f]{{64}})")
 """A tag of an image in the registry: of the released branch, or of another."""
 
-RECIPE = 2
+CODE, MODEL = "code-", "model-"
+"""How the tags of halves begin."""
+
+VERSION = "org.opencontainers.image.version"
+CODE_HALF, MODEL_HALF = "dev.slipway.code", "dev.slipway.model-half"
+"""Labels of an image: the hashes of its capsule and of both halves."""
+
+HALF_TAG = re.compile(rf"(?:{Trust.BRANCH.prefix})?(?P<half>(?:{CODE}|{MODEL})[0-9a-f]{{64}})")
+"""A tag of a half in the registry. A model's half has one tag at every level of trust: no commit is in it."""
+
+RECIPE = 3
 """Raise it when a change to how images are built gives another image for the same inputs."""
+
+LAYER_RECIPE = 1
+"""Raise it when a change to how a model's layer is made gives another layer for the same model."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,16 +46,31 @@ class Capsule:
     """The content hash of an image's inputs, 64 hex digits: the same capsule is the same image.
 
     It covers the context's files, model and manifest, the base image's digest and the build settings, and
-    nothing else: a README edit is no new capsule. `code` is the hash of what the test stage sees: the same
-    inputs without model and manifest.
+    nothing else: a README edit is no new capsule. It is made of two hashes. `code` covers what the test stage
+    sees, `model` the model, its manifest and its place in the image.
     """
 
     hash: str
     code: str = ""
+    model: str = ""
 
     def tag_for(self, trust: Trust) -> str:
         """The tag in the registry of the image that was built of a commit of that level of trust."""
         return f"{trust.prefix}{self.hash}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of an image that name its capsule and both halves."""
+        return {VERSION: self.hash, CODE_HALF: self.code, MODEL_HALF: self.model}
+
+    def code_tag(self, trust: Trust) -> str:
+        """The tag of the code half that was built of a commit of that level of trust."""
+        return f"{trust.prefix}{CODE}{self.code}"
+
+    @property
+    def model_tag(self) -> str:
+        """The tag of the model half."""
+        return f"{MODEL}{self.model}"
 
     @property
     def short(self) -> str:
@@ -59,6 +87,19 @@ def capsule_of(tag: str) -> str | None:
     return found["capsule"] if found else None
 
 
+def half_of(tag: str) -> str | None:
+    """The half that has that tag, without its level of trust: `code-` or `model-` and a hash; None for other
+    tags."""
+    found = HALF_TAG.fullmatch(tag)
+    return found["half"] if found else None
+
+
+def halves_of(labels: Mapping[str, str]) -> frozenset[str]:
+    """The tags, without their level of trust, of the halves that an image's labels name."""
+    named = ((CODE, labels.get(CODE_HALF)), (MODEL, labels.get(MODEL_HALF)))
+    return frozenset(f"{kind}{half}" for kind, half in named if half)
+
+
 def seal(
     files: Iterable[ContextFile],
     *,
@@ -67,16 +108,31 @@ def seal(
     base_image: str,
     dockerfile: str,
     platform: str,
+    model_path: str = "",
 ) -> Capsule:
-    """The capsule of these inputs; the order of `files` does not matter, `base_image` is named by digest."""
-    code = {
-        "recipe": RECIPE,
-        "files": [[file.path, file.mode, file.blob] for file in sorted(files)],
-        "base": base_image,
-        "dockerfile": dockerfile,
-        "platform": platform,
-    }
-    return Capsule(_hash({**code, "model": model_digest, "manifest": manifest_digest}), _hash(code))
+    """The capsule of these inputs; the order of `files` does not matter, `base_image` is named by digest.
+
+    `model_path` is where Slipway puts the model, "" where the Dockerfile copies it.
+    """
+    code = _hash(
+        {
+            "recipe": RECIPE,
+            "files": [[file.path, file.mode, file.blob] for file in sorted(files)],
+            "base": base_image,
+            "dockerfile": dockerfile,
+            "platform": platform,
+            "model_path": model_path,
+        }
+    )
+    model = _hash(
+        {
+            "recipe": LAYER_RECIPE,
+            "model": model_digest,
+            "manifest": manifest_digest,
+            "model_path": model_path,
+        }
+    )
+    return Capsule(_hash({"code": code, "model": model}), code, model)
 
 
 def _hash(inputs: Mapping[str, object]) -> str:

@@ -1,5 +1,6 @@
 """Names of images: as a person requests one, and the digest that it is."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -11,6 +12,11 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 RUN_TAG = re.compile(r"run-(?:[0-9a-f-]{36}|local-[0-9a-f]{12})")
 """What `tag_of_run` makes of the ids of flow runs and of runs by hand."""
+
+
+def digest_of(content: bytes) -> str:
+    """`sha256:` and 64 hex digits."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def tag_of_run(run: str) -> str:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from flows.core.build.capsule import ATTACHED, Capsule, ContextFile, capsule_of, seal
+from flows.core.build.capsule import ATTACHED, Capsule, ContextFile, capsule_of, half_of, seal
 from flows.core.build.image import TAG
 from flows.core.build.trust import Trust
 
@@ -13,6 +13,7 @@ INPUTS: dict[str, Any] = {
     "base_image": "python@sha256:3",
     "dockerfile": "Dockerfile",
     "platform": "linux/amd64",
+    "model_path": "/model",
 }
 
 
@@ -37,13 +38,29 @@ def test_every_input_makes_another_capsule(key: str) -> None:
     assert seal(FILES, **{**INPUTS, key: "other"}) != seal(FILES, **INPUTS)
 
 
-def test_the_tests_see_everything_but_the_model() -> None:
+def test_a_capsule_is_made_of_a_code_half_and_a_model_half() -> None:
     sealed = seal(FILES, **INPUTS)
     others = {key: seal(FILES, **{**INPUTS, key: "other"}) for key in INPUTS}
     others["files"] = seal(FILES[1:], **INPUTS)
-    same = {key for key, other in others.items() if other.code == sealed.code}
-    assert same == {"model_digest", "manifest_digest"}
+    same_code = {key for key, other in others.items() if other.code == sealed.code}
+    same_model = {key for key, other in others.items() if other.model == sealed.model}
+    assert same_code == {"model_digest", "manifest_digest"}
+    assert same_model == {"files", "base_image", "dockerfile", "platform"}
     assert all(other.hash != sealed.hash for other in others.values())
+
+
+def test_halves_have_tags_of_their_own_and_only_codes_name_the_level_of_trust() -> None:
+    sealed = seal(FILES, **INPUTS)
+    code, model = f"code-{sealed.code}", f"model-{sealed.model}"
+    tags = [sealed.code_tag(Trust.RELEASED), sealed.code_tag(Trust.BRANCH), sealed.model_tag]
+    assert tags == [code, f"branch-{code}", model]
+    assert all(TAG.fullmatch(tag) and capsule_of(tag) is None for tag in tags)
+    assert [half_of(tag) for tag in tags] == [code, code, model]
+
+
+@pytest.mark.parametrize("tag", ["latest", "a" * 64, f"code-{'a' * 63}", f"model-{'a' * 64}.model"])
+def test_other_tags_are_of_no_half(tag: str) -> None:
+    assert half_of(tag) is None
 
 
 @pytest.mark.parametrize(
