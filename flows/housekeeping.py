@@ -71,7 +71,8 @@ def sweep_registry(run: RunContext, dry_run: bool) -> list[Freed]:
     while True:
         with nullcontext() if dry_run else global_lock(LATEST):
             swept = tasks.sweep_registry(run, stock, dry_run=dry_run)
+            untagged = None if swept.more else tasks.sweep_untagged(run, swept.left, dry_run=dry_run)
         freed, stock = freed + swept.freed, swept.left
-        if not swept.more:
-            return [freed]
+        if untagged is not None:
+            return [freed, untagged]
         sleep(REACQUIRE_PAUSE)

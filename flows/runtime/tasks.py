@@ -146,4 +146,5 @@ remove_abandoned_containers = _task(housekeeping.remove_abandoned_containers, tr
 sweep_engine         = _task(housekeeping.sweep_engine, tries=2, timeout=30 * MINUTE)
 take_stock           = _task(housekeeping.take_stock, tries=2, timeout=60 * MINUTE)
 sweep_registry       = _task(housekeeping.sweep_registry, tries=2, timeout=4 * MINUTE)
+sweep_untagged       = _task(housekeeping.sweep_untagged, tries=2, timeout=4 * MINUTE)
 # fmt: on

@@ -33,6 +33,7 @@ from flows.services.kubernetes.manifests import Overlay
 from flows.services.kubernetes.release_store import Records
 from flows.services.models import blob_providers
 from flows.services.models.blob_providers import AzureAccess
+from flows.services.models.blob_store import BlobStore
 from flows.services.models.model_store import ModelStore
 from flows.services.models.plain_models import PlainDescription
 from flows.services.models.transfer import Progress
@@ -41,6 +42,7 @@ from flows.services.process.command import Say
 from flows.services.process.files import private_folder
 from flows.services.process.temporary import sweep, temporary_folder
 from flows.services.registry.client import Registry, resolve_base
+from flows.services.registry.untagged import UntaggedImages
 from flows.services.verification.public_endpoint import PublicEndpoint
 from flows.stages.clusters import aks_cluster, cluster_of
 
@@ -130,12 +132,20 @@ class RunContext:
     @property
     def passed_tests(self) -> TestCache:
         """The cache of test results: in the store that the settings name, else on this machine."""
+        return TestCache(*self._results())
+
+    @property
+    def untagged(self) -> UntaggedImages:
+        """The list of images without a tag, in the same store."""
+        return UntaggedImages(*self._results(), self.registry.name)
+
+    def _results(self) -> tuple[BlobStore, str]:
         storage = self.credentials.results_storage(self.settings.results, self._access)
         if storage is not None:
-            return TestCache(*storage)
+            return storage
         folder = configuration.state_folder() / "results"
         folder.mkdir(parents=True, exist_ok=True)
-        return TestCache(blob_providers.folder(folder))
+        return blob_providers.folder(folder), ""
 
     @property
     def _access(self) -> AzureAccess:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from flows.core.build.capsule import ATTACHED, capsule_of
+from flows.core.build.capsule import ATTACHED, capsule_of, half_of, halves_of
 from flows.core.build.image import familiar
 from flows.core.build.image_retention import (
     Freed,
@@ -17,6 +17,7 @@ from flows.core.build.image_retention import (
     removable_bases,
     removable_manifests,
     removable_names,
+    removable_untagged,
 )
 from flows.core.errors import ImageNotFound, PermanentError, SlipwayError
 from flows.core.rollout.snapshot import Object
@@ -29,7 +30,7 @@ from flows.services.prefect import retention
 from flows.services.prefect.retention import Spared
 from flows.services.process import files
 from flows.services.registry.client import Registry
-from flows.services.registry.manifest import ImageManifest
+from flows.services.registry.manifest import ImageManifest, instant_noted
 from flows.stages.context import RunContext
 
 T = TypeVar("T")
@@ -156,16 +157,18 @@ class Swept:
 def take_stock(run: RunContext) -> Stock:
     """Every tag of the project; this takes a request or two for each."""
     manifests = _manifests(run.registry)
-    tags = [Tagged(tag, found.digest, _age(run.registry, tag, manifests)) for tag, found in manifests.items()]
-    return Stock(tuple(tags), manifests)
+    return Stock(tuple(_described(run.registry, tag, manifests) for tag in manifests), manifests)
 
 
-def _age(registry: Registry, tag: str, manifests: Mapping[str, ImageManifest]) -> datetime | None:
-    """When the tag's image was built, or pushed if that was later; None where the tag is not an image's."""
-    created = registry.created(manifests[tag])
-    attached = manifests.get(f"{tag}{ATTACHED}")
-    pushed = attached.pushed if attached else None
-    return max(created, pushed) if created and pushed else created
+def _described(registry: Registry, tag: str, manifests: Mapping[str, ImageManifest]) -> Tagged:
+    """The tag with the age of its image, or half of one: when it was built, or pushed if that was later."""
+    manifest, configuration = manifests[tag], registry.configuration(manifests[tag])
+    if configuration is None:
+        return Tagged(tag, manifest.digest, manifest.pushed if half_of(tag) else None)
+    labels, attached = configuration.labels, manifests.get(f"{tag}{ATTACHED}")
+    times = (configuration.created, instant_noted(labels), attached.pushed if attached else None)
+    created = max(filter(None, times)) if configuration.created else None
+    return Tagged(tag, manifest.digest, created, halves_of(labels))
 
 
 def sweep_registry(run: RunContext, stock: Stock, *, dry_run: bool) -> Swept:
@@ -188,6 +191,32 @@ def sweep_registry(run: RunContext, stock: Stock, *, dry_run: bool) -> Swept:
     for digest in () if dry_run else left.gone - stock.gone:
         run.registry.delete(digest)
     return Swept(Freed("tags in the registry", len(going), freed), left, 0 < len(going) < len(may_go))
+
+
+def sweep_untagged(run: RunContext, stock: Stock, *, dry_run: bool) -> Freed:
+    """Delete images that runs put without a tag long ago and that never got one. `latest` must not move
+    meanwhile.
+
+    What is noted, tagged and named is read again right before: an image that is composed again has the same
+    digest.
+    """
+    before = _days_ago(run.settings.housekeeping.images)
+    noted = list(run.untagged.before(before))
+    named = find_named(run) | _listed(stock.manifests.values())
+    tags = [one for one in stock.tags if one.digest not in stock.gone]
+    going = removable_untagged(noted, tags, named, before)
+    _tell(run, [f"{one.digest[:19]} of run {one.run}" for one in going])
+    gone = 0
+    for one in () if dry_run else going:
+        again = run.untagged.find(one.digest)
+        if again is not None and again.since < before:
+            run.registry.delete(one.digest)
+            run.untagged.forget(one.digest)
+            gone += 1
+    for one in () if dry_run else noted:  # tagged, by a run that was killed before it could forget the note
+        if any(tag.digest == one.digest for tag in tags):
+            run.untagged.forget(one.digest)
+    return Freed("untagged images in the registry", len(going) if dry_run else gone, None)
 
 
 def _manifests(registry: Registry) -> dict[str, ImageManifest]:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.core.build.image import Reference
+from flows.core.build.image import Reference, digest_of
 from flows.core.errors import (
     CredentialsRefused,
     DigestMismatch,
@@ -25,7 +25,7 @@ from flows.services.registry import api, client
 from flows.services.registry.api import SMALL
 from flows.services.registry.auth import Credentials, always, anonymous, is_trusted
 from flows.services.registry.client import Registry, resolve_base
-from flows.services.registry.manifest import IMAGE_CONFIGS, digest_of
+from flows.services.registry.manifest import IMAGE_CONFIGS
 from tests.stand_ins.endless_server import endless_server
 from tests.stand_ins.hostile_registry import INDEX, Answer, HostileRegistry, content, hostile_registry
 from tests.stand_ins.http_server import JsonHandler, serving
@@ -350,7 +350,7 @@ class TestHostileRegistry:
         hostile.answers[f"blobs/{digest}"] = Answer(configuration)
         manifest = reader.manifest("a")
         hostile.answers[f"manifests/{manifest.digest}"] = hostile.answers["manifests/a"]
-        for ask in (lambda: reader.labels(reader.image("a")), lambda: reader.created(manifest)):
+        for ask in (lambda: reader.labels(reader.image("a")), lambda: reader.configuration(manifest)):
             with pytest.raises(PermanentError, match=r"The configuration of .* is malformed"):
                 ask()
 

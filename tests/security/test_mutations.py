@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from flows.core.build import latest, test_results
 from flows.core.build.content import BuildContent, ModelVersion, what_changed
+from flows.core.build.image import digest_of
 from flows.core.build.latest import INDEX, BranchFacts, LatestPointer
 from flows.core.build.test_results import Case, Passed, TestResults
 from flows.core.errors import ModelNotFound, SlipwayError
@@ -35,7 +36,7 @@ from flows.core.trigger.trigger import Rules
 from flows.services.kubernetes import release_store
 from flows.services.kubernetes.kubeconfig import access
 from flows.services.registry.client import TagList
-from flows.services.registry.manifest import OCI_MANIFEST, ImageConfiguration, ImageManifest, digest_of
+from flows.services.registry.manifest import OCI_MANIFEST, ImageConfiguration, ImageManifest
 from flows.triggers import webhooks
 from tests.security.mutations import mutated, mutated_text
 from tests.support.a_record import NOON, good

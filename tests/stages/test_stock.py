@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from flows.core.build.image import digest_of
 from flows.services.models.transfer import no_progress
 from flows.services.process.command import silent
-from flows.services.registry.manifest import IMAGE_CONFIGS, digest_of
+from flows.services.registry.manifest import IMAGE_CONFIGS
 from flows.stages import housekeeping
 from flows.stages.context import RunContext, opened
 from tests.stand_ins.hostile_registry import Answer, HostileRegistry, content

@@ -11,13 +11,13 @@ import pytest
 
 from flows.core.build.capsule import Capsule
 from flows.core.build.commit import Commit
-from flows.core.build.image import parse
+from flows.core.build.image import digest_of, parse
 from flows.core.build.test_results import Case, TestResults
 from flows.core.build.trust import Trust
 from flows.core.errors import ImageNotFound
 from flows.core.model.model import Model
 from flows.services.models.transfer import no_progress
-from flows.services.registry.manifest import IMAGE_CONFIGS, digest_of
+from flows.services.registry.manifest import IMAGE_CONFIGS
 from flows.stages import ci, resolve_image, test_cache
 from flows.stages.ci import Inputs
 from flows.stages.context import RunContext, opened

@@ -21,7 +21,11 @@ def private_registry(folder: Path) -> Iterator[Credentials]:
     password = uuid.uuid4().hex
     users = folder / "htpasswd"
     users.write_text(f"ci:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()}\n")
-    settings = {"REGISTRY_AUTH_HTPASSWD_REALM": "test", "REGISTRY_AUTH_HTPASSWD_PATH": "/htpasswd"}
+    settings = {
+        "REGISTRY_AUTH_HTPASSWD_REALM": "test",
+        "REGISTRY_AUTH_HTPASSWD_PATH": "/htpasswd",
+        "REGISTRY_STORAGE_DELETE_ENABLED": "true",
+    }
     with registry_with(settings, users) as address:
         yield Credentials(address, "ci", password)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flows.core.build.capsule import ATTACHED, capsule_of
+from flows.core.build.capsule import ATTACHED, capsule_of, half_of
 from flows.core.build.image import RUN_TAG
 from flows.core.build.trust import Trust
 
@@ -26,12 +26,25 @@ class Named:
 
 @dataclass(frozen=True)
 class Tagged:
-    """A tag of the registry and its manifest's digest; `created`: when the image was built or pushed, None
-    where the tag is not an image's."""
+    """A tag of the registry and its manifest's digest.
+
+    `created`: when the image, or half of one, was built or pushed, None where the tag is of neither.
+    `halves`: what the image is made of, by the halves' tags without a level of trust.
+    """
 
     tag: str
     digest: str
     created: datetime | None = None
+    halves: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Untagged:
+    """An image that was put into the registry without a tag: in which run, and when."""
+
+    digest: str
+    run: str
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,8 @@ class Freed:
 
 
 def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, newest: int) -> list[Tagged]:
-    """The tags whose manifests may be deleted: images built before that time, with what is attached to them.
+    """The tags whose manifests may be deleted: images built before that time, with what is attached to them,
+    and halves that were built before it.
 
     These stay:
 
@@ -71,6 +85,7 @@ def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, 
     - tags that are not made from a capsule, such as `latest`
     - a manifest of which one tag stays: deleting it would delete all its tags
     - what is attached to no image: its image may be on its way
+    - a half that an image names which stays
     """
     images = [one for one in tags if capsule_of(one.tag) and one.created is not None]
     youngest = [one for level in Trust for one in _youngest(images, level, before)[:newest]]
@@ -79,9 +94,27 @@ def removable_manifests(tags: Sequence[Tagged], named: Named, before: datetime, 
         for one in images
         if one.created and one.created < before and not _is_named(one, named) and one not in youngest
     }
+    needed = frozenset[str]().union(*(one.halves for one in images if one.tag not in going))
     going |= {f"{tag}{ATTACHED}" for tag in going}
+    going |= {
+        one.tag
+        for one in tags
+        if one.created and one.created < before and (half := half_of(one.tag)) and half not in needed
+    }
     staying = {one.digest for one in tags if one.tag not in going}
     return [one for one in tags if one.digest not in staying]
+
+
+def removable_untagged(
+    noted: Iterable[Untagged], tags: Iterable[Tagged], named: Named, before: datetime
+) -> list[Untagged]:
+    """The noted images that may be deleted: put before that time, without a tag since, and named by nothing.
+
+    Deleting an image deletes its tags, and an image that is composed again has the same digest. So none goes
+    that any tag, record, quarantine mark, pod or index names.
+    """
+    kept = named.digests | {one.digest for one in tags}
+    return [one for one in noted if one.since < before and one.digest not in kept]
 
 
 def first_images(going: Sequence[Tagged], most: int) -> list[Tagged]:
@@ -139,4 +172,4 @@ def _is_ours(name: str, repository: str, named: Named) -> bool:
         return True
     capsule = capsule_of(tag)
     is_built = capsule is not None and capsule not in named.capsules
-    return holder == repository and (is_built or bool(RUN_TAG.fullmatch(tag)))
+    return holder == repository and (is_built or half_of(tag) is not None or bool(RUN_TAG.fullmatch(tag)))

@@ -53,7 +53,7 @@ class Registry:
     @property
     def name(self) -> str:
         """How images in it are named: address and repository."""
-        return self._api.name
+        return self.api.name
 
     def image(self, reference: str) -> Image:
         """The image that a tag or digest names; `ImageNotFound` where there is none.
@@ -83,7 +83,7 @@ class Registry:
     def manifest(self, reference: str) -> ImageManifest:
         """The manifest of a tag or digest; `ImageNotFound` where there is none, `DigestMismatch` where the
         registry answers with another."""
-        answer = self._api.ask("GET", f"manifests/{reference}", headers=ACCEPT)
+        answer = self.api.ask("GET", f"manifests/{reference}", headers=ACCEPT)
         media_type = answer.headers.get("content-type", "").split(";")[0]
         return checked(reference, answer.headers.get("docker-content-digest"), media_type, answer.content)
 
@@ -94,7 +94,7 @@ class Registry:
         digest, it asks for the content.
         """
         try:
-            answer = self._api.ask("HEAD", f"manifests/{reference}", headers=ACCEPT)
+            answer = self.api.ask("HEAD", f"manifests/{reference}", headers=ACCEPT)
         except (ImageNotFound, CredentialsRefused):
             raise
         except PermanentError:  # a registry that does not support HEAD
@@ -104,11 +104,10 @@ class Registry:
 
     def labels(self, image: Image) -> dict[str, str]:
         """The labels in the image's configuration."""
-        settings = self._configuration(self.manifest(image.digest)).config
-        return (settings and settings.labels) or {}
+        return self._configuration(self.manifest(image.digest)).labels
 
-    def created(self, manifest: ImageManifest) -> datetime | None:
-        """When the manifest's image was built, or the one that an index lists; None where there is none."""
+    def configuration(self, manifest: ImageManifest) -> ImageConfiguration | None:
+        """That of the manifest's image, or of the one that an index lists; None where there is none."""
         if manifest.is_index:
             runnable = manifest.runnable(self.platform)
             if runnable is None or LatestPointer.from_index(manifest.content):
@@ -117,7 +116,7 @@ class Registry:
         config = manifest.parts.config
         if config is None or config.media_type not in IMAGE_CONFIGS:
             return None
-        return self._configuration(manifest).created
+        return self._configuration(manifest)
 
     def tags(self) -> list[str]:
         """All tags of this repository; none where there is no such repository."""
@@ -125,15 +124,15 @@ class Registry:
         page = f"tags/list?n={PAGE}"
         for _ in range(PAGES):
             try:
-                answer = self._api.ask("GET", page)
+                answer = self.api.ask("GET", page)
             except ImageNotFound:
                 return tags
             tags += self._listed(answer.content)
             if "next" not in answer.links:
                 return tags
             page = answer.links["next"]["url"]
-            following = self._api.url.join(page)
-            if not same_origin(following, self._api.url):
+            following = self.api.url.join(page)
+            if not same_origin(following, self.api.url):
                 raise PermanentError(
                     f"The registry {self.address} continues its tags at {following.host}.", CHECK_ADDRESS
                 )
@@ -147,7 +146,7 @@ class Registry:
         `PermanentError` where the registry allows no deletion.
         """
         with suppress(ImageNotFound):
-            self._api.ask("DELETE", f"manifests/{digest}")
+            self.api.ask("DELETE", f"manifests/{digest}")
 
     def pointer(self, tag: str = "latest") -> LatestPointer | None:
         """The pointer at that tag; None where there is none, or the tag names something else."""
@@ -160,28 +159,28 @@ class Registry:
     def move(self, pointer: LatestPointer, tag: str = "latest") -> None:
         """Put the pointer, in one request. The image it names must be there."""
         named = self.manifest(pointer.digest)
-        self._api.put(tag, pointer.to_index(named.media_type, len(named.body), self.platform))
+        self.api.put(tag, pointer.to_index(named.media_type, len(named.body), self.platform))
 
     def attach(self, tag: str, content: bytes) -> None:
         """Keep a model's manifest beside the image of that tag, as an OCI artifact of its own."""
-        layer = self._api.upload(content, MODEL_MANIFEST)
+        layer = self.api.upload(content, MODEL_MANIFEST)
         manifest = {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": MODEL_MANIFEST,
-            "config": self._api.upload(b"{}", "application/vnd.oci.empty.v1+json"),
+            "config": self.api.upload(b"{}", "application/vnd.oci.empty.v1+json"),
             "layers": [layer],
             # with the tag, or images with one model would share it
             "annotations": {"dev.slipway.capsule": tag, PUSHED: datetime.now(UTC).isoformat()},
         }
-        self._api.put(tag + ATTACHED, manifest)
+        self.api.put(tag + ATTACHED, manifest)
 
     def attached(self, tag: str) -> bytes:
         """The model's manifest that was kept beside the image; `ImageNotFound` where there is none."""
         layers = self.manifest(tag + ATTACHED).parts.layers
         if not layers:
             raise ImageNotFound(f"{self.name}:{tag}{ATTACHED} holds no model's manifest.")
-        return self._api.blob(layers[0].digest, LARGE)
+        return self.api.blob(layers[0].digest, LARGE)
 
     def may_push(self) -> bool:
         """Whether the registry lets these credentials begin an upload, which is given up at once.
@@ -189,25 +188,26 @@ class Registry:
         A registry that is read-only does not.
         """
         try:
-            answer = self._api.ask("POST", UPLOADS, expected={httpx.codes.METHOD_NOT_ALLOWED})
+            answer = self.api.ask("POST", UPLOADS, expected={httpx.codes.METHOD_NOT_ALLOWED})
         except CredentialsRefused:
             return False
         if answer.status_code == httpx.codes.METHOD_NOT_ALLOWED:
             return False
         with suppress(SlipwayError):
-            self._api.ask("DELETE", answer.headers.get("location", ""))
+            self.api.ask("DELETE", answer.headers.get("location", ""))
         return True
 
     def may_pull(self) -> bool:
         """Whether the registry lets these credentials read here, whether or not there is an image yet."""
         try:
-            self._api.ask("GET", "manifests/latest", headers=ACCEPT, expected={httpx.codes.NOT_FOUND})
+            self.api.ask("GET", "manifests/latest", headers=ACCEPT, expected={httpx.codes.NOT_FOUND})
         except CredentialsRefused:
             return False
         return True
 
     @cached_property
-    def _api(self) -> RegistryApi:
+    def api(self) -> RegistryApi:
+        """Requests to the repository."""
         return RegistryApi(self.address, self.repository, self.login, self.insecure)
 
     def _require_platform(self, manifest: ImageManifest) -> None:
@@ -223,7 +223,7 @@ class Registry:
         if manifest.parts.config is None:
             raise ImageNotFound(f"{self.name}@{manifest.digest} is no image.")
         try:
-            return ImageConfiguration.model_validate_json(self._api.blob(manifest.parts.config.digest))
+            return ImageConfiguration.model_validate_json(self.api.blob(manifest.parts.config.digest))
         except ValidationError as error:
             raise PermanentError(
                 f"The configuration of {self.name}@{manifest.digest} is malformed: "

@@ -1,6 +1,5 @@
 """What a registry holds: manifests of images, of indexes or of something else, and images' configurations."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
+from flows.core.build.image import digest_of
 from flows.core.build.latest import INDEX
 from flows.core.errors import DigestMismatch, PermanentError
 from flows.core.model.names import Digest
@@ -91,11 +91,7 @@ class ImageManifest:
     @property
     def pushed(self) -> datetime | None:
         """When the image was pushed that this is attached to; None where that is not noted."""
-        try:
-            noted = datetime.fromisoformat((self.content.get("annotations") or {})[PUSHED])
-        except (KeyError, ValueError, TypeError, AttributeError):
-            return None
-        return noted if noted.tzinfo else None
+        return instant_noted(self.content.get("annotations"))
 
     @property
     def is_index(self) -> bool:
@@ -147,9 +143,23 @@ class ImageConfiguration(BaseModel):
     created: AwareDatetime | None = None  # that of reproducible builds may be in the year 1
 
     @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the image."""
+        return (self.config and self.config.labels) or {}
+
+    @property
     def platform(self) -> str:
         """What the image runs on, as `linux/amd64`."""
         return f"{self.os}/{self.architecture}"
+
+
+def instant_noted(notes: object) -> datetime | None:
+    """The time of the push that annotations or labels note; None where they note none."""
+    try:
+        noted = datetime.fromisoformat(notes[PUSHED])  # type: ignore[index]  # anything may have been pushed
+    except (KeyError, ValueError, TypeError):
+        return None
+    return noted if noted.tzinfo else None
 
 
 def checked(reference: str, claimed: str | None, media_type: str, body: bytes) -> ImageManifest:
@@ -162,11 +172,6 @@ def checked(reference: str, claimed: str | None, media_type: str, body: bytes) -
     if any(name != digest for name in wanted):
         raise mismatch(wanted[0], digest)
     return ImageManifest(digest, media_type, body)
-
-
-def digest_of(body: bytes) -> str:
-    """`sha256:` and 64 hex digits."""
-    return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
 def mismatch(wanted: str, digest: str) -> DigestMismatch:

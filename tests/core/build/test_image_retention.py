@@ -10,10 +10,12 @@ from flows.core.build.image_retention import (
     LocalImage,
     Named,
     Tagged,
+    Untagged,
     first_images,
     removable_bases,
     removable_manifests,
     removable_names,
+    removable_untagged,
     surplus_names,
 )
 
@@ -32,6 +34,18 @@ def image(capsule: str, created: datetime | None = OLD) -> Tagged:
 
 def model(capsule: str, digest: str = "") -> Tagged:
     return Tagged(f"{capsule}.model", digest or f"sha256:model-{capsule[-1:]}")
+
+
+CODE, MODEL = f"code-{'d' * 64}", f"model-{'e' * 64}"
+HALVES = frozenset({CODE, MODEL})
+
+
+def half(tag: str, created: datetime | None = OLD) -> Tagged:
+    return Tagged(tag, f"sha256:{tag}", created)
+
+
+def composed(capsule: str, created: datetime = OLD) -> Tagged:
+    return Tagged(capsule, f"sha256:image-{capsule[-1:]}", created, HALVES)
 
 
 def going(*tags: Tagged, named: Named | None = None, newest: int = 0) -> list[str]:
@@ -82,6 +96,63 @@ def test_an_image_and_its_model_go_when_nothing_names_them(
     assert going(*tags, named=named) == gone, why
 
 
+@pytest.mark.parametrize(
+    ("why", "tags", "named", "gone"),
+    [
+        ("no image names them", [half(CODE), half(MODEL)], Named(), [CODE, MODEL]),
+        ("of a branch", [half(f"branch-{CODE}")], Named(), [f"branch-{CODE}"]),
+        ("their image is on its way", [half(CODE, YOUNG), half(MODEL, YOUNG)], Named(), []),
+        ("their age is not known", [half(CODE, None), half(MODEL, None)], Named(), []),
+        ("their only image goes", [composed(A), half(CODE), half(MODEL)], Named(), [A, CODE, MODEL]),
+        ("their image is young", [composed(A, YOUNG), half(CODE), half(MODEL)], Named(), []),
+        (
+            "a release has their image",
+            [composed(A), half(CODE), half(MODEL)],
+            Named(capsules=frozenset({A})),
+            [],
+        ),
+        (
+            "a branch's image stays, which was made of the released branch's half",
+            [composed(A), composed(f"branch-{B}", YOUNG), half(CODE), half(f"branch-{CODE}"), half(MODEL)],
+            Named(),
+            [A],
+        ),
+        ("another image stays", [image(A, YOUNG), half(CODE), half(MODEL)], Named(), [CODE, MODEL]),
+        (
+            "the same manifest has a tag that stays",
+            [half(CODE), Tagged("mine", f"sha256:{CODE}")],
+            Named(),
+            [],
+        ),
+    ],
+)
+def test_a_half_goes_when_no_image_that_stays_names_it(
+    why: str, tags: list[Tagged], named: Named, gone: list[str]
+) -> None:
+    assert going(*tags, named=named) == gone, why
+
+
+def untagged(digest: str = "sha256:x", since: datetime = OLD) -> Untagged:
+    return Untagged(digest, "run-1", since)
+
+
+@pytest.mark.parametrize(
+    ("why", "noted", "tags", "named", "goes"),
+    [
+        ("its trial failed long ago", untagged(), [image(A)], Named(), True),
+        ("its trial may be under way", untagged(since=YOUNG), [], Named(), False),
+        ("it has a capsule's tag", untagged(), [Tagged(A, "sha256:x", OLD)], Named(), False),
+        ("it has the tag of a branch", untagged(), [Tagged(BRANCH_A, "sha256:x", OLD)], Named(), False),
+        ("it has a person's tag", untagged(), [Tagged("mine", "sha256:x")], Named(), False),
+        ("a release has it", untagged(), [], Named(digests=frozenset({"sha256:x"})), False),
+    ],
+)
+def test_an_image_without_a_tag_goes_unless_anything_names_it(
+    why: str, noted: Untagged, tags: list[Tagged], named: Named, *, goes: bool
+) -> None:
+    assert removable_untagged([noted], tags, named, BEFORE) == ([noted] if goes else []), why
+
+
 def test_the_newest_images_stay_however_old() -> None:
     tags = [image(A, OLD), image(B, OLD - timedelta(days=1)), image(C, OLD - timedelta(days=2))]
     assert going(*tags, newest=2) == [C]
@@ -129,6 +200,7 @@ def local(*names: str, created: datetime = OLD, digests: tuple[str, ...] = ()) -
         ("by digest", local(f"{REPOSITORY}:{A}", digests=("x",)), Named(digests=frozenset({"x"})), []),
         ("another project's", local(f"{REPOSITORY}-of-others:{A}", f"other/app:{A}"), Named(), []),
         ("of a run", local(f"{REPOSITORY}:{RUN}"), Named(), [f"{REPOSITORY}:{RUN}"]),
+        ("a half", local(f"{REPOSITORY}:{CODE}"), Named(), [f"{REPOSITORY}:{CODE}"]),
         ("of a young run", local(f"{REPOSITORY}:{RUN}", created=YOUNG), Named(), []),
         ("a tag that a person made", local(f"{REPOSITORY}:mine", f"{REPOSITORY}:run-mine"), Named(), []),
         ("two names", local("other:1", f"{REPOSITORY}:{A}"), Named(), [f"{REPOSITORY}:{A}"]),

@@ -41,7 +41,7 @@ def through_httpx(_: Path) -> None:
 
 
 def registry(_: Path) -> None:
-    assert Registry(HOST, "app")._api.ask("GET", "manifests/latest").content == BLOB
+    assert Registry(HOST, "app").api.ask("GET", "manifests/latest").content == BLOB
 
 
 def blobs(_: Path) -> None:

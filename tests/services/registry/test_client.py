@@ -17,6 +17,7 @@ from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import Reference
 from flows.core.build.latest import INDEX, LatestPointer
 from flows.core.errors import CredentialsRefused, ImageNotFound, RegistryUnavailable
+from flows.services.registry.api import Streamed
 from flows.services.registry.auth import Credentials, always
 from flows.services.registry.client import Registry, resolve_base
 from flows.services.registry.manifest import ATTESTATION, IMAGE_CONFIGS, OCI_MANIFEST
@@ -135,13 +136,14 @@ def test_an_image_says_when_it_was_built_and_what_it_needs(
     ours: Registry, base: Registry, base_tag: str
 ) -> None:
     manifest = base.manifest(base_tag)
-    created = base.created(manifest)
-    assert created
-    assert created < datetime.now(UTC)
+    configuration = base.configuration(manifest)
+    assert configuration
+    assert configuration.created
+    assert configuration.created < datetime.now(UTC)
     assert len(manifest.blobs) == 2
     assert sum(manifest.blobs.values()) > 10_000_000
     ours.attach("model", b"{}")
-    assert ours.created(ours.manifest(f"model{ATTACHED}")) is None
+    assert ours.configuration(ours.manifest(f"model{ATTACHED}")) is None
 
 
 def test_wrong_credentials_say_where_to_set_them_and_keep_the_secret(ours: Registry) -> None:
@@ -172,6 +174,21 @@ def test_a_token_is_fetched_from_the_realm_that_the_registry_names(
     assert any("push" in scope for scope in tokens.scopes)
 
 
+def test_a_layer_is_sent_once_where_the_registry_wants_a_token(registry_with_tokens: str) -> None:
+    credentials = Credentials(registry_with_tokens, "slipway", SECRET)
+    registry = Registry(registry_with_tokens, "team/app", always(credentials), insecure=True)
+    passes = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal passes
+        passes += 1
+        yield from (b"a", b"layer")
+
+    digest = registry.api.stream(Streamed(6, chunks))
+    assert registry.api.blob(digest) == b"alayer"
+    assert passes == 1
+
+
 def test_who_gets_no_token_is_refused(registry_with_tokens: str) -> None:
     credentials = Credentials(registry_with_tokens, "slipway", "wrong")
     with pytest.raises(CredentialsRefused):
@@ -180,18 +197,18 @@ def test_who_gets_no_token_is_refused(registry_with_tokens: str) -> None:
 
 def pushed(registry: Registry, tag: str, manifest: dict[str, Any]) -> dict[str, Any]:
     """The descriptor of a manifest or an index that is pushed under the tag."""
-    return registry._api.put(tag, {"schemaVersion": 2, **manifest})
+    return registry.api.put(tag, {"schemaVersion": 2, **manifest})
 
 
 def test_an_index_as_docker_29_pushes_it_leads_to_its_one_image(ours: Registry) -> None:
     """With provenance beside each image (BuildKit, "Image Attestation Storage")."""
     config = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"a": "b"}}}
-    described = ours._api.upload(json.dumps(config).encode(), IMAGE_CONFIGS[0])
-    layer = ours._api.upload(b"a layer", "application/vnd.oci.image.layer.v1.tar")
+    described = ours.api.upload(json.dumps(config).encode(), IMAGE_CONFIGS[0])
+    layer = ours.api.upload(b"a layer", "application/vnd.oci.image.layer.v1.tar")
     image = {"mediaType": OCI_MANIFEST, "config": described, "layers": [layer]}
     runnable = pushed(ours, "the-image", image) | {"platform": {"os": "linux", "architecture": "amd64"}}
-    statement = ours._api.upload(b"{}", "application/vnd.in-toto+json")
-    nothing = ours._api.upload(b'{"os": "unknown"}', IMAGE_CONFIGS[0])
+    statement = ours.api.upload(b"{}", "application/vnd.in-toto+json")
+    nothing = ours.api.upload(b'{"os": "unknown"}', IMAGE_CONFIGS[0])
     provenance = {"mediaType": OCI_MANIFEST, "config": nothing, "layers": [statement]}
     attestation = pushed(ours, "the-attestation", provenance) | {
         "platform": {"os": "unknown", "architecture": "unknown"},
