@@ -97,6 +97,8 @@ def _record_json(record: Record) -> dict[str, Any]:
         "model_version": record.content.model.version,
         "image": str(record.image),
         "capsule": record.content.capsule,
+        "code_half": record.content.code_half or None,
+        "model_half": record.content.model_half or None,
         "manifests_commit": record.source.commit if record.source else None,
         "by": record.asked_by,
         "asked_for": record.asked_for,

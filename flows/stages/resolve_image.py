@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from flows.core.build.capsule import Capsule
+from flows.core.build.capsule import CODE_HALF, MODEL_HALF, Capsule
 from flows.core.build.content import BuildContent, ModelVersion
 from flows.core.build.image import reference_of
 from flows.core.build.latest import BASE_DIGEST, UNKNOWN_TIME
@@ -91,7 +91,15 @@ def find_candidate(run: RunContext, wanted: str) -> Candidate:
     )
     candidate = Candidate(
         image=image,
-        content=BuildContent(commit, model, committed, capsule, base_digest=base_digest),
+        content=BuildContent(
+            commit,
+            model,
+            committed,
+            capsule,
+            base_digest=base_digest,
+            code_half=labels.get(CODE_HALF, ""),
+            model_half=labels.get(MODEL_HALF, ""),
+        ),
         model_created=datetime.fromisoformat(manifest.created),
         manifest=manifest,
     )

@@ -24,6 +24,8 @@ def a_record(number: int = 1, **changes: Any) -> Record:
             NOON,
             capsule="c" * 64,
             base_digest="sha256:" + "b" * 64,
+            code_half="1" * 64,
+            model_half="2" * 64,
         ),
         model_created=NOON,
         manifests="m" * 64,

@@ -42,10 +42,21 @@ class BuildContent(Content):
     """The content of an image that was built, with the time of its commit and its capsule's hash.
 
     `committed` is the time of the commit for which the image is used now: a revert uses an older image again.
+    `code_half` and `model_half` are the hashes of which the capsule is made, "" where they are not known:
+    older images do not name them.
     """
 
     committed: Instant
     capsule: str
+    code_half: str = field(default="", kw_only=True)
+    model_half: str = field(default="", kw_only=True)
+
+    @property
+    def halves(self) -> str:
+        """Both halves, as a person names them; "" where they are not known."""
+        if not (self.code_half and self.model_half):
+            return ""
+        return f"code {self.code_half[:12]}, model {self.model_half[:12]}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values side by side, as release records keep them."""
@@ -57,6 +68,8 @@ class BuildContent(Content):
             "model_digest": self.model.digest,
             "capsule": self.capsule,
             "base_digest": self.base_digest,
+            "code_half": self.code_half,
+            "model_half": self.model_half,
         }
 
     @staticmethod
@@ -66,7 +79,7 @@ class BuildContent(Content):
         return {key: values[key] for key in _OF_BUILD if key in values} | {"model": model}
 
 
-_OF_BUILD = ("commit", "committed", "capsule", "base_digest")
+_OF_BUILD = ("commit", "committed", "capsule", "base_digest", "code_half", "model_half")
 _OF_MODEL = {"name": "model", "version": "model_version", "digest": "model_digest"}
 
 
@@ -83,7 +96,13 @@ def what_changed(before: Content | None, after: Content) -> str:
 def _code(before: Content, after: Content) -> str:
     if before.commit == after.commit:
         return "same code"
+    if _code_half(before) and _code_half(before) == _code_half(after):
+        return f"same code, of commit {after.commit[:7]} now"
     return f"new code {before.commit[:7]} → {after.commit[:7]}"
+
+
+def _code_half(content: Content) -> str:
+    return content.code_half if isinstance(content, BuildContent) else ""
 
 
 def _model(before: ModelVersion, after: ModelVersion) -> str:

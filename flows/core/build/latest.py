@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from flows.core.build.capsule import Capsule
+from flows.core.build.capsule import CODE_HALF, MODEL_HALF, Capsule
 from flows.core.build.commit import Commit
 from flows.core.build.content import SAME, BuildContent, ModelVersion, what_changed
 from flows.core.build.image import Image
@@ -23,6 +23,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 """Annotation and label: the digest of the base image (OCI image specification, "Annotations")."""
 
+HALF = r"^(?:[0-9a-f]{64})?$"
 COMMIT = r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$"
 _PREFIX = "dev.slipway."
 
@@ -59,6 +60,8 @@ class LatestPointer:
                 committed=commit.time.astimezone(UTC),
                 capsule=capsule.hash,
                 base_digest=base_digest,
+                code_half=capsule.code,
+                model_half=capsule.model,
             ),
             subject=commit.subject[:LONGEST],
             branch=commit.branch,
@@ -93,7 +96,11 @@ class LatestPointer:
             "size": size,
             "platform": {"architecture": architecture, "os": os},
         }
-        base = {BASE_DIGEST: self.content.base_digest} if self.content.base_digest else {}
+        known = {
+            BASE_DIGEST: self.content.base_digest,
+            CODE_HALF: self.content.code_half,
+            MODEL_HALF: self.content.model_half,
+        }
         return {
             "schemaVersion": 2,
             "mediaType": INDEX,
@@ -108,7 +115,7 @@ class LatestPointer:
                 _PREFIX + "model.digest": self.content.model.digest,
                 _PREFIX + "capsule": self.content.capsule,
                 _PREFIX + "run": self.run,
-                **base,
+                **{name: value for name, value in known.items() if value},
             },
         }
 
@@ -137,6 +144,8 @@ class LatestPointer:
                 committed=notes.committed or UNKNOWN_TIME,
                 capsule=notes.capsule,
                 base_digest=notes.base_digest,
+                code_half=notes.code_half,
+                model_half=notes.model_half,
             ),
             subject=notes.subject,
             branch=notes.branch,
@@ -159,6 +168,8 @@ class _Annotations(BaseModel):
     capsule: Annotated[str, _noted("capsule", r"^[0-9a-f]{64}$")]
     run: Annotated[str, _noted("run")]
     base_digest: Annotated[Digest | Literal[""], Field(alias=BASE_DIGEST)] = ""
+    code_half: Annotated[str, Field(alias=CODE_HALF, pattern=HALF)] = ""
+    model_half: Annotated[str, Field(alias=MODEL_HALF, pattern=HALF)] = ""
 
 
 class _Entry(BaseModel):

@@ -13,8 +13,9 @@ class CiReport:
     """One run of ci, as far as it has come; "" and None: not known, or not applicable.
 
     `requested` is what was asked for, `branch` the one that was announced. `tests` are the results, or in
-    which run they passed. `model_files` says how the model got onto the machine. `is_built` is False where
-    the registry had the image.
+    which run they passed. `code_half` and `model_half` say where each half of a composed image came from,
+    `model_files` how the model got onto the machine. `is_built` is False where the registry had the image;
+    `is_composed` is True where it had the code half, so that nothing was built.
     """
 
     requested: str
@@ -25,9 +26,12 @@ class CiReport:
     capsule: str = ""
     changed: str = ""
     tests: str = ""
+    code_half: str = ""
+    model_half: str = ""
     model_files: str = ""
     image: Image | None = None
     is_built: bool | None = None
+    is_composed: bool = False
     latest: Move | Keep | None = None
     outcome: str = ""
 

@@ -37,6 +37,8 @@ def _live(status: DeploymentStatus) -> list[str]:
             f"{INDENT}{_asked(recorded)}",
             *(INDENT + line for line in _deviations(recorded, snapshot.live)),
         ]
+        if halves := recorded.content.halves:
+            lines.append(f"{INDENT}Its halves: {halves}.")
         if recorded.source:
             lines.append(f"{INDENT}Its manifests: {recorded.source}.")
         if address := status.link(recorded.run):

@@ -83,6 +83,7 @@ def _facts(record: Record, link: Link, zone: tzinfo) -> dict[str, str]:
         "decided": plain(record.reason),
         "degraded": plain(record.degraded),
         "image": plain(record.image),
+        "halves": plain(record.content.halves),
         "manifests": plain(record.source) if record.source else "",
         "run": linked(record.run, link(record.run)),
     }

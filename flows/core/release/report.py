@@ -19,7 +19,8 @@ class EnvironmentOutcome:
 class EnvironmentReport:
     """One environment's part of a run, as far as it has come; "" and None: not known, or not applicable.
 
-    `number` is the release's, `interrupted` says what became of a release whose run was killed.
+    `number` is the release's, `interrupted` says what became of a release whose run was killed. `composed_by`
+    is the run of ci that composed the image for this release.
     """
 
     candidate: Candidate | None = None
@@ -31,6 +32,7 @@ class EnvironmentReport:
     number: int | None = None
     decision: str = ""
     proof: str = ""
+    composed_by: str = ""
 
 
 @dataclass

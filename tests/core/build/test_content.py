@@ -1,16 +1,23 @@
 """What a report says changed: a table of code, model and base image."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from flows.core.build.content import Content, ModelVersion, what_changed
+from flows.core.build.content import BuildContent, Content, ModelVersion, what_changed
 
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MODEL = ModelVersion("classifier", "1.0.0", "sha256:1")
 BEFORE = Content("4f2c9e1" + "0" * 33, MODEL)
 NEW_CODE = replace(BEFORE, commit="8a1b2c3" + "0" * 33)
 OLD_BASE, NEW_BASE = (replace(BEFORE, base_digest="sha256:" + digit * 64) for digit in "12")
 NEW_MODEL = replace(BEFORE, model=replace(MODEL, version="1.1.0", digest="sha256:2"))
+
+
+def made(commit: str, code_half: str) -> BuildContent:
+    return BuildContent(commit + "0" * 33, MODEL, NOON, "c" * 64, code_half=code_half, model_half="f" * 64)
+
 
 CASES: dict[str, tuple[Content | None, Content, str]] = {
     "nothing was there": (None, BEFORE, "the first: there was none before"),
@@ -42,6 +49,21 @@ CASES: dict[str, tuple[Content | None, Content, str]] = {
         NEW_BASE,
         "same code, same model, base image sha256:111111111111 → sha256:222222222222",
     ),
+    "a commit that changes nothing of the image": (
+        made("4f2c9e1", "d" * 64),
+        made("8a1b2c3", "d" * 64),
+        "same code, of commit 8a1b2c3 now, same model",
+    ),
+    "another code half": (
+        made("4f2c9e1", "d" * 64),
+        made("8a1b2c3", "e" * 64),
+        "new code 4f2c9e1 → 8a1b2c3, same model",
+    ),
+    "a code half that is not known": (
+        made("4f2c9e1", ""),
+        made("8a1b2c3", ""),
+        "new code 4f2c9e1 → 8a1b2c3, same model",
+    ),
     "a base image that is known now": (BEFORE, NEW_BASE, "same code, same model"),
     "a base image that is not known": (OLD_BASE, BEFORE, "same code, same model"),
 }
@@ -52,3 +74,8 @@ def test_what_changed_names_code_model_and_base_image(
     before: Content | None, after: Content, change: str
 ) -> None:
     assert what_changed(before, after) == change
+
+
+def test_halves_are_named_by_twelve_digits_where_they_are_known() -> None:
+    assert made("4f2c9e1", "d" * 64).halves == f"code {'d' * 12}, model {'f' * 12}"
+    assert made("4f2c9e1", "").halves == ""

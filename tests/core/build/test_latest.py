@@ -12,7 +12,11 @@ MODEL = ModelVersion("classifier", "1.0.0", "sha256:" + "1" * 64)
 CURRENT = LatestPointer(
     digest="sha256:" + "a" * 64,
     content=BuildContent(
-        "a" * 40, MODEL, datetime(2026, 1, 1, tzinfo=UTC), "c" * 64, base_digest="sha256:" + "3" * 64
+        "a" * 40,
+        MODEL,
+        datetime(2026, 1, 1, tzinfo=UTC),
+        "c" * 64,
+        base_digest="sha256:" + "3" * 64,
     ),
     subject="the one before",
     branch="main",
@@ -157,27 +161,32 @@ def test_a_new_model_for_the_same_commit_has_the_commits_time() -> None:
     assert replace(CURRENT, content=earlier).following(CURRENT) == CURRENT
 
 
+WHOLE = replace(CURRENT, content=replace(CURRENT.content, code_half="4" * 64, model_half="5" * 64))
+
+
 def test_a_pointer_survives_the_registry() -> None:
-    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234, "linux/arm64")
+    index = WHOLE.to_index("application/vnd.oci.image.manifest.v1+json", 1234, "linux/arm64")
     assert index["manifests"][0]["platform"] == {"os": "linux", "architecture": "arm64"}
-    assert LatestPointer.from_index(index) == CURRENT
+    assert LatestPointer.from_index(index) == WHOLE
 
 
 @pytest.mark.parametrize(
     ("missing", "content"),
     [
-        ("dev.slipway.committed", replace(CURRENT.content, committed=UNKNOWN_TIME)),
-        ("org.opencontainers.image.base.digest", replace(CURRENT.content, base_digest="")),
+        ("dev.slipway.committed", replace(WHOLE.content, committed=UNKNOWN_TIME)),
+        ("org.opencontainers.image.base.digest", replace(WHOLE.content, base_digest="")),
+        ("dev.slipway.code", replace(WHOLE.content, code_half="")),
+        ("dev.slipway.model-half", replace(WHOLE.content, model_half="")),
     ],
-    ids=["the commit's time", "the base image"],
+    ids=["the commit's time", "the base image", "the code half", "the model half"],
 )
 def test_a_pointer_of_before_there_was_a_field_for_something_is_read(
     missing: str, content: BuildContent
 ) -> None:
-    index = CURRENT.to_index("application/vnd.oci.image.manifest.v1+json", 1234, "linux/amd64")
+    index = WHOLE.to_index("application/vnd.oci.image.manifest.v1+json", 1234, "linux/amd64")
     del index["annotations"][missing]
     old = LatestPointer.from_index(index)
-    assert old == replace(CURRENT, content=content)
+    assert old == replace(WHOLE, content=content)
     assert old is not None
     assert LatestPointer.from_index(old.to_index("any", 1, "linux/amd64")) == old
 
