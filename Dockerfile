@@ -1,9 +1,10 @@
 # The served application, and (stage `test`) the place where its tests run. Built with BuildKit:
 #   docker build --build-arg BASE_IMAGE=... --secret id=ca_bundle,src=/etc/ssl/certs/ca-certificates.crt .
-# The context also holds model/ with model.onnx and manifest.json; stage `test` does without.
+# It holds no model: Slipway puts the layer with /model where the label dev.slipway.model-path is.
 #
 # The same context makes the same layers: bytecode names no time, rights don't depend on whose checkout it was,
-# and folders have a time of their own. (COPY gives a folder that it makes the time of the build, hence /out.)
+# and files and folders have a time of their own: the builder's cache knows none, and gives back files of another
+# build with theirs. (COPY gives a folder that it makes the time of the build, hence /out.)
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS base
@@ -35,14 +36,10 @@ CMD ["/opt/app/bin/python3", "-m", "pytest", "tests/app", "-p", "no:cacheprovide
 FROM dependencies AS dependencies-layer
 RUN mkdir -p /out/opt && cp --archive /opt/app /out/opt && find /out -exec touch --no-dereference --date=@0 {} +
 
-FROM base AS model-layer
-COPY model/model.onnx model/manifest.json /out/model/
-RUN chmod -R u=rwX,go=rX /out && find /out -type d -exec touch --date=@0 {} +
-
 FROM base AS code-layer
 COPY app /out/srv/app
 COPY serving /out/srv/serving
-RUN chmod -R u=rwX,go=rX /out && find /out -type d -exec touch --date=@0 {} +
+RUN chmod -R u=rwX,go=rX /out && find /out -exec touch --no-dereference --date=@0 {} +
 
 FROM base AS final
 # The C library keeps what threads free, unless blocks from 1 MiB on are mapped: 8 threads at large pictures
@@ -50,15 +47,9 @@ FROM base AS final
 ENV MODEL_DIR=/model PORT=8000 PROBE_PORT=8001 OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1048576
 EXPOSE 8000 8001
 COPY --from=dependencies-layer /out /
-COPY --from=model-layer /out /
+LABEL dev.slipway.model-path="/model"
 COPY --from=code-layer /out /
 USER 10001:10001
 CMD ["/opt/app/bin/python3", "-m", "gunicorn", "--config", "python:app.gunicorn_conf"]
 
-ARG CAPSULE=""
-ARG COMMIT=""
-ARG CREATED=""
-ENV SLIPWAY_CAPSULE=$CAPSULE SLIPWAY_COMMIT=$COMMIT SLIPWAY_BUILT=$CREATED
-LABEL org.opencontainers.image.title="slipway-app" \
-      org.opencontainers.image.revision=$COMMIT \
-      org.opencontainers.image.created=$CREATED
+LABEL org.opencontainers.image.title="slipway-app"

@@ -138,6 +138,7 @@ def line(interval: float) -> Iterator[Line]:
             "SLIPWAY_STATE": str(instance.state),
             "SLIPWAY_SOURCE__REPOSITORY": str(repository),
             "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
+            "SLIPWAY_APP__MODEL_PATH": "",
             "SLIPWAY_HOOKS__REPOSITORY": URL,
             "SLIPWAY_WATCH__INTERVAL": str(interval),
             "SLIPWAY_RUNS__BEGIN_WITHIN": "30",  # a run that is overtaken before it has begun ends then

@@ -13,7 +13,7 @@ from flows.core.build.image import Image
 from flows.core.build.latest import Keep, Move
 from flows.core.build.report import CiReport
 from flows.core.errors import SlipwayError, TransientError
-from flows.core.trigger.run_labels import base_tag, branch_tag, ci_name, commit_tag, model_tag
+from flows.core.trigger.run_labels import base_tag, branch_tag, ci_name, commit_tag, image_tag, model_tag
 from flows.procedures.build import build, test
 from flows.runtime import artifacts, tasks
 from flows.runtime.flow_context import run_context
@@ -30,7 +30,13 @@ from flows.stages.machine_limits import machine_kept_small
 @flow(name="ci", flow_run_name="{ref} + {model} model")
 @is_tried_again
 def ci(
-    ref: str = "HEAD", model: str = WANTED, branch: str = "", since: str = "", fresh: bool = False
+    ref: str = "HEAD",
+    model: str = WANTED,
+    branch: str = "",
+    since: str = "",
+    *,
+    fresh: bool = False,
+    pin: bool = True,
 ) -> State[None]:
     """Test, build, smoke-test and push the image of a commit and a model.
 
@@ -41,6 +47,7 @@ def ci(
         branch: the branch that the commit was pushed to, if that is known.
         since: the commit that was the newest before: those in between are listed as passed over.
         fresh: run the tests even if they passed before with the same content.
+        pin: pin the version. A release of one half asks for a version without pinning it.
     """
     report = CiReport(f"{ref}, {model} model", branch)
     with run_context("ci", report) as run, machine_kept_small(run), branch_page_updated(run, report):
@@ -49,7 +56,7 @@ def ci(
         report.passed_over = listed(passed_over(run, commit, since))
         with reported_commit_status(run, commit):
             report.model = resolved = coming.result()
-            if model != WANTED:  # not before the commit is known: a run without one pins nothing
+            if model != WANTED and pin:  # not before the commit is known: a run without one pins nothing
                 tasks.pin_model(run, resolved, model)
             inputs = tasks.seal_capsule(run, commit, resolved)
             report.capsule = inputs.capsule.hash
@@ -62,11 +69,18 @@ def ci(
                 if known is not None and fresh:
                     test(run, inputs, report, fresh=fresh)
                 report.image = image = known or build(run, inputs, report, fresh=fresh)
+            show(run, None, image_tag(image.digest))
             report.latest = latest = update_latest(run, inputs, image)
             announce(inputs, image, latest)
-            done = "built, tested and pushed" if report.is_built else "nothing to build"
-            report.outcome = f"{inputs}: {done}; latest {latest}."
+            report.outcome = f"{inputs}: {done(report)}; latest {latest}."
             return Completed(message=report.outcome)
+
+
+def done(report: CiReport) -> str:
+    """What the run did for the image."""
+    if not report.is_built:
+        return "nothing to build"
+    return "composed, tried out and pushed" if report.is_composed else "built, tested and pushed"
 
 
 def clear_engine(run: RunContext) -> None:

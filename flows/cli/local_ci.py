@@ -25,8 +25,8 @@ from flows.core.text import printable
 from flows.credentials import environment
 from flows.services.models.transfer import Progress
 from flows.services.process.temporary import in_use
-from flows.stages import ci
-from flows.stages.ci import Inputs
+from flows.stages import ci, halves
+from flows.stages.ci import Fetched, Inputs
 from flows.stages.context import RunContext, containers_removed, opened, stage_name
 from flows.stages.machine_limits import machine_kept_small
 
@@ -101,17 +101,40 @@ def build(run: RunContext, inputs: Inputs, found: Image | None, *, push: bool) -
     """
     with _beside(lambda: staged(run, ci.fetch_model, inputs)) as fetched:
         show_tests(staged(run, ci.run_tests, inputs))
-        model = fetched().folder
-    image = staged(run, ci.build_image, inputs, model)
-    staged(run, ci.smoke_test, inputs, image, model)
+        model = fetched()
+    if run.settings.app.model_path and push and found is None:
+        return compose(run, inputs, model)
+    image = built_here(run, inputs, model)
+    staged(run, ci.smoke_test, inputs, image, model.folder)
     if found is not None:
         return f"{inputs}: tested, built and tried out. Nothing to push, the registry has {found}."
     name = f"{run.registry.name}:{inputs.tag}"
     if not push:
         here = f"On this engine, it is {ci.own_tag(run)}."
         return f"{inputs}: tested, built and tried out. It would be pushed as {name}. {here}"
-    pushed = staged(run, ci.push_image, inputs, image, model)
+    pushed = staged(run, ci.push_image, inputs, image, model.folder)
     return f"{inputs}: tested, built, tried out and pushed as {pushed}; latest stays."
+
+
+def built_here(run: RunContext, inputs: Inputs, model: Fetched) -> str:
+    """The id of the image on this engine; nothing of it goes to the registry."""
+    if not run.settings.app.model_path:
+        return staged(run, ci.build_image, inputs, model.folder)
+    return staged(run, halves.assemble_image, inputs, staged(run, halves.build_code_half, inputs), model)
+
+
+def compose(run: RunContext, inputs: Inputs, fetched: Fetched) -> str:
+    """Push the halves that the registry lacks, compose the image, try it out, and tag it."""
+    model = staged(run, halves.find_model_half, inputs) or staged(
+        run, halves.push_model_half, inputs, fetched
+    )
+    code = staged(run, halves.find_code_half, inputs)
+    if code is None:
+        code = staged(run, halves.push_code_half, inputs, staged(run, halves.build_code_half, inputs))
+    image = staged(run, halves.compose_image, inputs, code, model)
+    staged(run, ci.smoke_test, inputs, staged(run, halves.pull_image, image), model.folder)
+    tagged = staged(run, halves.tag_image, inputs, image, model)
+    return f"{inputs}: tested, built, tried out and pushed as {tagged}; latest stays."
 
 
 def staged(

@@ -295,6 +295,9 @@ class App(Section):
     """Folder of the kustomize base and overlays in the repository; see [manifests]."""
     base_image: str
     """The image that the Dockerfile gets as BASE_IMAGE, by digest. A new digest of a tag starts CI."""
+    model_path: Annotated[str, Field(pattern=r"^((/[A-Za-z0-9_-][A-Za-z0-9._-]*)+)?$", max_length=80)] = ""
+    """Folder in the image, such as `/model`, into which Slipway puts the model. A label in the Dockerfile
+    marks its place, and a new model builds nothing. Not set: the Dockerfile copies `model/`."""
     platform: Annotated[str, Field(pattern=r"^linux/[a-z0-9]+$")] = "linux/amd64"
     """Operating system and architecture of the images, as the cluster's nodes have them. On a machine of
     another architecture, the engine needs an emulator."""

@@ -23,7 +23,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
-from flows.stages import ci, housekeeping, publish_model, release, test_cache, undo
+from flows.stages import ci, halves, housekeeping, publish_model, release, test_cache, undo
 from flows.stages import resolve_image as image
 from flows.stages.context import RunContext, stage_name
 
@@ -94,6 +94,14 @@ fetch_model          = _task(ci.fetch_model, tries=4)
 build_image          = _task(ci.build_image, tries=2, timeout=35 * MINUTE)
 smoke_test           = _task(ci.smoke_test)
 push_image           = _task(ci.push_image, tries=4)
+find_code_half       = _task(halves.find_code_half, tries=3, timeout=2 * MINUTE)
+find_model_half      = _task(halves.find_model_half, tries=3, timeout=2 * MINUTE)
+build_code_half      = _task(halves.build_code_half, tries=2, timeout=35 * MINUTE)
+push_code_half       = _task(halves.push_code_half, tries=4)
+push_model_half      = _task(halves.push_model_half, tries=4)
+compose_image        = _task(halves.compose_image, tries=4, timeout=5 * MINUTE)
+pull_image           = _task(halves.pull_image, tries=4)
+tag_image            = _task(halves.tag_image, tries=4, timeout=2 * MINUTE)
 decide_latest        = _task(ci.decide_latest, tries=4, timeout=5 * MINUTE)
 move_latest          = _task(ci.move_latest, tries=4, timeout=5 * MINUTE)
 

@@ -11,6 +11,7 @@ from flows.core.build import latest as pointers
 from flows.core.build import test_results
 from flows.core.build.capsule import Capsule, seal
 from flows.core.build.commit import Commit
+from flows.core.build.composition import CREATED, REVISION, model_labels
 from flows.core.build.content import BuildContent, what_changed
 from flows.core.build.image import Image, Reference, tag_of_run
 from flows.core.build.latest import BASE_DIGEST, Keep, LatestPointer, Move
@@ -22,6 +23,7 @@ from flows.core.model.manifest import ModelManifest
 from flows.core.model.manifest import parse as parse_manifest
 from flows.core.model.model import Model
 from flows.services.git.commit_status import BuildStatus
+from flows.services.images import dockerfile as dockerfiles
 from flows.services.images import smoke_test as smoke_tests
 from flows.services.images import test_stage
 from flows.services.images.container_engine import Build
@@ -60,6 +62,8 @@ class Inputs:
             self.commit.time,
             self.capsule.hash,
             base_digest=self.base_image.reference,
+            code_half=self.capsule.code,
+            model_half=self.capsule.model,
         )
 
     @property
@@ -150,6 +154,7 @@ def seal_capsule(run: RunContext, commit: Commit, model: Model) -> Inputs:
         base_image=str(base_image),
         dockerfile=app.dockerfile,
         platform=app.platform,
+        model_path=app.model_path,
     )
     run.say(f"Capsule {capsule}: {len(files)} files, {model}, base {base_image}.")
     return Inputs(commit, model, base_image, capsule)
@@ -180,7 +185,9 @@ def run_tests(run: RunContext, inputs: Inputs) -> TestResults:
     """Build the test stage, run it, keep its JUnit report, and require that every test passed."""
     app = run.settings.app
     tag = f"{run.registry.name}-tests:{tag_of_run(run.id)}"
-    image = _built(run, inputs, Build(_context(run, inputs, "tests"), app.dockerfile, tag, "test"))
+    image = build_on_engine(
+        run, inputs, Build(lay_out_context(run, inputs, "tests"), app.dockerfile, tag, "test")
+    )
     sandbox, output = _sandbox(run, inputs.commit), run.reports / "tests.log"
     ran = test_stage.run(run.engine, image, app.test_timeout, run.say, sandbox=sandbox, output=output)
     if ran.report is not None:
@@ -214,31 +221,33 @@ def fetch_model(run: RunContext, inputs: Inputs) -> Fetched:
 
 def build_image(run: RunContext, inputs: Inputs, model: Path) -> str:
     """Pack code and model into one image; its id on the engine."""
-    context = _context(run, inputs, "image")
+    context = lay_out_context(run, inputs, "image")
+    dockerfiles.require_copy(context, run.settings.app.dockerfile)
     shutil.copytree(model, context / "model")
-    _set_rights(context / "model")
+    set_rights(context / "model")
     manifest = read_manifest(model)
-    _set_times(context, inputs.commit.time)
-    _set_times(context / "model", datetime.fromisoformat(manifest.created))
+    set_times(context, inputs.commit.time)
+    set_times(context / "model", datetime.fromisoformat(manifest.created))
     created = rfc3339(inputs.commit.time)
     arguments = {
         "CAPSULE": inputs.capsule.hash,
         "COMMIT": inputs.commit.sha,
         "CREATED": created,
     }
-    labels = {
-        "org.opencontainers.image.revision": inputs.commit.sha,
-        "org.opencontainers.image.version": inputs.capsule.hash,
+    labels = code_labels(inputs) | inputs.capsule.labels | model_labels(inputs.model)
+    dockerfile = run.settings.app.dockerfile
+    return build_on_engine(run, inputs, Build(context, dockerfile, own_tag(run), None, arguments, labels))
+
+
+def code_labels(inputs: Inputs) -> dict[str, str]:
+    """The labels that name the commit of an image, and what it was built on."""
+    return {
+        REVISION: inputs.commit.sha,
         "org.opencontainers.image.source": inputs.commit.repository,
-        "org.opencontainers.image.created": created,
+        CREATED: rfc3339(inputs.commit.time),
         BASE_DIGEST: inputs.base_image.reference,
-        "dev.slipway.model": inputs.model.name,
-        "dev.slipway.model.version": inputs.model.version,
-        "dev.slipway.model.digest": inputs.model.digest,
         "dev.slipway.trust": inputs.commit.trust,
     }
-    dockerfile = run.settings.app.dockerfile
-    return _built(run, inputs, Build(context, dockerfile, own_tag(run), None, arguments, labels))
 
 
 def smoke_test(run: RunContext, inputs: Inputs, image: str, model: Path) -> Trial:
@@ -261,7 +270,12 @@ def push_image(run: RunContext, inputs: Inputs, built: str, model: Path) -> Imag
     `ClaimedByAnother` where another image was pushed, because another run set the tag meanwhile.
     """
     run.registry.attach(inputs.tag, (model / "manifest.json").read_bytes())
-    tag = f"{run.registry.name}:{inputs.tag}"
+    return push_as(run, built, inputs.tag)
+
+
+def push_as(run: RunContext, built: str, name: str) -> Image:
+    """Push what this run built under that tag; `ClaimedByAnother` as of `push_image`."""
+    tag = f"{run.registry.name}:{name}"
     run.engine.tag(built, tag)
     pushed = run.engine.push(tag, run.say)
     image = run.registry.image(pushed)
@@ -318,7 +332,7 @@ def _branch_facts(run: RunContext, commit: Commit, current: LatestPointer | None
     )
 
 
-def _built(run: RunContext, inputs: Inputs, build: Build) -> str:
+def build_on_engine(run: RunContext, inputs: Inputs, build: Build) -> str:
     """Build the image; its id on the engine. The build has no login for any registry."""
     app = run.settings.app
     run.engine.pull_base(str(inputs.base_image), app.platform, run.say)
@@ -333,7 +347,8 @@ def own_tag(run: RunContext) -> str:
     return f"{run.registry.name}:{tag_of_run(run.id)}"
 
 
-def _context(run: RunContext, inputs: Inputs, name: str) -> Path:
+def lay_out_context(run: RunContext, inputs: Inputs, name: str) -> Path:
+    """The folder of that name in the run's workspace, with the commit's files of the build context."""
     folder = run.workspace / name
     shutil.rmtree(folder, ignore_errors=True)  # an earlier try of the stage left it
     folder.mkdir()
@@ -343,13 +358,13 @@ def _context(run: RunContext, inputs: Inputs, name: str) -> Path:
     return folder
 
 
-def _set_times(folder: Path, time: datetime) -> None:
+def set_times(folder: Path, time: datetime) -> None:
     """Set all times, so that the same content gives the same layer."""
     for path in (folder, *folder.rglob("*")):
         os.utime(path, (time.timestamp(), time.timestamp()), follow_symlinks=False)
 
 
-def _set_rights(folder: Path) -> None:
+def set_rights(folder: Path) -> None:
     """Let every user of a container read the files, whatever this process's umask is."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(FOLDER if path.is_dir() else FILE)

@@ -10,7 +10,7 @@ from tests.browser.conftest import Shot
 from tests.support.released import Released
 from tests.support.waiting import wait_until
 
-STAGES = {"run tests", "fetch model", "build image", "smoke test", "push image"}
+STAGES = {"run tests", "fetch model", "build code half", "compose image", "smoke test", "tag image"}
 APPROVAL = {
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__APPROVAL": "true",
     "SLIPWAY_ENVIRONMENTS__PRODUCTION__SOAK": "2",

@@ -4,7 +4,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -227,6 +227,15 @@ def line(
     return new_line(platform, tmp_path / "team", monkeypatch)
 
 
+@pytest.fixture
+def line_of_halves(line: Line, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """The same, into whose images Slipway puts the model."""
+    changes = {"SLIPWAY_APP__MODEL_PATH": "/model", "SLIPWAY_APP__DOCKERFILE": "Dockerfile.halves"}
+    for key, value in changes.items():
+        monkeypatch.setenv(key, value)
+    return replace(line, environment=line.environment | changes)
+
+
 def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.MonkeyPatch) -> Line:
     """The same, in that folder, while those variables are set."""
     name = f"team-{uuid.uuid4().hex[:8]}"
@@ -235,6 +244,7 @@ def new_line(platform: PlatformUnderTest, repository: Path, variables: pytest.Mo
         "SLIPWAY_STATE": str(platform.instance.state),
         "SLIPWAY_SOURCE__REPOSITORY": str(repository),
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
+        "SLIPWAY_APP__MODEL_PATH": "",
         "SLIPWAY_APP__READY_TIMEOUT": "5",
         "SLIPWAY_APP__STOP_TIMEOUT": "3",
         "SLIPWAY_MANIFESTS__PATH": ".",

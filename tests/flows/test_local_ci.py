@@ -19,6 +19,7 @@ from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
 from flows.config import load as configuration
 from flows.config.load import CHECKOUT
+from flows.core.build.capsule import half_of
 from flows.credentials import environment as of_the_shell
 from flows.services.images.container_engine import RUN_LABEL
 from flows.services.models.model_check import describe
@@ -94,6 +95,7 @@ def developer(
         "SLIPWAY_STATE": str(instance.state),
         "SLIPWAY_SOURCE__REPOSITORY": str(repository),
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in TEAM_APP.iterdir())),
+        "SLIPWAY_APP__MODEL_PATH": "",
         "SLIPWAY_MODEL__NAME": name,
         "SLIPWAY_REGISTRY__REPOSITORY": f"teams/{name}",
     }
@@ -126,6 +128,26 @@ def test_the_stages_run_without_prefect_and_push_only_when_asked_to(developer: D
 
     assert "nothing to do, the registry has" in developer.ci("--push")[1]
     assert "Nothing to push, the registry has" in developer.ci("--push", "--fresh")[1]
+
+
+def test_an_image_of_halves_is_tried_out_without_the_registry_and_composed_with_it(
+    developer: Developer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_APP__MODEL_PATH", "/model")
+    monkeypatch.setenv("SLIPWAY_APP__DOCKERFILE", "Dockerfile.halves")
+    status, output, errors = developer.ci()
+    assert status == 0, errors
+    assert "It would be pushed as" in output
+    assert "assemble image | " in output
+    assert developer.registry.tags() == []
+
+    status, output, errors = developer.ci("--push")
+    assert status == 0, errors
+    assert "pushed as" in output
+    assert {(half_of(tag) or "image").partition("-")[0] for tag in developer.registry.tags()} == {
+        *("code", "model", "image")
+    }
+    assert "nothing to do, the registry has" in developer.ci("--push")[1]
 
 
 def test_a_failure_is_one_line_and_exit_status_1(developer: Developer) -> None:

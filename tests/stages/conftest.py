@@ -47,6 +47,7 @@ def team(
         "SLIPWAY_STATE": str(instance.state),
         "SLIPWAY_SOURCE__REPOSITORY": str(repository),
         "SLIPWAY_APP__CONTEXT": json.dumps(sorted(path.name for path in repository.iterdir())),
+        "SLIPWAY_APP__MODEL_PATH": "",
         "SLIPWAY_APP__READY_TIMEOUT": "5",
         "SLIPWAY_APP__STOP_TIMEOUT": "3",
         "SLIPWAY_MODEL__NAME": name,

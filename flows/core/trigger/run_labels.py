@@ -19,7 +19,9 @@ WHY = " — "
 LONGEST_REASON = 120
 """Characters of a reason in a name."""
 
-FOUND_OUT = ("branch:", "commit:", "model:", "base:", "environment:", "to:")
+IMAGE = "image:"
+
+FOUND_OUT = ("branch:", "commit:", "model:", "base:", "image:", "environment:", "to:")
 """How the tags begin that a run gets once it knows its commit, model or environment."""
 
 
@@ -59,6 +61,16 @@ def model_tag(name: str, version: str) -> str:
 def base_tag(digest: str) -> str:
     """On every run whose image has the base image of that digest."""
     return f"base:{digest[:19]}"
+
+
+def image_tag(digest: str) -> str:
+    """On every run of ci whose image is, or was, that one."""
+    return f"{IMAGE}{digest}"
+
+
+def image_of(tags: Iterable[str]) -> str | None:
+    """The digest of the image that a run of ci with these tags ended with; None where it has none."""
+    return next((tag.removeprefix(IMAGE) for tag in tags if tag.startswith(IMAGE)), None)
 
 
 def environment_tag(name: str) -> str:

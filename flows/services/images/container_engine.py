@@ -128,18 +128,30 @@ class ContainerEngine:
         Errors as of a push; `BuildFailed` where the image is for another platform.
         """
         if self._platform_of(image) != platform:
-            login = self.login()
-            with self._configuration(login) as folder:
-                arguments = (*docker_command(), "pull", "--quiet", f"--platform={platform}", image)
-                try:
-                    run(Command(arguments, BUILD_TIMEOUT, self._environment(folder)), say)
-                except CommandFailed as failure:
-                    raise pull_failure(failure, image, login) from failure
+            self._pull(image, platform, say, is_base=True)
         if (found := self._platform_of(image)) != platform:
             raise BuildFailed(
                 f"The base image {image} is for {found}, but [app] platform is {platform}.",
                 "Name one for that platform at [app] base_image.",
             )
+
+    def pull(self, image: str, platform: str, say: Say) -> str:
+        """Have the engine hold an image, which is named by digest; its id. Errors as of `pull_base`."""
+        self._pull(image, platform, say, is_base=False)
+        return self._id_of(image)
+
+    def _pull(self, image: str, platform: str, say: Say, *, is_base: bool) -> None:
+        login = self.login()
+        with self._configuration(login) as folder:
+            arguments = (*docker_command(), "pull", "--quiet", f"--platform={platform}", image)
+            try:
+                run(Command(arguments, BUILD_TIMEOUT, self._environment(folder)), say)
+            except CommandFailed as failure:
+                raise pull_failure(failure, image, login, is_base=is_base) from failure
+
+    @translated_engine_errors()
+    def _id_of(self, image: str) -> str:
+        return str(self.client.images.get(image).id)
 
     @translated_engine_errors()
     def _platform_of(self, image: str) -> str:

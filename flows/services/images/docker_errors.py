@@ -76,13 +76,15 @@ def build_failure(failure: CommandFailed) -> SlipwayError:
     return _explained(failure, "The image could not be built", BuildFailed)
 
 
-def pull_failure(failure: CommandFailed, image: str, credentials: Credentials | None) -> SlipwayError:
-    """Why the base image could not be pulled."""
-    happened = "The base image could not be pulled"
+def pull_failure(
+    failure: CommandFailed, image: str, credentials: Credentials | None, *, is_base: bool = True
+) -> SlipwayError:
+    """Why the base image could not be pulled, or an image that was composed."""
+    happened = f"The {'base' if is_base else 'composed'} image could not be pulled"
     if UNKNOWN.search(failure.details):
         return ImageNotFound(
             f"{happened}: its registry holds no {image}.",
-            "Push it again, or name another one at [app] base_image.",
+            "Push it again, or name another one at [app] base_image." if is_base else "Start the run again.",
             details=failure.details.strip(),
         )
     place = _place(image, credentials)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from flows.core.build import model_place
 from flows.core.build.dockerfile import confined
 from flows.core.build.trust import Trust
 from flows.core.errors import BuildFailed
@@ -26,3 +27,22 @@ def dockerfile_for(trust: Trust, context: Path, name: str) -> str:
     if ignored.is_file() and not ignored.is_symlink():
         shutil.copy(ignored, own.with_name(f"{own.name}.dockerignore"))
     return str(own)
+
+
+def require_no_copy(context: Path, name: str, model_path: str) -> None:
+    """`BuildFailed` where the Dockerfile copies `model/`, though Slipway puts the model into the image.
+
+    A folder of that name in the commit is the team's own, and may be copied.
+    """
+    if not (context / "model").exists() and (context / name).is_file():
+        model_place.require_one_way(_text(context / name), name, model_path)
+
+
+def require_copy(context: Path, name: str) -> None:
+    """`BuildFailed` where the Dockerfile does not copy `model/`, though no `[app] model_path` is set."""
+    if (context / name).is_file():
+        model_place.require_copy(_text(context / name), name)
+
+
+def _text(file: Path) -> str:
+    return file.read_bytes().decode(errors="replace")

@@ -182,5 +182,7 @@ def _failed_with_words(happened: str, container: Container) -> TrialFailed:
 
 def _failed(happened: str, container: Container) -> TrialFailed:
     return TrialFailed(
-        happened, "Fix the application, then commit. No image was pushed.", details=last_lines(container)
+        happened,
+        "Fix application or model, then commit or publish. No image got the capsule's tag.",
+        details=last_lines(container),
     )

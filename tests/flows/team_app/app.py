@@ -84,9 +84,14 @@ def is_ready():
 
 def version(manifest):
     """What /version says."""
-    capsule = "f" * 64 if BROKEN == "another version" else os.environ["CAPSULE"]
+    capsule = "f" * 64 if BROKEN == "another version" else identity("CAPSULE")
     model = {key: manifest[key] for key in ("name", "version", "digest")}
-    return {"capsule": capsule, "commit": os.environ["COMMIT"], "model": model, "built": ""}
+    return {"capsule": capsule, "commit": identity("COMMIT"), "model": model, "built": ""}
+
+
+def identity(name):
+    """What Slipway composed into the image, or else what the Dockerfile took as an argument."""
+    return os.environ.get(f"SLIPWAY_{name}") or os.environ[name]
 
 
 def main():
