@@ -11,6 +11,7 @@ from prefect.states import Completed
 from flows.config.load import EVERY
 from flows.core.build.content import SAME, what_changed
 from flows.core.errors import LockedByAnother, ReleaseRefused, SlipwayError, raise_all
+from flows.core.markdown import Markdown, linked
 from flows.core.release import record as records
 from flows.core.release.decision import (
     Candidate,
@@ -26,6 +27,7 @@ from flows.core.release.report import EnvironmentOutcome, ReleaseReport, most_ur
 from flows.core.trigger.run_labels import commit_tag, environment_tag, model_tag, release_name, to_tag
 from flows.procedures.deploy import deploy, environment_lock
 from flows.procedures.nightly import is_nightly, once_a_night
+from flows.procedures.pair import composed_pair
 from flows.procedures.reconcile import reconcile_pending, recover_abandoned
 from flows.runtime import approval, artifacts, tasks
 from flows.runtime.flow_context import asked_by, run_context, was_scheduled
@@ -38,7 +40,14 @@ from flows.stages.resolve_image import Plan
 @flow(name="release", flow_run_name="{environment} ← {image}")
 @partial(is_tried_again, when=is_nightly)
 def release(
-    environment: str = EVERY, image: str = "latest", reason: str = "", by: str = "", force: bool = False
+    environment: str = EVERY,
+    image: str = "latest",
+    reason: str = "",
+    by: str = "",
+    *,
+    force: bool = False,
+    model: str = "",
+    code: str = "",
 ) -> State[None]:
     """Roll out an image to an environment, verify it from outside, and undo it if that fails.
 
@@ -49,17 +58,35 @@ def release(
         reason: why; others will read it.
         by: who asks, as Prefect does not know.
         force: release it also where Slipway would skip it; needs a reason.
+        model: a model's version, instead of an image: it is composed with the code that is live there.
+        code: a commit, instead of an image: it is composed with the model that is live there.
     """
     report = ReleaseReport()
     with run_context("release", report) as run:
         request = Request(environment, image, reason, asked_by(by), requested_by_person(environment), force)
         if environment != EVERY:
             run.settings.environment(environment)  # an unknown one is refused before any system is asked
+        if model or code:
+            return release_half(run, report, request, code, model)
         if is_nightly():
             return once_a_night(
                 run, lambda: release_requested(run, report, request), lambda: recover_everywhere(run, report)
             )
         return release_requested(run, report, request)
+
+
+def release_half(
+    run: RunContext, report: ReleaseReport, request: Request, code: str, model: str
+) -> State[None]:
+    """Have a run of ci compose the pair, then release its image; the message names both runs."""
+    if request.environment == EVERY:
+        raise ReleaseRefused("One half can be released to one environment only.", "Name the environment.")
+    composed, built_by = composed_pair(run, request, code, model)
+    part = report.of(request.environment)
+    part.composed_by = Markdown(linked(f"run {built_by}", artifacts.link(built_by)))
+    state = release_requested(run, report, composed)
+    message = f"{state.message} Run {built_by} composed the image; this one is {run.id}."
+    return Completed(name=state.name, message=message)
 
 
 def requested_by_person(environment: str) -> bool:

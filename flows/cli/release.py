@@ -17,6 +17,8 @@ from flows.cli.options import (
 )
 
 Image = Annotated[str, typer.Option("--image", help="`latest`, a tag, a digest or a capsule's hash.")]
+Model = Annotated[str, typer.Option("--model", help="A model's version, with the code that is live.")]
+Code = Annotated[str, typer.Option("--code", help="A commit, with the model that is live.")]
 Force = Annotated[bool, typer.Option("--force", help="Release whatever speaks against it; needs --reason.")]
 To = Annotated[
     int | None, typer.Option("--to", help="A release's number.", show_default="the good one before")
@@ -31,14 +33,20 @@ def release(
     env: Env,
     *,
     image: Image = "latest",
+    model: Model = "",
+    code: Code = "",
     reason: Reason = "",
     by: By = "",
     force: Force = False,
     as_json: Json = False,
 ) -> int:
-    """Release an image to an environment, or to `every` one in turn."""
+    """Release an image to an environment, or to `every` one in turn.
+
+    With --model or --code, that half is composed with the other half of what is live, and tried out, before.
+    """
     asked = {"environment": known_environment(env), "image": image, "reason": reason, "force": force}
-    return run_to_its_end("release/on-demand", asked | {"by": requester(by)}, as_json=as_json)
+    halves = {name: half for name, half in (("model", model), ("code", code)) if half}
+    return run_to_its_end("release/on-demand", asked | halves | {"by": requester(by)}, as_json=as_json)
 
 
 def rollback(

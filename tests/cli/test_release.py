@@ -26,6 +26,19 @@ ASKED = [
         {"environment": "every", "image": "abc", "reason": "urgent", "force": True, "by": "Bob"},
     ),
     (
+        "release production --model 1.0.0 --code 4f2c9e1",
+        "release/on-demand",
+        {
+            "environment": "production",
+            "image": "latest",
+            "reason": "",
+            "force": False,
+            "model": "1.0.0",
+            "code": "4f2c9e1",
+            "by": "Ada",
+        },
+    ),
+    (
         "rollback production",
         "rollback/on-demand",
         {"environment": "production", "release": None, "reason": "no reason given", "by": "Ada"},

@@ -66,6 +66,7 @@ class OwnRuns:
         """Let the pool's runs have the settings that are in force here now."""
         settings = configuration.load().model_dump(mode="json", exclude_none=True)
         settings["runs"]["recover"] = self.deployment(settings["runs"]["recover"])
+        settings["watch"]["deployment"] = self.deployment(settings["watch"]["deployment"])
         beside = self.folder / "slipway.new"
         beside.write_text(tomli_w.dumps(settings))
         beside.replace(self.folder / "slipway.toml")
