@@ -179,6 +179,12 @@ class VersionTaken(PermanentError):
     advice = "Publish under a new version."
 
 
+class GoldenSetRejected(PermanentError):
+    """A golden set can't be used: its manifest is wrong, or an input is missing, repeated or too large."""
+
+    advice = "Correct the folder of the golden set, and publish it again."
+
+
 # images and the registry
 
 

@@ -1,0 +1,1 @@
+"""The duel: a candidate and what is live answer the same labelled examples; which of them is better."""
