@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import builds, doctor, explain, models, platform, release, runs
+from flows.cli import builds, doctor, evaluations, explain, models, platform, release, runs
 from flows.core.errors import SettingsError, SlipwayError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -36,6 +36,7 @@ for title, commands in GROUPS.items():
     for command in commands:
         app.command(rich_help_panel=title, epilog=EPILOGS.get(command))(command)
 app.add_typer(models.app, rich_help_panel="Builds and models")
+app.add_typer(evaluations.app, rich_help_panel="Builds and models")
 
 
 @app.callback(invoke_without_command=True)

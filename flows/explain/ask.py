@@ -26,6 +26,15 @@ class Models:
     pinned: str | None
 
 
+@dataclass(frozen=True)
+class GoldenSets:
+    """The model's name; the versions of its golden set, newest first; the one that duels take."""
+
+    name: str
+    versions: list[str]
+    newest: str | None
+
+
 def status(environment: str) -> DeploymentStatus:
     """The status of that environment; a system that does not answer is named in it."""
     with _collector() as collector:
@@ -50,6 +59,14 @@ def models() -> Models:
         store, name = collector.run.models, collector.run.settings.model.name
         pin = store.pinned(name)
         return Models(name, store.versions(name), store.peek(name).version, pin.version if pin else None)
+
+
+def golden_sets() -> GoldenSets:
+    """The golden sets of the model; errors as of the store."""
+    with _collector() as collector:
+        store, name = collector.run.golden_sets, collector.run.settings.model.name
+        newest = store.newest(name)
+        return GoldenSets(name, store.versions(name), newest.version if newest else None)
 
 
 @contextmanager

@@ -23,7 +23,16 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows.core.errors import TransientError
-from flows.stages import ci, halves, housekeeping, publish_model, release, test_cache, undo
+from flows.stages import (
+    ci,
+    halves,
+    housekeeping,
+    publish_evaluation,
+    publish_model,
+    release,
+    test_cache,
+    undo,
+)
 from flows.stages import resolve_image as image
 from flows.stages.context import RunContext, stage_name
 
@@ -146,6 +155,10 @@ mark_degraded        = _task(release.mark_degraded, tries=4, timeout=2 * MINUTE)
 describe_model       = _task(publish_model.describe_model, timeout=10 * MINUTE)
 validate_model       = _task(publish_model.validate_model, timeout=10 * MINUTE)
 upload_model         = _task(publish_model.upload_model, tries=4, timeout=60 * MINUTE)
+
+pack_golden_set      = _task(publish_evaluation.pack_golden_set, timeout=10 * MINUTE)
+check_labels         = _task(publish_evaluation.check_labels, tries=4, timeout=2 * MINUTE)
+upload_golden_set    = _task(publish_evaluation.upload_golden_set, tries=4, timeout=60 * MINUTE)
 
 forget_runs          = _task(housekeeping.forget_runs, tries=2, timeout=60 * MINUTE)
 sweep_machine        = _task(housekeeping.sweep_machine, timeout=30 * MINUTE)

@@ -34,6 +34,7 @@ from flows.services.kubernetes.release_store import Records
 from flows.services.models import blob_providers
 from flows.services.models.blob_providers import AzureAccess
 from flows.services.models.blob_store import BlobStore
+from flows.services.models.golden_set_store import GoldenSetStore
 from flows.services.models.model_store import ModelStore
 from flows.services.models.plain_models import PlainDescription
 from flows.services.models.transfer import Progress
@@ -128,6 +129,12 @@ class RunContext:
         wanted = self.settings.model
         blobs = self.credentials.blob_store(wanted, self._access)
         return ModelStore(blobs, self.cache / "models", plain=_plain(wanted), largest=wanted.largest)
+
+    @property
+    def golden_sets(self) -> GoldenSetStore:
+        """The golden sets beside the models; with credentials as they are now."""
+        blobs = self.credentials.blob_store(self.settings.model, self._access)
+        return GoldenSetStore(blobs, self.cache / "models")
 
     @property
     def passed_tests(self) -> TestCache:

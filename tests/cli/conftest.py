@@ -33,6 +33,7 @@ DEPLOYMENTS = (
     "resume/on-demand",
     "verify/on-demand",
     "publish-model/on-demand",
+    "publish-evaluation/on-demand",
 )
 
 RUN_KEYS = {

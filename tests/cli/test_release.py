@@ -67,6 +67,16 @@ ASKED = [
         "publish-model/on-demand",
         {"file": "/models/new.onnx", "name": "classifier", "version": "2.0.0"},
     ),
+    (
+        "evaluation publish /labelled/digits --name digits",
+        "publish-evaluation/on-demand",
+        {"folder": "/labelled/digits", "name": "digits", "version": ""},
+    ),
+    (
+        "evaluation publish /labelled/digits 2",
+        "publish-evaluation/on-demand",
+        {"folder": "/labelled/digits", "name": "classifier", "version": "2"},
+    ),
     ("model pin 1.0.0", "ci/commit", {"ref": "HEAD", "model": "1.0.0"}),
     ("model unpin --ref main", "ci/commit", {"ref": "main", "model": "newest"}),
 ]

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from flows.config import load as configuration
-from flows.core.errors import SettingsError
+from flows.core.errors import GoldenSetRejected, SettingsError
 from flows.credentials import environment
 from flows.services.models.transfer import no_progress
-from flows.stages import ci, publish_model
+from flows.stages import ci, publish_evaluation, publish_model
 from flows.stages.context import opened
-from tests.services import tiny_model
+from tests.services import golden_sets, tiny_model
 
 OLD = """[model]
 name = "tiny"
@@ -73,3 +73,32 @@ def test_models_in_a_folder_need_no_block(written: Written, tmp_path: Path) -> N
         published = publish_model.upload_model(run, file, described)
         assert ci.resolve_model(run, ci.WANTED) == published.model
     assert (tmp_path / "models" / "tiny" / "1.0.0" / "model.onnx").read_bytes() == b"weights"
+
+
+def test_a_golden_set_lies_beside_the_models(written: Written, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    written(f'[model]\nname = "tiny"\nstore = "file://{tmp_path}/models"\n')
+    folder, said = golden_sets.write(tmp_path / "labelled"), list[str]()
+    with opened("run-1", said.append, no_progress, environment) as run:
+        packed = publish_evaluation.pack_golden_set(run, folder, "tiny", "1")
+        assert publish_evaluation.check_labels(run, packed) == ""
+        assert "has no published model with a manifest" in said[-1]
+        published = publish_evaluation.upload_golden_set(run, packed)
+        assert run.golden_sets.newest("tiny") == published.golden
+    assert (tmp_path / "models" / "evaluations" / "tiny" / "1" / "manifest.json").is_file()
+
+
+def test_a_golden_set_of_labels_that_the_newest_model_lacks_is_refused(
+    written: Written, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    written(f'[model]\nname = "tiny"\nstore = "file://{tmp_path}/models"\n')
+    folder = golden_sets.write(tmp_path / "labelled")
+    file, described = tiny_model.write(
+        tmp_path / "tiny", "1.0.0", b"weights", labels=["dark", "grey", "bright"]
+    )
+    with opened("run-1", print, no_progress, environment) as run:
+        publish_model.upload_model(run, file, described)
+        packed = publish_evaluation.pack_golden_set(run, folder, "tiny", "1")
+        with pytest.raises(GoldenSetRejected, match=r"tiny 1\.0\.0 does not know 10 of 10 labels"):
+            publish_evaluation.check_labels(run, packed)

@@ -7,7 +7,7 @@ example names its class by the index of a label, so that two classes may have th
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Literal, Self, TypeVar
@@ -204,37 +204,42 @@ def complete(
 ) -> GoldenSet:
     """The golden set of a draft whose inputs were read and packed into an archive of that digest and size.
 
-    Without a version, the first twelve digits of the digest are it. `GoldenSetRejected` where two inputs have
-    the same content, or one is empty, or one or all are too large.
+    Without a version, twelve digits of the hash of its content are it. `GoldenSetRejected` where two inputs
+    have the same content, or one is empty, or one or all are too large.
     """
     _require_distinct(inputs)
     _require_sizes(inputs)
-    examples = tuple(
-        GoldenExample(example.input, example.class_index, inputs[example.input].size)
-        for example in author.examples
-    )
-    return _validated(
-        _golden_sets,
-        json.dumps(
-            {
-                "schema": 1,
-                "name": name,
-                "version": version or digest.removeprefix("sha256:")[:12],
-                "digest": digest,
-                "size": size,
-                "created": created,
-                "description": author.description,
-                "labels": author.labels,
-                "examples": [asdict(example) for example in examples],
-            }
-        ).encode(),
-        "The golden set",
-    )
+    content = {
+        "digest": digest,
+        "size": size,
+        "description": author.description,
+        "labels": author.labels,
+        "examples": [asdict(example) | {"size": inputs[example.input].size} for example in author.examples],
+    }
+    own = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+    facts = {"schema": 1, "name": name, "version": version or own, "created": created}
+    return _validated(_golden_sets, json.dumps(facts | content).encode(), "The golden set")
 
 
 def parse(content: bytes, *, source: str) -> GoldenSet:
     """A published golden set's manifest; `GoldenSetRejected` names `source` and what is wrong."""
     return _validated(_golden_sets, content, source)
+
+
+def require_known(golden: GoldenSet, labels: Collection[str], model: str) -> str:
+    """Which of its labels that model lacks, as a sentence; "" where it knows all of them.
+
+    `GoldenSetRejected` where it knows none of them.
+    """
+    used = dict.fromkeys(golden.label(example) for example in golden.examples)
+    unknown = [label for label in used if label not in set(labels)]
+    if not unknown:
+        return ""
+    listed = _listed([quoted(label) for label in unknown])
+    named = f"{model} does not know {len(unknown)} of {len(used)} labels: {listed}."
+    if len(unknown) == len(used):
+        raise GoldenSetRejected(named, "Write the labels as the model's manifest does.")
+    return f"{named} Their examples are not compared until both models know them."
 
 
 def _validated(adapter: TypeAdapter[T], content: bytes, source: str) -> T:

@@ -37,6 +37,11 @@ class Model:
         return f"{self.name} {self.version}"
 
     @property
+    def files(self) -> dict[str, str]:
+        """The names of its files, and the digest of each."""
+        return {"model.onnx": self.digest, "manifest.json": self.manifest_digest}
+
+    @property
     def named(self) -> ModelVersion:
         """Name, version and digest of its file alone."""
         return ModelVersion(self.name, self.version, self.digest)

@@ -1,4 +1,4 @@
-"""Models on this machine, by digest: an entry is complete and right, or it is not there.
+"""Models and golden sets on this machine, by digest: an entry is complete and right, or it is not there.
 
 `<model digest>-<manifest digest>/` holds model.onnx and manifest.json. Entries are written beside and
 renamed, so any number of processes may fetch the same model at once.
@@ -11,14 +11,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 from flows.core.errors import DigestMismatch, PermanentError
-from flows.core.model.model import Model
 from flows.core.model.names import is_digest
 from flows.core.text import quoted
 from flows.services.process.files import older_than, size_of, write_atomically
@@ -28,13 +28,21 @@ _ABANDONED = 24 * 3600
 """Seconds after which a folder that is still being received belongs to a process that was killed."""
 
 
+class Cacheable(Protocol):
+    """What an entry can hold: a model, or a golden set."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The names of its files, and the digest of each."""
+
+
 @dataclass(frozen=True)
 class ModelCache:
-    """Keeps models and notes below `folder`, which is made when it is needed."""
+    """Keeps models, golden sets and notes below `folder`, which is made when it is needed."""
 
     folder: Path
 
-    def find(self, model: Model) -> Path | None:
+    def find(self, model: Cacheable) -> Path | None:
         """The model's folder; None when it is not here. A damaged entry is deleted.
 
         Its digests are computed each time, so that no image gets a damaged model: 0.9 s for 500 MB.
@@ -42,7 +50,7 @@ class ModelCache:
         entry = self._entry(model)
         if not entry.is_dir():
             return None
-        if _is(entry / "model.onnx", model.digest) and _is(entry / "manifest.json", model.manifest_digest):
+        if all(_is(entry / name, digest) for name, digest in model.files.items()):
             os.utime(entry)
             return entry
         self._remove(entry)
@@ -64,7 +72,7 @@ class ModelCache:
             finally:
                 shutil.rmtree(received, ignore_errors=True)
 
-    def keep(self, received: Path, model: Model) -> Path:
+    def keep(self, received: Path, model: Cacheable) -> Path:
         """Make a received folder, whose digests are right, the model's; where one was first, that one
         stays."""
         if (entry := self.find(model)) is not None:
@@ -110,9 +118,9 @@ class ModelCache:
     def _entries(self) -> list[Path]:
         return [path for path in self.folder.glob("*-*") if path.is_dir() and path.name[0] != "."]
 
-    def _entry(self, model: Model) -> Path:
+    def _entry(self, model: Cacheable) -> Path:
         """`DigestMismatch` where a digest is none: it would lead out of the folder."""
-        digests = (model.digest, model.manifest_digest)
+        digests = tuple(model.files.values())
         if not all(is_digest(digest) for digest in digests):
             raise DigestMismatch(f"{model} has a digest that is none: {quoted(digests)}.")
         return self.folder / "-".join(digest.removeprefix("sha256:") for digest in digests)

@@ -121,6 +121,12 @@ class ModelStore:
         described, stored = self._find(name, version, progress)
         return _named(described, stored)
 
+    def manifest(self, name: str) -> ModelManifest | None:
+        """The manifest of the newest model, without the model; None where none was published with one."""
+        if (pointer := self._pointer(name)) is None:
+            return None
+        return self._published(name, pointer.model.version)[0]
+
     def versions(self, name: str) -> list[str]:
         """The published versions, newest first; without any, those of plain files."""
         published = [

@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from flows.core.errors import DigestMismatch, ObjectReplaced, PermanentError
-from flows.core.model.manifest import ModelManifest
 from flows.services.models.blob_store import Blob, BlobStore
 from flows.services.models.model_cache import require_room
 
@@ -14,6 +13,18 @@ T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) after each part."""
+
+
+class Promised(Protocol):
+    """What a file must be: its digest, and its bytes."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hex digits."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
 
 
 def silent(done: int, total: int) -> None:
@@ -61,7 +72,7 @@ def receive(blobs: BlobStore, blob: Blob, file: Path, progress: Progress) -> str
     return f"sha256:{digest.hexdigest()}"
 
 
-def send(blobs: BlobStore, file: Path, path: str, described: ModelManifest, progress: Progress) -> str | None:
+def send(blobs: BlobStore, file: Path, path: str, described: Promised, progress: Progress) -> str | None:
     """Write `file` to the store, unless it is not what `described` promises: then `DigestMismatch`.
 
     The store's id of this version, where it keeps versions. `StoreUnavailable` when it breaks off.
@@ -69,7 +80,7 @@ def send(blobs: BlobStore, file: Path, path: str, described: ModelManifest, prog
     return blobs.upload(path, _parts(file, blobs.part, described, progress))
 
 
-def _parts(file: Path, size: int, described: ModelManifest, progress: Progress) -> Iterator[bytes]:
+def _parts(file: Path, size: int, described: Promised, progress: Progress) -> Iterator[bytes]:
     digest, done = hashlib.sha256(), 0
     with file.open("rb") as content:
         while part := content.read(size):

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -51,9 +52,11 @@ def files(**changes: InputFile) -> dict[str, InputFile]:
     return found | {f"inputs/{name}.png": file for name, file in changes.items()}
 
 
-def complete(version: str = "1", inputs: dict[str, InputFile] | None = None) -> GoldenSet:
+def complete(
+    version: str = "1", inputs: dict[str, InputFile] | None = None, description: str = "birds"
+) -> GoldenSet:
     return golden_set.complete(
-        draft(),
+        draft(description=description),
         files() if inputs is None else inputs,
         name="birds",
         version=version,
@@ -71,8 +74,11 @@ def test_a_draft_and_its_files_become_a_golden_set() -> None:
     assert found.label(found.examples[4]) == found.label(found.examples[5]) == "missile"
 
 
-def test_without_a_version_its_inputs_digest_is_the_version() -> None:
-    assert complete(version="").version == "abababababab"
+def test_without_a_version_the_hash_of_its_content_is_the_version() -> None:
+    unnamed = complete(version="")
+    assert re.fullmatch("[0-9a-f]{12}", unnamed.version)
+    assert complete(version="") == unnamed
+    assert complete(version="", description="fish").version != unnamed.version
 
 
 def test_what_is_written_is_read_back_the_same() -> None:
@@ -154,3 +160,14 @@ def test_a_pointer_is_read_back_and_anything_else_is_refused() -> None:
     for content in (b"", b"{}", pointer.to_bytes().replace(b'"1"', b'"../1"')):
         with pytest.raises(GoldenSetRejected, match="x is no pointer to a golden set"):
             LatestGoldenSet.parse(content, source="x", name="birds")
+
+
+def test_labels_that_the_model_lacks_are_named_and_a_golden_set_of_strange_labels_is_refused() -> None:
+    golden = complete()
+    assert golden_set.require_known(golden, ["missile", "crane", "dog"], "birds 2.0.0") == ""
+    assert golden_set.require_known(golden, ["missile"], "birds 2.0.0") == (
+        'birds 2.0.0 does not know 1 of 2 labels: "crane". '
+        "Their examples are not compared until both models know them."
+    )
+    with pytest.raises(GoldenSetRejected, match=r'does not know 2 of 2 labels: "crane", "missile"\.'):
+        golden_set.require_known(golden, ["Crane", "Missile"], "birds 2.0.0")
