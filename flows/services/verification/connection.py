@@ -20,7 +20,9 @@ from flows.services.process.bounded import Bounds, TooLarge
 from flows.services.verification import tls
 from flows.services.verification.public_endpoint import CONNECT, PublicEndpoint
 
-TIMEOUT = httpx.Timeout(10, connect=CONNECT)
+PATIENCE = 10.0
+"""Seconds until the next part of an answer comes."""
+
 ONE = httpx.Limits(max_keepalive_connections=1)
 
 BOUNDS = Bounds(1 << 20, 20)
@@ -63,8 +65,9 @@ class Connection:
     It is closed, too, where a request fails. Where the server has closed it, the next request opens one.
     """
 
-    def __init__(self, edge: PublicEndpoint) -> None:
+    def __init__(self, edge: PublicEndpoint, patience: float = PATIENCE) -> None:
         self._edge = edge
+        self._patience = patience
         self._client: httpx.Client | None = None
         self._address = ""
 
@@ -116,7 +119,7 @@ class Connection:
 
     def _ask_at(self, address: str, method: str, path: str, json: Any) -> Reply:
         if self._client is None:
-            self._client, self._address = _client(), address
+            self._client, self._address = _client(self._patience), address
         url = httpx.URL(self._edge.url)
         course = _Course()
         answer = bounded.ask(
@@ -133,17 +136,18 @@ class Connection:
 
 
 @contextmanager
-def connection(edge: PublicEndpoint) -> Iterator[Connection]:
-    """One that is closed at the end."""
-    one = Connection(edge)
+def connection(edge: PublicEndpoint, patience: float = PATIENCE) -> Iterator[Connection]:
+    """One that is closed at the end; it waits `patience` seconds for the next part of an answer."""
+    one = Connection(edge, patience)
     try:
         yield one
     finally:
         one.close()
 
 
-def _client() -> httpx.Client:
+def _client(patience: float) -> httpx.Client:
+    timeout = httpx.Timeout(patience, connect=CONNECT)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     return bounded.client(
-        verify=tls.trusting(), trust_env=False, timeout=TIMEOUT, limits=ONE, cookies=no_cookies
+        verify=tls.trusting(), trust_env=False, timeout=timeout, limits=ONE, cookies=no_cookies
     )

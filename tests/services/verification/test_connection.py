@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import httpx
 import pytest
 
 from flows.core.errors import ProofFailed
-from flows.services.verification import connection as connections
-from flows.services.verification.connection import Connection, ConnectionClosed, connection
+from flows.services.verification.connection import PATIENCE, Connection, ConnectionClosed, connection
 from flows.services.verification.public_endpoint import PublicEndpoint
 from tests.stand_ins.http_server import JsonHandler, serving
 
@@ -36,8 +34,8 @@ class Server(JsonHandler):
 
 
 @contextmanager
-def server() -> Iterator[Connection]:
-    with serving(Server) as url, connection(PublicEndpoint(url)) as kept:
+def server(patience: float = PATIENCE) -> Iterator[Connection]:
+    with serving(Server) as url, connection(PublicEndpoint(url), patience) as kept:
         yield kept
 
 
@@ -81,11 +79,8 @@ def test_a_new_connection_that_closes_is_the_images_fault(kept: Connection) -> N
     assert asked(kept) == (1, False)
 
 
-def test_an_answer_that_does_not_come_over_a_kept_connection_is_the_images_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connections, "TIMEOUT", httpx.Timeout(0.5))
-    with server() as kept:
+def test_an_answer_that_does_not_come_over_a_kept_connection_is_the_images_fault() -> None:
+    with server(patience=0.5) as kept:
         asked(kept)
         with pytest.raises(ProofFailed, match="/hangs broke off") as raised:
             kept.ask("GET", "/hangs")
