@@ -15,6 +15,7 @@ from flows.core.build.report import CiReport
 from flows.core.errors import SlipwayError, TransientError
 from flows.core.trigger.run_labels import base_tag, branch_tag, ci_name, commit_tag, image_tag, model_tag
 from flows.procedures.build import build, test
+from flows.procedures.duel import DuelRequest, duel
 from flows.runtime import artifacts, tasks
 from flows.runtime.flow_context import run_context
 from flows.runtime.flow_errors import is_tried_again
@@ -37,6 +38,8 @@ def ci(
     *,
     fresh: bool = False,
     pin: bool = True,
+    against: str = "",
+    force: str = "",
 ) -> State[None]:
     """Test, build, smoke-test and push the image of a commit and a model.
 
@@ -48,6 +51,9 @@ def ci(
         since: the commit that was the newest before: those in between are listed as passed over.
         fresh: run the tests even if they passed before with the same content.
         pin: pin the version. A release of one half asks for a version without pinning it.
+        against: the image to compare with in a duel, by tag, capsule or digest; also for another branch. By
+            default, what the last environment runs.
+        force: a reason for which `latest` moves although the duel found the image worse; others will read it.
     """
     report = CiReport(f"{ref}, {model} model", branch)
     with run_context("ci", report) as run, machine_kept_small(run), branch_page_updated(run, report):
@@ -70,7 +76,7 @@ def ci(
                     test(run, inputs, report, fresh=fresh)
                 report.image = image = known or build(run, inputs, report, fresh=fresh)
             show(run, None, image_tag(image.digest))
-            report.latest = latest = update_latest(run, inputs, image)
+            report.latest = latest = update_latest(run, inputs, image, report, DuelRequest(against, force))
             announce(inputs, image, latest)
             report.outcome = f"{inputs}: {done(report)}; latest {latest}."
             return Completed(message=report.outcome)
@@ -91,13 +97,22 @@ def clear_engine(run: RunContext) -> None:
         run.say(f"Containers of killed runs may be left. {error.happened}")
 
 
-def update_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
-    """Move `latest` to the image if that is due, while no other run moves it; what was decided."""
+def update_latest(
+    run: RunContext, inputs: Inputs, image: Image, report: CiReport, request: DuelRequest
+) -> Move | Keep:
+    """Move `latest` to the image if that is due and the duel does not keep it, while no other run moves it;
+    what was decided."""
     decision = tasks.decide_latest(run, inputs, image)
+    kept = ""
+    if isinstance(decision, Move) or request.against:
+        kept = duel(run, inputs, image, report, request)
     if isinstance(decision, Keep):
         return decision
+    if kept:
+        run.say(f"Keep latest: {kept}.")
+        return Keep(kept)
     with global_lock(LATEST):
-        return tasks.move_latest(run, inputs, image)
+        return tasks.move_latest(run, inputs, image, report.forced)
 
 
 def name_run(run: RunContext, inputs: Inputs) -> None:

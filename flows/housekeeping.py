@@ -55,8 +55,8 @@ def sweep_machine(run: RunContext, dry_run: bool) -> list[Freed]:
 
 
 def sweep_test_cache(run: RunContext, dry_run: bool) -> list[Freed]:
-    """Delete old cached test results."""
-    return [tasks.sweep_test_cache(run, dry_run=dry_run)]
+    """Delete old cached test results, and old reports of duels."""
+    return [tasks.sweep_test_cache(run, dry_run=dry_run), tasks.sweep_duel_reports(run, dry_run=dry_run)]
 
 
 def sweep_engine(run: RunContext, dry_run: bool) -> list[Freed]:

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import builds, doctor, evaluations, explain, models, platform, release, runs
+from flows.cli import builds, doctor, evaluations, explain, models, platform, release, report, runs
 from flows.core.errors import SettingsError, SlipwayError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[Callable[..., object], ...]] = {
     "Releases": (release.release, release.rollback, release.hold, release.resume, release.verify),
     "Builds and models": (builds.ci,),
     "What is live, and why": (platform.status, explain.why, explain.history, doctor.doctor),
-    "Runs": (runs.runs, runs.logs, runs.cancel, runs.approve, runs.refuse),
+    "Runs": (runs.runs, runs.logs, report.report, runs.cancel, runs.approve, runs.refuse),
     "Platform on this machine": (platform.up, platform.down, platform.clean),
 }
 EPILOGS: dict[Callable[..., object], str] = {builds.ci: builds.CREDENTIALS}

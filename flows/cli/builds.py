@@ -20,6 +20,21 @@ Model = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Run the tests even if they passed with the same content.")
 ]
+Against = Annotated[
+    str,
+    typer.Option(
+        "--against",
+        help="Hold a duel with this image: a tag, capsule or digest.",
+        show_default="what the last environment runs",
+    ),
+]
+Force = Annotated[
+    str,
+    typer.Option(
+        "--force",
+        help="Move `latest` although the duel found the image worse, for this reason. It is recorded.",
+    ),
+]
 Local = Annotated[
     bool, typer.Option("--local", help="Run the stages on this machine, without Prefect; pins nothing.")
 ]
@@ -43,12 +58,16 @@ def ci(
     ref: Ref = "HEAD",
     model: Model = "wanted",
     fresh: Fresh = False,
+    against: Against = "",
+    force: Force = "",
     on_this_machine: Local = False,
     push: Push = False,
     as_json: Json = False,
 ) -> int:
     """Test and build the image of a commit and a model, and move `latest` to it where it is due."""
     if on_this_machine:
+        if against or force:
+            raise typer.BadParameter("--local holds no duel: leave --against and --force out.")
         if as_json:
             raise typer.BadParameter("--local prints no JSON: leave --json out.")
         from flows.cli import local_ci  # noqa: PLC0415  # it imports what builds images
@@ -57,4 +76,8 @@ def ci(
         return 0
     if push:
         raise typer.BadParameter("--push belongs to --local: a run through Prefect always pushes.")
-    return run_to_its_end("ci/commit", {"ref": ref, "model": model, "fresh": fresh}, as_json=as_json)
+    asked = {"ref": ref, "model": model, "fresh": fresh}
+    given = {"against": against, "force": force}
+    return run_to_its_end(
+        "ci/commit", asked | {key: value for key, value in given.items() if value}, as_json=as_json
+    )

@@ -29,6 +29,7 @@ from flows.config.schema import (
     App,
     Azure,
     DnsLabel,
+    DuelSettings,
     Embedded,
     Engine,
     Environment,
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     registry: Registry
     engine: Engine
     results: Results = Results()
+    duel: DuelSettings | None = None
     schedule: Schedule = Schedule()
     hooks: Hooks = Hooks()
     watch: Watch = Watch()

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from flows.core.cron import RULE, dispute
+from flows.core.duel.verdict import Margins, Verdict
 from flows.core.model.manifest import Channels, Layout, Mode, PositiveChannels, Resample, Side
 from flows.core.model.model import AWS, AZURE
 from flows.core.model.store_address import StoreAddress
@@ -470,6 +471,33 @@ class Registry(Section):
         return self
 
 
+class DuelSettings(Section):
+    """The duel: a new image and what is live are asked the golden set before `latest` moves. Without this
+    table, there is none."""
+
+    margin: Annotated[float, Field(gt=0, le=50)] = 2
+    """Points of accuracy by which a new image may be worse. A smaller margin needs more examples."""
+    latency_margin: Annotated[float, Field(ge=1)] = 1.15
+    """How many times as long as what is live a new image may take to answer, by the median."""
+    keep_latest: tuple[
+        Literal["better", "not worse", "worse", "worse, but within the margin", "too few to tell", "slower"],
+        ...,
+    ] = ("worse", "slower")
+    """Verdicts after which `latest` stays."""
+    timeout: PositiveInt = 600
+    """Seconds for asking both. What was asked until then counts."""
+
+    @property
+    def margins(self) -> Margins:
+        """Both margins, as a share and as a ratio."""
+        return Margins(accuracy=self.margin / 100, latency=self.latency_margin)
+
+    @property
+    def keeping(self) -> frozenset[Verdict]:
+        """The verdicts after which `latest` stays."""
+        return frozenset(map(Verdict, self.keep_latest))
+
+
 class Engine(Section):
     """The container engine that builds images and tries them out."""
 
@@ -582,7 +610,7 @@ class Housekeeping(Section):
     """How long things are kept, in days, and how much of them."""
 
     runs: PositiveFloat = 30
-    """Days for flow runs with their logs, and for JUnit reports."""
+    """Days for flow runs with their logs, for JUnit reports, and for reports of duels."""
     images: PositiveFloat = 14
     """Days for images that no release, quarantine, replica or `latest` names, and for cached test results."""
     keep: NonNegativeInt = 10

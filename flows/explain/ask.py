@@ -69,6 +69,12 @@ def golden_sets() -> GoldenSets:
         return GoldenSets(name, store.versions(name), newest.version if newest else None)
 
 
+def duel_report(run: str) -> bytes | None:
+    """The HTML report of the duel of that run; None where there is none; errors as of the results storage."""
+    with _collector() as collector:
+        return collector.run.duel_reports.find(run)
+
+
 @contextmanager
 def _collector() -> Iterator[StatusCollector]:
     with FlowRuns() as runs, opened("ask", silent, no_progress, prefect_blocks) as run:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from flows.core.release.record import Record
 from flows.core.verification.error_rate import UNKNOWN
 from flows.procedures.undo import undo_on_failure
-from flows.runtime import artifacts, tasks
+from flows.runtime import artifacts, duel_memory, tasks
 from flows.services.kubernetes import lease
 from flows.services.verification.verification import Latency
 from flows.stages.context import RunContext
@@ -52,5 +52,6 @@ def deploy(
         proof = tasks.verify_replicas(run, lock, record, outgoing)
         soak = tasks.soak(run, lock, before)
     tasks.mark_deployed(run, lock, record, reason)
+    duel_memory.remember_live(run, lock.environment, record)
     artifacts.update_history_page(run, lock.environment)
     return f"{proof}; {soak}"

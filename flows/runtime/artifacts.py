@@ -20,6 +20,7 @@ from prefect.utilities.urls import url_for
 from flows.core.build.report import CiReport
 from flows.core.build.test_results import Case, TestResults
 from flows.core.doctor.finding import Finding, summary
+from flows.core.duel.page import markdown_page
 from flows.core.errors import SlipwayError
 from flows.core.markdown import block, plain
 from flows.core.release import history_page
@@ -28,6 +29,7 @@ from flows.core.release.record import Record
 from flows.core.release.report import EnvironmentReport, ReleaseReport
 from flows.services.process.command import Say
 from flows.stages.context import RunContext, Stage
+from flows.stages.duel import HeldDuel
 
 
 class Rows(dict[str, object]):
@@ -101,6 +103,8 @@ def _rows_of_ci(report: CiReport) -> dict[str, object]:
         "model's files": report.model_files,
         "image": report.image,
         "built": None if built is None else "yes" if built else "no: the registry had it",
+        "duel": report.duel,
+        "forced": report.forced,
         "latest": report.latest,
         "outcome": report.outcome,
     }
@@ -150,6 +154,12 @@ def publish_findings(run: RunContext, found: Sequence[Finding]) -> None:
     ]
     with best_effort("The table findings", run.say):
         create_table_artifact(rows, key="findings", description=plain(summary(found)))
+
+
+def publish_duel(run: RunContext, held: HeldDuel, decision: str) -> None:
+    """Write the page of a duel: the plots, what was found, and the answers that changed most."""
+    text = markdown_page(held.duel, decision, held.thumbnails)
+    _write(run, "duel", text, f"The duel: {held.duel}")
 
 
 def publish_branch_page(run: RunContext, report: CiReport, verdict: str) -> None:

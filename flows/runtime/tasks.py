@@ -25,8 +25,10 @@ from prefect.client.schemas.objects import State, TaskRun
 from flows.core.errors import TransientError
 from flows.stages import (
     ci,
+    duel,
     halves,
     housekeeping,
+    opponents,
     publish_evaluation,
     publish_model,
     release,
@@ -111,6 +113,9 @@ push_model_half      = _task(halves.push_model_half, tries=4)
 compose_image        = _task(halves.compose_image, tries=4, timeout=5 * MINUTE)
 pull_image           = _task(halves.pull_image, tries=4)
 tag_image            = _task(halves.tag_image, tries=4, timeout=2 * MINUTE)
+find_opponents       = _task(opponents.find_opponents, tries=4, timeout=5 * MINUTE)
+hold_duel            = _task(duel.hold_duel, tries=2)
+keep_duel_report     = _task(duel.keep_duel_report, tries=3, timeout=2 * MINUTE)
 decide_latest        = _task(ci.decide_latest, tries=4, timeout=5 * MINUTE)
 move_latest          = _task(ci.move_latest, tries=4, timeout=5 * MINUTE)
 
@@ -163,6 +168,7 @@ upload_golden_set    = _task(publish_evaluation.upload_golden_set, tries=4, time
 forget_runs          = _task(housekeeping.forget_runs, tries=2, timeout=60 * MINUTE)
 sweep_machine        = _task(housekeeping.sweep_machine, timeout=30 * MINUTE)
 sweep_test_cache     = _task(housekeeping.sweep_test_cache, tries=2, timeout=30 * MINUTE)
+sweep_duel_reports   = _task(housekeeping.sweep_duel_reports, tries=2, timeout=30 * MINUTE)
 remove_abandoned_containers = _task(housekeeping.remove_abandoned_containers, tries=2, timeout=2 * MINUTE)
 sweep_engine         = _task(housekeeping.sweep_engine, tries=2, timeout=30 * MINUTE)
 take_stock           = _task(housekeeping.take_stock, tries=2, timeout=60 * MINUTE)

@@ -294,12 +294,15 @@ def decide_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
     return _decided(run, inputs, image)[0]
 
 
-def move_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
-    """Decide again, with what was pushed and published meanwhile, and move `latest` if that is still due."""
+def move_latest(run: RunContext, inputs: Inputs, image: Image, forced: str = "") -> Move | Keep:
+    """Decide again, with what was pushed and published meanwhile, and move `latest` if that is still due.
+
+    `forced` says how a person overrode the verdict of the duel.
+    """
     run.repository.fetch(run.say)
     decision, candidate = _decided(run, inputs, image)
     if isinstance(decision, Move):
-        run.registry.move(candidate)
+        run.registry.move(replace(candidate, forced=forced[: pointers.LONGEST]) if forced else candidate)
     return decision
 
 

@@ -34,6 +34,7 @@ from flows.services.kubernetes.release_store import Records
 from flows.services.models import blob_providers
 from flows.services.models.blob_providers import AzureAccess
 from flows.services.models.blob_store import BlobStore
+from flows.services.models.duel_reports import DuelReports
 from flows.services.models.golden_set_store import GoldenSetStore
 from flows.services.models.model_store import ModelStore
 from flows.services.models.plain_models import PlainDescription
@@ -139,14 +140,21 @@ class RunContext:
     @property
     def passed_tests(self) -> TestCache:
         """The cache of test results: in the store that the settings name, else on this machine."""
-        return TestCache(*self._results())
+        return TestCache(*self._results)
 
     @property
     def untagged(self) -> UntaggedImages:
         """The list of images without a tag, in the same store."""
-        return UntaggedImages(*self._results(), self.registry.name)
+        return UntaggedImages(*self._results, self.registry.name)
 
+    @property
+    def duel_reports(self) -> DuelReports:
+        """The reports of duels, in the same store."""
+        return DuelReports(*self._results)
+
+    @property
     def _results(self) -> tuple[BlobStore, str]:
+        """The store and its folder that [results] names, else a folder on this machine."""
         storage = self.credentials.results_storage(self.settings.results, self._access)
         if storage is not None:
             return storage

@@ -85,6 +85,15 @@ def sweep_test_cache(run: RunContext, *, dry_run: bool) -> Freed:
     return Freed("cached test results", len(old), sum(blob.size for blob in old))
 
 
+def sweep_duel_reports(run: RunContext, *, dry_run: bool) -> Freed:
+    """Delete reports of duels of long ago."""
+    old = run.duel_reports.older_than(_days_ago(run.settings.housekeeping.runs))
+    if not dry_run:
+        for blob in old:
+            run.duel_reports.blobs.remove(blob.path)
+    return Freed("reports of duels", len(old), sum(blob.size for blob in old))
+
+
 def find_named(run: RunContext) -> Named:
     """The images that `latest` or an environment names; `PermanentError` where one of them can't be read."""
     pointer = run.registry.pointer()

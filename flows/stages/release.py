@@ -195,6 +195,7 @@ def record_release(
         started=datetime.now(UTC),
         lifts_hold=hold_lifted(request, candidate, snapshot),
         source=candidate.source,
+        forced=candidate.forced,
         before=find_before(run, lock.environment, plan.manifests.objects),
     )
     return write_record(run, lock, record)

@@ -102,6 +102,7 @@ def find_candidate(run: RunContext, wanted: str) -> Candidate:
         ),
         model_created=datetime.fromisoformat(manifest.created),
         manifest=manifest,
+        forced=pointer.forced if pointer else "",
     )
     run.say(f"{wanted} is {candidate}: {image}.")
     return candidate

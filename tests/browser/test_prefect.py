@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Response, expect
 
+from flows.core.duel.page import markdown_page
 from tests.browser.conftest import Shot
+from tests.support import digits_duel
+from tests.support.prefect_client import asking
 from tests.support.released import Released
 from tests.support.waiting import wait_until
 
@@ -93,6 +96,27 @@ def test_an_approval_is_given_on_the_page_of_the_run_and_the_release_goes_on(
     ended = platform.wait(run)
     assert (ended.state, ended.state_name) == ("COMPLETED", "Completed"), ended.message
     assert "approved by Bob: fine" in platform.log(run)
+
+
+def test_the_report_of_a_duel_shows_its_plots_and_pictures(
+    prefect: Page, released: Released, shot: Shot
+) -> None:
+    duel = digits_duel.held("1.1.0")
+    text = markdown_page(duel, "stays because of the verdict", digits_duel.thumbnails(duel))
+    artifact = {"key": "duel", "type": "markdown", "data": text, "description": f"The duel: {duel}"}
+    with asking(released.platform.api) as client:
+        made = client.post("/artifacts/", json=artifact).raise_for_status().json()
+    prefect.goto(f"{released.platform.api.ui_url}/artifacts/artifact/{made['id']}")
+    expect(prefect.get_by_role("heading", name="The duel: worse")).to_be_visible()
+    shown = prefect.locator("img[src^='data:image/']")
+    expect(shown).to_have_count(2 + 20)
+    for width in (640, 48):  # of the plots, and of the pictures
+        drawn = prefect.wait_for_function(
+            "width => [...document.querySelectorAll('img')].filter(one => one.naturalWidth == width).length",
+            arg=width,
+        )
+        assert drawn.json_value() == (2 if width == 640 else 20)
+    shot("duel", prefect)
 
 
 def submitted(form: Page) -> dict[str, Any]:

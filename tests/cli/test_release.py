@@ -63,6 +63,11 @@ ASKED = [
         {"ref": "feature/x", "model": "1.1.0", "fresh": True},
     ),
     (
+        "ci --against latest --force licence",
+        "ci/commit",
+        {"ref": "HEAD", "model": "wanted", "fresh": False, "against": "latest", "force": "licence"},
+    ),
+    (
         "model publish /models/new.onnx 2.0.0",
         "publish-model/on-demand",
         {"file": "/models/new.onnx", "name": "classifier", "version": "2.0.0"},

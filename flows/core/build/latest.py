@@ -39,6 +39,7 @@ class LatestPointer:
     """What `latest` says: the image by digest, and the content, branch and run it came from.
 
     `subject` is the commit's. Its time is `UNKNOWN_TIME` in older pointers, which had no field for it.
+    `forced` says how a person overrode the verdict of its duel, "" where none did.
     """
 
     digest: str
@@ -46,6 +47,7 @@ class LatestPointer:
     subject: str
     branch: str
     run: str
+    forced: str = ""
 
     @classmethod
     def to(
@@ -71,8 +73,14 @@ class LatestPointer:
     def following(self, current: "LatestPointer") -> "LatestPointer":
         """The same with a later time than `current` has, for a commit that contains that one's.
 
-        Releases compare these times. The committer's clock may be wrong, so it does not decide alone.
+        Releases compare these times. The committer's clock may be wrong, so it does not decide alone. What
+        was forced stays so.
         """
+        if self.digest == current.digest and not self.forced:
+            return replace(self, forced=current.forced)._timed_after(current)
+        return self._timed_after(current)
+
+    def _timed_after(self, current: "LatestPointer") -> "LatestPointer":
         before = current.content.committed
         if before == UNKNOWN_TIME:
             return self
@@ -100,6 +108,7 @@ class LatestPointer:
             BASE_DIGEST: self.content.base_digest,
             CODE_HALF: self.content.code_half,
             MODEL_HALF: self.content.model_half,
+            _PREFIX + "forced": self.forced,
         }
         return {
             "schemaVersion": 2,
@@ -150,6 +159,7 @@ class LatestPointer:
             subject=notes.subject,
             branch=notes.branch,
             run=notes.run,
+            forced=notes.forced,
         )
 
 
@@ -167,6 +177,7 @@ class _Annotations(BaseModel):
     model_digest: Annotated[str, _noted("model.digest")]
     capsule: Annotated[str, _noted("capsule", r"^[0-9a-f]{64}$")]
     run: Annotated[str, _noted("run")]
+    forced: Annotated[str, _noted("forced")] = ""
     base_digest: Annotated[Digest | Literal[""], Field(alias=BASE_DIGEST)] = ""
     code_half: Annotated[str, Field(alias=CODE_HALF, pattern=HALF)] = ""
     model_half: Annotated[str, Field(alias=MODEL_HALF, pattern=HALF)] = ""

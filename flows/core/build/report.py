@@ -16,6 +16,7 @@ class CiReport:
     which run they passed. `code_half` and `model_half` say where each half of a composed image came from,
     `model_files` how the model got onto the machine. `is_built` is False where the registry had the image;
     `is_composed` is True where it had the code half, so that nothing was built.
+    `duel` says how the duel ended, or why there was none; `forced` how a person overrode it.
     """
 
     requested: str
@@ -32,6 +33,8 @@ class CiReport:
     image: Image | None = None
     is_built: bool | None = None
     is_composed: bool = False
+    duel: str = ""
+    forced: str = ""
     latest: Move | Keep | None = None
     outcome: str = ""
 

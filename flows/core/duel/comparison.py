@@ -6,10 +6,14 @@ from statistics import median
 
 from flows.core.duel.golden_set import GoldenExample, GoldenSet
 from flows.core.duel.verdict import Tally
+from flows.core.model.manifest import ModelManifest
 from flows.core.text import quoted
 
 SHOWN = 20
 """Number of examples that the report shows."""
+
+LISTED = 5
+"""Number of labels that a note names."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,27 @@ def comparable(
     examples = [example for example in golden.examples if golden.label(example) in known]
     used = dict.fromkeys(golden.label(example) for example in golden.examples)
     return examples, [label for label in used if label not in known]
+
+
+def what_differs(
+    golden: GoldenSet,
+    examples: Sequence[GoldenExample],
+    unknown: Sequence[str],
+    candidate: ModelManifest,
+    live: ModelManifest,
+) -> tuple[str, ...]:
+    """What is compared in part only, or compares different things, as notes for the report."""
+    notes = []
+    if unknown:
+        named = ", ".join(quoted(label) for label in unknown[:LISTED])
+        more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+        left_out = len(golden.examples) - len(examples)
+        notes.append(f"{left_out} examples were left out: not both models know {named}{more}")
+    if candidate.name != live.name:
+        notes.append(f"what is live has another model: {live.name} {live.version}")
+    if candidate.preprocessing.input_shape() != live.preprocessing.input_shape():
+        notes.append("the models take inputs of other shapes; both were asked the same pictures")
+    return tuple(notes)
 
 
 def _tally(pairs: Sequence[Pair]) -> Tally:

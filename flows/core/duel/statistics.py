@@ -7,6 +7,8 @@ answers wrong and the other one right, `won` the other way round.
 import math
 from dataclasses import dataclass
 
+from flows.core.duel.golden_set import LEAST
+
 CONFIDENCE = 1.959964
 """Standard deviations within which 95 of 100 values of a normal distribution lie."""
 
@@ -50,8 +52,9 @@ def interval(lost: int, won: int, examples: int) -> Interval:
 def needed_examples(lost: int, won: int, examples: int, margin: float) -> int:
     """With how many examples an equal model would be found not worse within `margin` in four of five duels.
 
-    `margin` is a share: 0.02 is two points. The share of examples on which both differ is taken to stay.
+    `margin` is a share: 0.02 is two points. The share of examples on which both differ is taken to stay. A
+    golden set has at least `LEAST`.
     """
     discordant = (lost + won + 1) / (examples + 2)
     spread = discordant * ((CONFIDENCE + POWER) / margin) ** 2
-    return math.ceil(max(spread, CONFIDENCE / margin))
+    return math.ceil(max(spread, CONFIDENCE / margin, LEAST))

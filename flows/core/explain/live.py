@@ -39,6 +39,8 @@ def _live(status: DeploymentStatus) -> list[str]:
         ]
         if halves := recorded.content.halves:
             lines.append(f"{INDENT}Its halves: {halves}.")
+        if recorded.forced:
+            lines.append(f"{INDENT}Its image became latest {recorded.forced.rstrip('.')}.")
         if recorded.source:
             lines.append(f"{INDENT}Its manifests: {recorded.source}.")
         if address := status.link(recorded.run):

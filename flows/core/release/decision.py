@@ -19,7 +19,7 @@ class Candidate:
 
     `source` is the manifests' folder to release it with. None: it was not looked up, and counts as unchanged.
     `lacking_branch` is the released branch, where it lacks the commit and the environment takes only its
-    commits; else "".
+    commits; else "". `forced` says how a person overrode the verdict of its duel, "" where none did.
     """
 
     image: Image
@@ -28,6 +28,7 @@ class Candidate:
     manifest: ModelManifest = field(repr=False)
     source: ManifestsSource | None = None
     lacking_branch: str = ""
+    forced: str = ""
 
     def __str__(self) -> str:
         return str(self.content)
@@ -36,7 +37,7 @@ class Candidate:
         """The same image, with the commit and the manifests that it was released with elsewhere."""
         of = released.content
         content = replace(self.content, commit=of.commit, committed=of.committed)
-        return replace(self, content=content, source=released.source)
+        return replace(self, content=content, source=released.source, forced=released.forced)
 
     def has_manifests_of(self, released: Record) -> bool:
         """Whether that release had the same manifests' folder."""

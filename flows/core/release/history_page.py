@@ -81,9 +81,10 @@ def _facts(record: Record, link: Link, zone: tzinfo) -> dict[str, str]:
         "asked by": plain(record.asked_by),
         "because": plain(record.asked_for),
         "decided": plain(record.reason),
-        "degraded": plain(record.degraded),
         "image": plain(record.image),
         "halves": plain(record.content.halves),
+        "its duel": plain(record.forced),
+        "degraded": plain(record.degraded),
         "manifests": plain(record.source) if record.source else "",
         "run": linked(record.run, link(record.run)),
     }
@@ -98,7 +99,7 @@ def _row(record: Record, link: Link, zone: tzinfo) -> str:
         _time(record.ended, zone),
         plain(record.ending),
         plain(record.asked_by),
-        plain(record.asked_for),
+        plain(f"{record.asked_for} ({record.forced})" if record.forced else record.asked_for),
         linked(record.run[:8], link(record.run)),
     )
     return f"| {' | '.join(cells)} |"

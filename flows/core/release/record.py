@@ -60,6 +60,7 @@ class Record:
     - `lifts_hold`: the time of the hold that ends once this release is deployed.
     - `before`: objects that were there before the release and are not its own; an undo restores them.
     - `degraded`: what a later check found wrong, "" once one passes. A degraded release promotes nothing.
+    - `forced`: how a person overrode the verdict of the image's duel, "" where none did.
     - `written_by`: version and commit of the Slipway that wrote it last, "" before version 0.2.
     """
 
@@ -86,6 +87,7 @@ class Record:
     written_by: str = ""
     source: ManifestsSource | None = None
     before: tuple[Object, ...] = ()
+    forced: str = ""
 
     def __str__(self) -> str:
         return f"release {self.number} ({self.content})"

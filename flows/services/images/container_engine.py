@@ -22,6 +22,7 @@ from flows.core.errors import BuildFailed, CommandFailed, PermanentError
 from flows.services.images.container_output import end_of
 from flows.services.images.docker_cli import docker_command
 from flows.services.images.docker_errors import (
+    BASE,
     build_failure,
     engine_unavailable,
     pull_failure,
@@ -127,27 +128,30 @@ class ContainerEngine:
 
         Errors as of a push; `BuildFailed` where the image is for another platform.
         """
-        if self._platform_of(image) != platform:
-            self._pull(image, platform, say, is_base=True)
+        self.pull(image, platform, say, BASE)
         if (found := self._platform_of(image)) != platform:
             raise BuildFailed(
                 f"The base image {image} is for {found}, but [app] platform is {platform}.",
                 "Name one for that platform at [app] base_image.",
             )
 
-    def pull(self, image: str, platform: str, say: Say) -> str:
-        """Have the engine hold an image, which is named by digest; its id. Errors as of `pull_base`."""
-        self._pull(image, platform, say, is_base=False)
+    def pull(self, image: str, platform: str, say: Say, what: str = "The image") -> str:
+        """Have the engine hold an image that is named by digest, as the platform's; its id.
+
+        Errors as of a push; `ImageNotFound` where its registry does not hold it.
+        """
+        if self._platform_of(image) != platform:
+            self._pull(image, platform, say, what)
         return self._id_of(image)
 
-    def _pull(self, image: str, platform: str, say: Say, *, is_base: bool) -> None:
+    def _pull(self, image: str, platform: str, say: Say, what: str) -> None:
         login = self.login()
         with self._configuration(login) as folder:
             arguments = (*docker_command(), "pull", "--quiet", f"--platform={platform}", image)
             try:
                 run(Command(arguments, BUILD_TIMEOUT, self._environment(folder)), say)
             except CommandFailed as failure:
-                raise pull_failure(failure, image, login, is_base=is_base) from failure
+                raise pull_failure(failure, image, login, what) from failure
 
     @translated_engine_errors()
     def _id_of(self, image: str) -> str:

@@ -76,15 +76,20 @@ def build_failure(failure: CommandFailed) -> SlipwayError:
     return _explained(failure, "The image could not be built", BuildFailed)
 
 
+BASE = "The base image"
+
+
 def pull_failure(
-    failure: CommandFailed, image: str, credentials: Credentials | None, *, is_base: bool = True
+    failure: CommandFailed, image: str, credentials: Credentials | None, what: str = BASE
 ) -> SlipwayError:
-    """Why the base image could not be pulled, or an image that was composed."""
-    happened = f"The {'base' if is_base else 'composed'} image could not be pulled"
+    """Why an image could not be pulled, by default the base image; `what` it is begins the message."""
+    happened = f"{what} could not be pulled"
     if UNKNOWN.search(failure.details):
         return ImageNotFound(
             f"{happened}: its registry holds no {image}.",
-            "Push it again, or name another one at [app] base_image." if is_base else "Start the run again.",
+            "Push it again, or name another one at [app] base_image."
+            if what == BASE
+            else "Start the run again.",
             details=failure.details.strip(),
         )
     place = _place(image, credentials)

@@ -2,6 +2,8 @@
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import requests
@@ -72,7 +74,7 @@ def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: 
     """
     with (
         engine.network("trial") as network,
-        removed_at_the_end(_started(engine, image, network, limits)) as container,
+        removed_at_the_end(_started(engine, image, network, limits, "trial")) as container,
     ):
         say(f"Started the container of the trial, {container.name}.")
         try:
@@ -90,9 +92,38 @@ def smoke_test(engine: ContainerEngine, image: str, expected: Expected, limits: 
     return Trial(ready_after, examples, stopped_after)
 
 
-def _started(engine: ContainerEngine, image: str, network: Network, limits: Limits) -> Container:
+@dataclass(frozen=True)
+class Serving:
+    """A container that is ready, and where it is asked."""
+
+    endpoint: PublicEndpoint
+    _container: Container
+
+    def failed(self, happened: str, remedy: str) -> TrialFailed:
+        """The error of what it did wrong, with the end of its log."""
+        log = last_lines(self._container)
+        return TrialFailed(happened + last_words(log), remedy, details=log)
+
+
+@contextmanager
+def serving(engine: ContainerEngine, image: str, limits: Limits, role: str) -> Iterator[Serving]:
+    """A container of the image, ready, alone in a network of its own, for as long as the context lasts.
+
+    It may do what the trial's may. Errors as of `smoke_test`.
+    """
+    with (
+        translated_engine_errors(),
+        engine.network(role) as network,
+        removed_at_the_end(_started(engine, image, network, limits, role)) as container,
+    ):
+        address = _address(container, network)
+        _until_ready(container, address, limits)
+        yield Serving(_endpoint(address, limits.port), container)
+
+
+def _started(engine: ContainerEngine, image: str, network: Network, limits: Limits, role: str) -> Container:
     options = Sandbox(network=True, memory=limits.memory).options()
-    return engine.start(image, "trial", network=network.name, **NO_NAMES, **options)
+    return engine.start(image, role, network=network.name, **NO_NAMES, **options)
 
 
 def _address(container: Container, network: Network) -> str:

@@ -193,3 +193,17 @@ def test_a_pointer_of_before_there_was_a_field_for_something_is_read(
 
 def test_an_index_of_another_tool_is_no_pointer() -> None:
     assert LatestPointer.from_index({"schemaVersion": 2, "manifests": [{"digest": CURRENT.digest}]}) is None
+
+
+def test_an_image_that_was_forced_stays_so_for_later_commits_and_another_image_is_not() -> None:
+    forced = replace(CURRENT, forced="forced, although the duel found it worse: a licence")
+    again = replace(CURRENT, content=replace(CURRENT.content, commit="b" * 40))
+    assert again.following(forced).forced == forced.forced
+    assert NEWER.following(forced).forced == ""
+
+
+def test_how_an_image_was_forced_is_written_and_read_back() -> None:
+    for pointer in (CURRENT, replace(CURRENT, forced="forced, although the duel found it worse: a licence")):
+        index = pointer.to_index("application/vnd.oci.image.manifest.v1+json", 500, "linux/amd64")
+        assert LatestPointer.from_index(index) == pointer
+        assert ("dev.slipway.forced" in index["annotations"]) is bool(pointer.forced)

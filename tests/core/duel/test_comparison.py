@@ -1,12 +1,18 @@
 """Answers of both sides, added up."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from flows.core.duel.comparison import SHOWN, Pair, Reply, comparable, compare
+from flows.core.duel.comparison import SHOWN, Pair, Reply, comparable, compare, what_differs
 from flows.core.duel.golden_set import GoldenExample, GoldenSet
 from flows.core.duel.verdict import Tally
+from flows.core.model import manifest as manifests
+from flows.core.model.manifest import ModelManifest
+
+MODELS = Path(__file__).parents[2] / "app" / "models"
 
 CRANE, MISSILE, OTHER_MISSILE = 0, 1, 2
 LABELS = ("crane", "missile", "missile")
@@ -98,6 +104,19 @@ def test_no_more_are_shown_than_fit() -> None:
     assert (found.changed, len(found.most_changed)) == (SHOWN + 5, SHOWN)
 
 
+GOLDEN = GoldenSet(
+    1,
+    "birds",
+    "1",
+    "sha256:" + "0" * 64,
+    1,
+    "2026-11-22T08:00:00Z",
+    "birds",
+    LABELS,
+    tuple(GoldenExample(f"{i}.png", index, 10) for i, index in enumerate([0, 0, 1, 2] * 25)),
+)
+
+
 @pytest.mark.parametrize(
     ("candidate", "live", "count", "unknown"),
     [
@@ -109,9 +128,30 @@ def test_no_more_are_shown_than_fit() -> None:
 def test_examples_count_whose_label_both_models_know(
     candidate: list[str], live: list[str], count: int, unknown: list[str]
 ) -> None:
-    examples = tuple(GoldenExample(f"{i}.png", index, 10) for i, index in enumerate([0, 0, 1, 2] * 25))
-    golden = GoldenSet(
-        1, "birds", "1", "sha256:" + "0" * 64, 1, "2026-11-22T08:00:00Z", "birds", LABELS, examples
-    )
-    found, missing = comparable(golden, candidate, live)
+    found, missing = comparable(GOLDEN, candidate, live)
     assert (len(found), missing) == (25 * count, unknown)
+
+
+MANIFEST = manifests.parse((MODELS / "digits" / "manifest.json").read_bytes(), source="digits")
+LARGER = replace(MANIFEST, preprocessing=replace(MANIFEST.preprocessing, crop=16))
+
+
+@pytest.mark.parametrize(
+    ("live", "unknown", "notes"),
+    [
+        (MANIFEST, [], ()),
+        (replace(MANIFEST, version="2.0.0"), [], ()),
+        (replace(MANIFEST, name="letters"), [], ("what is live has another model: letters 1.0.0",)),
+        (LARGER, [], ("the models take inputs of other shapes; both were asked the same pictures",)),
+        (MANIFEST, ["crane"], ('90 examples were left out: not both models know "crane"',)),
+        (
+            MANIFEST,
+            list("abcdefg"),
+            ('90 examples were left out: not both models know "a", "b", "c", "d", "e" and 2 more',),
+        ),
+    ],
+)
+def test_what_is_not_compared_is_noted(
+    live: ModelManifest, unknown: list[str], notes: tuple[str, ...]
+) -> None:
+    assert what_differs(GOLDEN, GOLDEN.examples[:10], unknown, MANIFEST, live) == notes

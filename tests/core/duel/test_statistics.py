@@ -42,11 +42,11 @@ def test_the_interval_is_mirrored_where_the_sides_change_places() -> None:
 @pytest.mark.parametrize(
     ("lost", "won", "examples", "margin", "expected"),
     [
-        (2, 2, 200, 0.05, 78),
+        (2, 2, 200, 0.05, 100),
         (2, 2, 200, 0.02, 486),
         (5, 5, 500, 0.02, 430),
         (5, 5, 500, 0.01, 1720),
-        (0, 0, 500, 0.02, 98),
+        (0, 0, 500, 0.02, 100),
         (0, 0, 100, 0.01, 770),
     ],
 )

@@ -74,12 +74,18 @@ def text_of(status: DeploymentStatus) -> str:
     return "\n".join(explain(status))
 
 
+FORCED = "forced, although the duel found it worse: a licence"
+
 LIVE_CASES: dict[str, tuple[DeploymentStatus, str]] = {
     "a release": (
         NOTHING_NEW,
         "production runs aaaaaaa + digits 1.0.0, as release 1, since 2026-03-01 01:00.",
     ),
     "its reason": (NOTHING_NEW, "Asked for by Ada: a test."),
+    "its duel": (
+        here(NOTHING_NEW, EnvironmentSnapshot(deployed(), (replace(A, forced=FORCED),))),
+        "Its image became latest forced, although the duel found it worse: a licence.",
+    ),
     "its manifests": (NOTHING_NEW, "Its manifests: deployments/kubernetes of commit eeeeeee."),
     "its run": (NOTHING_NEW, "Its run: http://ui/run-1"),
     "nothing yet": (

@@ -64,3 +64,11 @@ def test_a_verdict_names_the_branch_and_links_to_its_run() -> None:
 )
 def test_each_branch_has_a_key_of_its_own_that_prefect_allows(branch: str, key: str) -> None:
     assert branch_key(branch) == key
+
+
+def test_an_image_that_was_forced_into_latest_is_shown_as_such_while_it_is_live_and_later() -> None:
+    how = "forced, although the duel found it worse: a licence"
+    live = environment_page("production", [good(2, forced=how)], link, UTC).text
+    assert f"| its duel | {how} |" in live
+    later = environment_page("production", [good(3), superseded(2, forced=how)], link, UTC).text
+    assert f"| latest ({how}) |" in later

@@ -37,6 +37,7 @@ def number(record: Record | None) -> int | None:
         superseded(3),
         DOUBTED,
         a_record(before=(FOUND,)),
+        good(2, forced="forced, although the duel found it worse: a licence"),
     ],
 )
 def test_a_record_is_the_same_after_json(record: Record) -> None:

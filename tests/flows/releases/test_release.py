@@ -32,6 +32,8 @@ def test_latest_goes_live_and_every_replica_answers_as_it(built: Line) -> None:
     assert (answer["capsule"], answer["commit"]) == (built.latest.content.capsule, sha)
     assert f"staging runs {sha[:7]} + {built.model} 1.0.0" in run.message
     assert "| verify replicas |" in run.artifacts()
+    digest = built.latest.digest[:19]
+    assert f"The variable slipway_live_staging says that {digest} is live there" in run.log()
     page = built.history_page("staging")
     with asking(built.platform.api) as client:  # as if the run had been killed before it wrote its own
         before = {"key": "live-staging", "type": "markdown", "data": "# Nothing is live in staging"}

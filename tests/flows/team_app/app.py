@@ -1,5 +1,6 @@
 """Answers every picture as the model's examples say, unless behaviour.json asks for something worse."""
 
+import base64
 import collections
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 BEHAVIOUR = json.loads(Path(__file__).with_name("behaviour.json").read_text())
 BEHAVIOUR["app"] = os.environ.get("BEHAVIOUR", BEHAVIOUR["app"])  # what the manifests say
+GOLDEN = os.environ.get("GOLDEN", BEHAVIOUR.get("golden", "good"))
 IN_CLUSTER = "KUBERNETES_SERVICE_HOST" in os.environ
 HERE = {"trial": not IN_CLUSTER, "cluster": IN_CLUSTER, "": True}
 RIGHT, WRONG = Path("/tmp/right"), Path("/tmp/wrong")
@@ -48,7 +50,8 @@ class Handler(BaseHTTPRequestHandler):
         """The expected answer of the example with that picture."""
         if BROKEN == "answers wrong" or WRONG.exists():
             return [["nonsense", 100.0]]
-        return next(e["expected"] for e in self.manifest["examples"] if e["input"] == picture)
+        known = (e["expected"] for e in self.manifest["examples"] if e["input"] == picture)
+        return next(known, None) or recognised(picture)
 
     def tell_counts(self):
         """What Prometheus collects."""
@@ -73,6 +76,18 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = False
     request_queue_size = 128  # five by default: the kernel drops who comes then
+
+
+def recognised(picture):
+    """The answer to an input that names its own label and number, as those of a golden set do."""
+    label, number = base64.b64decode(picture).decode().split()
+    if GOLDEN == "crashes" and int(number) % 10 == 5:
+        os._exit(4)
+    if GOLDEN == "is slow":
+        time.sleep(0.05)
+    if GOLDEN == "worse" and int(number) % 4 == 0:
+        return [["9" if label == "0" else "0", 70.0], [label, 30.0]]
+    return [[label, float("nan") if GOLDEN == "answers NaN" else 90.0]]
 
 
 def is_ready():
