@@ -9,8 +9,8 @@ SLIPWAY = $(READY) slipway
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: ## bring up the platform, then commit -> image -> release -> answer
-	@$(SLIPWAY) up --release
+run: ## bring up the platform, then commit -> image -> release -> answer; MODEL=digits takes that sample
+	@$(SLIPWAY) up --release $(if $(MODEL),--model $(MODEL))
 
 stop: ## end what `make run` started, keep its data
 	@$(SLIPWAY) down

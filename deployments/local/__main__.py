@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from deployments.local.instance import Instance
-from deployments.local.platform_file import WrittenSettings
+from deployments.local.platform_file import SAMPLES, WrittenSettings
 from flows.config import load as configuration
 from flows.config import network
 from flows.config.load import CHECKOUT, Settings
@@ -26,7 +26,8 @@ def main() -> None:
 
 
 @main.command()
-def run() -> None:
+@click.option("--model", type=click.Choice(SAMPLES), help="The sample model to serve from now on.")
+def run(model: str | None) -> None:
     """Bring up or repair the platform, then: newest commit and model -> image -> release -> answer.
 
     What is up already stays; what is built and released already is not built or released again.
@@ -34,7 +35,7 @@ def run() -> None:
     from deployments.local.commands.run import run_everything  # noqa: PLC0415  # --help and wrong settings are quick
 
     written = _written()
-    run_everything(_instance(written), written)
+    run_everything(_instance(written), written, model)
 
 
 @main.command()

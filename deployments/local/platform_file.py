@@ -15,11 +15,15 @@ from deployments.local.instance import Instance
 from deployments.local.network import dns_server, edge
 from deployments.local.prefect.server import client_settings
 from flows.config.load import CHECKOUT, Settings, config_file
+from flows.core.errors import SettingsError
 from flows.services.process.files import private_folder, write_atomically, write_private
 
 LOOPBACK = ("localhost:", "127.0.0.1:")
 PUBLIC_BASE_IMAGE = "python:3.11-slim-bookworm"
 """What slipway.toml names, for machines that reach Docker Hub; the platform's own base image replaces it."""
+
+SAMPLES = ("classifier", "digits")
+"""The models that come with the project; slipway.toml names the first."""
 
 STATE_MARK = ".slipway-state"
 
@@ -50,6 +54,8 @@ def forget_stale(instance: Instance, written: WrittenSettings) -> None:
         content.pop("registry", None)
     if not wants_registry(written) or written.app.base_image != PUBLIC_BASE_IMAGE:
         content.pop("app", None)
+    if written.model.name != SAMPLES[0]:
+        content.pop("model", None)
     kept = content.get("environments", {}).keys() & set(edge.served(written))
     content["environments"] = {name: content["environments"][name] for name in sorted(kept)}
     if not kept:
@@ -67,6 +73,16 @@ def add_registry(
     if written.app.base_image == PUBLIC_BASE_IMAGE:
         content["app"] = {"base_image": base_image} | ({"platform": platform} if platform else {})
     _add(instance, content)
+
+
+def choose_sample(instance: Instance, written: WrittenSettings, sample: str) -> None:
+    """The model of that name is served from now on; `SettingsError` where slipway.toml names a team's own."""
+    if written.model.name != SAMPLES[0]:
+        raise SettingsError(
+            f"[model] name in slipway.toml is {written.model.name!r}, which is none of the samples.",
+            f"Write {SAMPLES[0]!r} there, or leave the sample out.",
+        )
+    _add(instance, {"model": {"name": sample}})
 
 
 def add_cluster(instance: Instance, written: WrittenSettings, kubeconfig: Path, kubectl: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from enum import StrEnum
 from typing import Annotated, NoReturn
 
 import typer
@@ -10,9 +11,25 @@ from flows.cli.connection import URL
 from flows.cli.options import Json
 from flows.config.load import CHECKOUT, platform_file
 
+
+class Sample(StrEnum):
+    """The models that come with the project."""
+
+    CLASSIFIER = "classifier"
+    DIGITS = "digits"
+
+
 Release = Annotated[
     bool,
     typer.Option("--release", help="Then build the newest commit and model, and release them everywhere."),
+]
+
+Model = Annotated[
+    Sample | None,
+    typer.Option(
+        "--model",
+        help="With --release: the sample model to serve, until another is named.",
+    ),
 ]
 
 Images = Annotated[
@@ -23,9 +40,11 @@ Images = Annotated[
 ]
 
 
-def up(release: Release = False) -> NoReturn:
+def up(release: Release = False, model: Model = None) -> NoReturn:
     """Bring up or repair the platform on this machine; what is up stays."""
-    _hand_over("run" if release else "up")
+    if model is not None and not release:
+        raise typer.BadParameter("--model belongs to --release: it is published and built.")
+    _hand_over("run" if release else "up", *(["--model", model] if model else []))
 
 
 def down(images: Images = False) -> NoReturn:

@@ -114,3 +114,25 @@ def test_only_a_folder_made_for_a_platform_counts_as_one(tmp_path: Path) -> None
 def test_only_the_main_platform_is_the_command_lines(place: Instance) -> None:
     assert not platform_file.is_main(place)
     assert platform_file.is_main(Instance("slipway", CHECKOUT, CHECKOUT / ".slipway", Embedded()))
+
+
+def test_the_sample_that_was_chosen_is_served_until_another_is(place: Instance, write: Write) -> None:
+    written = write()
+    assert load().model.name == "classifier"
+    platform_file.choose_sample(place, written, "digits")
+    platform_file.forget_stale(place, written)
+    assert load().model.name == "digits"
+    assert load().model.store == written.model.store
+    platform_file.choose_sample(place, written, "classifier")
+    assert load().model.name == "classifier"
+
+
+def test_a_teams_own_model_counts_before_a_sample_that_was_chosen_earlier(
+    place: Instance, write: Write
+) -> None:
+    platform_file.choose_sample(place, write(), "digits")
+    theirs = write('[model]\nname = "classifier"', '[model]\nname = "birds"')
+    platform_file.forget_stale(place, theirs)
+    assert load().model.name == "birds"
+    with pytest.raises(SettingsError, match="'birds', which is none of the samples"):
+        platform_file.choose_sample(place, theirs, "digits")

@@ -21,13 +21,18 @@ from flows.config import load as configuration
 from flows.core.errors import PlatformFailed
 
 
-def run_everything(instance: Instance, written: WrittenSettings) -> None:
-    """Bring up or repair the platform, build, release, and print what is live; what is up already stays."""
+def run_everything(instance: Instance, written: WrittenSettings, sample: str | None = None) -> None:
+    """Bring up or repair the platform, build, release, and print what is live; what is up already stays.
+
+    `sample` is the model of the project that is served from now on; None: the one that was chosen before.
+    """
     edge.served(written)  # refuse an environment without a listener before anything starts
     with _alone(instance), _poller_restarted(instance), Display() as display:
         with Steps(display) as steps:
             client = steps.start("Checks", platform.prepare, instance, written).result()
             _warn(display, client)
+            if sample is not None:
+                platform_file.choose_sample(instance, written, sample)
             parts = BringUp(steps, client, instance, written).everything()
             image, release = BuildAndRelease(steps, instance, written).start(parts)
         settings = configuration.load()  # with what the platform filled in

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from deployments.local.commands import live
 from deployments.local.commands.live import LiveFacts
-from deployments.local.demo import uncommitted
+from deployments.local.demo import digits, uncommitted
 from deployments.local.demo.sample_model import photos
 from deployments.local.instance import Instance
 from deployments.local.network import edge
@@ -35,7 +35,7 @@ def show(console: Console, instance: Instance, settings: Settings, image: FlowRu
         "CI": image.message,
         "Release": release.message,
         **{f"In {name}": _live(live.read(settings, name)) for name in settings.environments},
-        "A cat": _classification(url),
+        **({"A cat": _classification(url)} if settings.model.name != digits.NAME else {}),
     }
     if left_out := uncommitted.notice(settings):
         lines["Left out"] = left_out

@@ -9,7 +9,7 @@ from getpass import getuser
 from pathlib import Path
 
 from deployments.local.cluster import preparation
-from deployments.local.demo import sample_model
+from deployments.local.demo import digits, sample_model
 from deployments.local.instance import Instance
 from deployments.local.platform import Parts
 from deployments.local.prefect import blocks, flow_runs, triggers
@@ -18,7 +18,7 @@ from deployments.local.stores import blob_store
 from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
 from deployments.prefect.api import PrefectApi
-from flows.config.load import EVERY, Settings
+from flows.config.load import EVERY, Settings, load
 from flows.services.prefect.client import FlowRun
 
 SAMPLE_VERSION = "1.0.0"
@@ -50,13 +50,19 @@ class BuildAndRelease:
 
     def _ensure_model(self, api: PrefectApi, store: BlobStoreAccess, _ready: None, say: Say) -> None:
         """Publish the sample model to the platform's own store, if that has no model."""
-        name = self.settings.model.name
+        name = load().model.name  # with the sample that was chosen
         if not blocks.uses_own_store(api, self.settings):
             return
         if blob_store.holds_model(store, self.settings.model.address.container, name):
             return
-        say("making the sample model from published weights")
-        folder = sample_model.make(SAMPLE_VERSION, self.instance.state / "models", say)
+        if name == digits.NAME:
+            folder = digits.model(SAMPLE_VERSION)
+            golden = digits.write_golden_set(self.instance.state / "golden-sets" / name)
+            asked = {"folder": str(golden), "name": name}
+            flow_runs.run(api, "publish-evaluation/on-demand", asked, say)
+        else:
+            say("making the sample model from published weights")
+            folder = sample_model.make(SAMPLE_VERSION, self.instance.state / "models", say)
         parameters = {"file": str(folder), "name": name, "version": SAMPLE_VERSION}
         flow_runs.run(api, "publish-model/on-demand", parameters, say)
 
