@@ -61,22 +61,22 @@ class AksCluster:
         `ClusterUnavailable` where Resource Manager is away or busy.
         """
         self._require_running()
-        content = self._asked(self._kubeconfig)
+        given = self._asked(self._credentials)
         try:
+            content = yaml.safe_load(given)
             cluster, arguments = content["clusters"][0]["cluster"], _plugin_arguments(content)
             scope = f"{arguments[arguments.index(SERVER_ID) + 1]}/.default"
             authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
             server = str(cluster["server"])
-        except (LookupError, ValueError, TypeError) as error:
+        except (LookupError, ValueError, TypeError, yaml.YAMLError) as error:
             raise SettingsError(
-                f"{self._itself} does not let Entra ID sign people in: its kubeconfig has no exec plugin.",
-                f"Let it: az aks update --enable-aad --resource-group {self.resource_group} "
-                f"--name {self.name}",
+                f"The {self._itself} takes no tokens of Entra ID: its kubeconfig names no exec plugin.",
+                self._enable_entra,
             ) from error
         return AccountAccess(server, authority, "", lambda: self.identity.token(scope).value, self.name)
 
     def kubelet(self) -> str:
-        """The identity that the cluster's nodes pull with, as a person finds it in Azure; errors as of
+        """The identity that the cluster's nodes pull with, by its name and object id in Azure; errors as of
         `login`."""
         profile = self._asked(self._found).identity_profile or {}
         if (nodes := profile.get("kubeletidentity")) is None:
@@ -86,25 +86,32 @@ class AksCluster:
 
     @property
     def _itself(self) -> str:
-        return f"The AKS cluster {self.name} in the resource group {self.resource_group}"
+        return f"AKS cluster {self.name} in the resource group {self.resource_group}"
+
+    @property
+    def _enable_entra(self) -> str:
+        return (
+            "Let Entra ID sign users in there: az aks update --enable-aad "
+            f"--resource-group {self.resource_group} --name {self.name}"
+        )
 
     def _require_running(self) -> None:
         power = self._asked(self._found).power_state
         if power is not None and power.code == STOPPED:
             raise PermanentError(
-                f"{self._itself} is stopped.",
+                f"The {self._itself} is stopped.",
                 f"Start it: az aks start --resource-group {self.resource_group} --name {self.name}",
             )
 
     def _found(self, client: "ContainerServiceClient") -> Any:
         return client.managed_clusters.get(self.resource_group, self.name)
 
-    def _kubeconfig(self, client: "ContainerServiceClient") -> Any:
+    def _credentials(self, client: "ContainerServiceClient") -> bytes:
+        """The kubeconfig of the cluster's users, as YAML; empty where Azure gives none."""
         given = client.managed_clusters.list_cluster_user_credentials(
             self.resource_group, self.name, format="exec"
         )
-        first = (given.kubeconfigs or [])[0]
-        return yaml.safe_load(bytes(first.value or b""))
+        return next((bytes(one.value) for one in given.kubeconfigs or () if one.value), b"")
 
     def _asked(self, question: "Callable[[ContainerServiceClient], T]") -> T:
         from azure.core import exceptions as known  # noqa: PLC0415  # takes half a second to import
@@ -141,29 +148,35 @@ class AksCluster:
             )
         if status == HTTPStatus.NOT_FOUND:
             return SettingsError(
-                f"{self._itself} does not exist in the subscription {self.subscription} ({code}): {said}",
+                f"The {self._itself} does not exist in the subscription {self.subscription} ({code}): {said}",
                 "Correct the table `aks` of the environment.",
             )
-        if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
+        if status == HTTPStatus.UNAUTHORIZED:
             return CredentialsRefused(
-                f"Azure Resource Manager refuses ({code}): {said}",
-                f'Give the identity of [azure] the role "{ROLE}" on the cluster. A new role may take up to '
-                "30 minutes until it counts.",
+                f"Azure Resource Manager refuses the token of the identity of [azure] ({code}): {said}",
+                "Correct [azure] tenant, which must be the directory of the subscription, or [azure] cloud; "
+                "check this machine's clock.",
+            )
+        if status == HTTPStatus.FORBIDDEN:
+            return CredentialsRefused(
+                f"The identity of [azure] may not read the {self._itself} ({code}): {said}",
+                f'Give the identity of [azure] the role "{ROLE}" on the cluster. A new role may take 30 '
+                "minutes to count.",
             )
         if "disable local accounts" in said:
             return SettingsError(
-                f"{self._itself} has neither local accounts nor a sign-in by Entra ID: {said}",
-                f"Let Entra ID sign people in: az aks update --enable-aad --resource-group "
-                f"{self.resource_group} --name {self.name}",
+                f"The {self._itself} has neither local accounts nor a sign-in by Entra ID: {said}",
+                self._enable_entra,
             )
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return self._away(f"it answered {status} ({code}): {said}")
-        return PermanentError(f"{self._itself}: Azure Resource Manager answered {status} ({code}): {said}")
+        return PermanentError(
+            f"The {self._itself}: Azure Resource Manager answered {status} ({code}): {said}"
+        )
 
     def _away(self, reason: object) -> ClusterUnavailable:
         return ClusterUnavailable(
-            f"Azure Resource Manager, which knows where the AKS cluster {self.name} is, could not be asked: "
-            f"{reason}",
+            f"Azure Resource Manager did not give the address of the AKS cluster {self.name}: {reason}",
             "Check that this machine reaches Azure Resource Manager, and try again.",
         )
 

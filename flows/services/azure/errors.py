@@ -27,6 +27,11 @@ _BUSY = {90024, 90033, 90055}
 
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 
+_STARTING = {404, 410}
+"""Statuses of a machine's endpoint that is being started or updated:
+https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
+"""
+
 _NO_MATCH = {70021, 700211, 700212, 700213}
 _EXPIRED_ASSERTION = 700024
 
@@ -62,7 +67,7 @@ _REFUSALS = {
         "There is no directory {tenant}, or it is in another cloud", "Correct [azure] tenant or cloud."
     ),
     500011: _Meaning(
-        "The directory {tenant} does not know the service that a token was requested for",
+        "The directory {tenant} does not know the service that the token is for",
         "Check [azure] cloud, and that a subscription of the directory uses the service.",
     ),
 }
@@ -79,9 +84,12 @@ def translated(error: Exception, identity: "AzureIdentity", status: int | None) 
         return _of_the_cli(error, code)
     if identity.kind == "managed":
         return _of_the_machine(said, identity, status)
-    if (code in _BUSY) or (status is not None and (status == TOO_MANY_REQUESTS or status >= SERVER_ERROR)):
+    if code in _BUSY or _may_pass(status):
         reason = f"AADSTS{code}" if code else f"status {status}"
-        return IdentityUnavailable(f"Entra ID is too busy or out of order ({reason}).")
+        return IdentityUnavailable(
+            f"Entra ID is too busy or out of order ({reason}).",
+            "Wait, then start the run again. If it lasts, check https://azure.status.microsoft.",
+        )
     if code is not None:
         return _refused(code, said, identity)
     if "Unable to get authority configuration" in said:  # msal keeps the code 90002 to itself
@@ -102,9 +110,9 @@ def _refused(code: int, said: str, identity: "AzureIdentity") -> SlipwayError:
     if identity.kind == "workload" and code == _EXPIRED_ASSERTION:
         shown = shown_token(identity)
         return CredentialsRefused(
-            f"The federated token of issuer {shown.issuer!r} is out of date (AADSTS{code}): it is valid from "
+            f"The federated token of issuer {shown.issuer!r} is not valid now (AADSTS{code}), but from "
             f"{shown.begins} to {shown.ends}.",
-            f"Check what renews {identity.token_file}, and this machine's clock.",
+            f"Check that the pod or CI system renews {identity.token_file}, and check this machine's clock.",
         )
     meaning = _REFUSALS.get(code)
     if meaning is None:
@@ -115,6 +123,11 @@ def _refused(code: int, said: str, identity: "AzureIdentity") -> SlipwayError:
         )
     happened = meaning.happened.format(client_id=identity.client_id, tenant=identity.tenant)
     return CredentialsRefused(f"{happened} (AADSTS{code}).", meaning.remedy)
+
+
+def _may_pass(status: int | None) -> bool:
+    """Whether the status is that of a server that throttles or has a problem of its own."""
+    return status is not None and (status == TOO_MANY_REQUESTS or status >= SERVER_ERROR)
 
 
 def _unreachable(error: Exception, identity: "AzureIdentity") -> SlipwayError:
@@ -131,7 +144,7 @@ def _of_the_machine(said: str, identity: "AzureIdentity", status: int | None) ->
             "This machine has several managed identities, and slipway.toml does not say which.",
             "Set [azure] client_id to the client id of one of them.",
         )
-    if status is not None and TOO_MANY_REQUESTS != status < SERVER_ERROR and status not in {404, 410}:
+    if status is not None and status not in _STARTING and not _may_pass(status):
         which = f"identity {identity.client_id}" if identity.client_id else "system-assigned identity"
         return CredentialsRefused(
             f"This machine does not have the managed {which}.",
@@ -149,7 +162,7 @@ def _of_the_cli(error: Exception, code: int | None) -> SlipwayError:
     said = str(error)
     if "not found on path" in said:
         return SettingsError(
-            "The Azure CLI is not installed on this machine, and [azure] identity is azure-cli.",
+            '[azure] identity is "azure-cli", but the Azure CLI is not installed on this machine.',
             "Install az, or set another [azure] identity.",
         )
     if isinstance(error.__cause__, subprocess.TimeoutExpired):
@@ -158,7 +171,9 @@ def _of_the_cli(error: Exception, code: int | None) -> SlipwayError:
             "Run `az account get-access-token` on this machine.",
         )
     if code is not None:
-        return CredentialsRefused(f"The account of the Azure CLI is refused (AADSTS{code}).", _SIGN_IN_AGAIN)
+        return CredentialsRefused(
+            f"Entra ID refuses the account of the Azure CLI on this machine (AADSTS{code}).", _SIGN_IN_AGAIN
+        )
     if "az login" in said:
         return CredentialsRefused("The Azure CLI on this machine is not signed in.", _SIGN_IN_AGAIN)
     return CredentialsRefused(

@@ -63,6 +63,15 @@ def without_role(manager: Arm) -> None:
     manager.users.clear()
 
 
+def of_another_tenant(manager: Arm) -> None:
+    said = "The access token is from the wrong issuer. It must match one of the tenants of this subscription."
+    manager.fail.append(refusal(401, "InvalidAuthenticationTokenTenant", said))
+
+
+def without_kubeconfig(manager: Arm) -> None:
+    manager.fail += [(200, {"properties": {}}, {}), (200, {"kubeconfigs": []}, {})]
+
+
 def without_entra(manager: Arm) -> None:
     manager.has_entra, manager.has_local_accounts = False, True
 
@@ -88,8 +97,15 @@ def broken(manager: Arm) -> None:
     ("change", "error", "happened", "remedy"),
     [
         (stopped, PermanentError, "prod in the resource group rg is stopped", "az aks start --resource"),
-        (without_role, CredentialsRefused, "AuthorizationFailed", '"Azure Kubernetes Service Cluster User'),
-        (without_entra, SettingsError, "does not let Entra ID sign people in", "az aks update --enable-aad"),
+        (
+            without_role,
+            CredentialsRefused,
+            "may not read the AKS cluster prod in the resource group rg (AuthorizationFailed)",
+            '"Azure Kubernetes Service Cluster User',
+        ),
+        (of_another_tenant, CredentialsRefused, "InvalidAuthenticationTokenTenant", "[azure] tenant"),
+        (without_entra, SettingsError, "takes no tokens of Entra ID", "az aks update --enable-aad"),
+        (without_kubeconfig, SettingsError, "takes no tokens of Entra ID", "az aks update --enable-aad"),
         (without_any_accounts, SettingsError, "disable local accounts", "az aks update --enable-aad"),
         (of_an_older_cloud, PermanentError, "does not offer version 2025-05-01", "az provider register"),
         (busy, ClusterUnavailable, "it answered 429", "try again"),
@@ -121,5 +137,5 @@ def test_one_answer_429_is_waited_out(manager: Arm) -> None:
 def test_a_resource_manager_that_is_away_is_worth_another_try(manager: Arm) -> None:
     found = manager.cluster("pipeline")
     nowhere = replace(found.identity.cloud, resource_manager="https://localhost:9")
-    with pytest.raises(ClusterUnavailable, match="where the AKS cluster prod is, could not be asked"):
+    with pytest.raises(ClusterUnavailable, match="did not give the address of the AKS cluster prod"):
         replace(found, identity=replace(found.identity, cloud=nowhere)).login()
