@@ -9,9 +9,9 @@ from flows.services.images import docker_login
 from flows.services.registry.auth import Credentials, Login
 from flows.services.registry.aws_login import aws_login
 from flows.services.registry.azure_login import azure_login
-from flows.services.registry.kept_login import Given, KeptLogin
+from flows.services.registry.cached_login import CachedLogin, ExpiringCredentials
 
-KEPT = timedelta(seconds=10)
+CACHED_FOR = timedelta(seconds=10)
 """How long a block or a credential helper is not asked again: a client signs in for every request, and
 housekeeping sends hundreds of them."""
 
@@ -27,11 +27,11 @@ def login_of(
         case "aws":
             return aws_login(registry.address)
         case "docker":
-            return briefly_kept(lambda: docker_login.required(registry.address))
+            return briefly_cached(lambda: docker_login.required(registry.address))
         case None:
-            return briefly_kept(otherwise)
+            return briefly_cached(otherwise)
 
 
-def briefly_kept(ask: Callable[[], Credentials | None], kept: timedelta = KEPT) -> KeptLogin:
-    """A login that asks again after seconds."""
-    return KeptLogin(lambda: Given(ask(), datetime.now(UTC) + kept))
+def briefly_cached(ask: Callable[[], Credentials | None], duration: timedelta = CACHED_FOR) -> CachedLogin:
+    """A login that asks `ask` again after `duration`."""
+    return CachedLogin(lambda: ExpiringCredentials(ask(), datetime.now(UTC) + duration))

@@ -12,9 +12,9 @@ import pytest
 from moto import mock_aws
 
 from flows.config.schema import Azure, Registry
-from flows.core.errors import CredentialsRefused, RegistryUnavailable, SettingsError
+from flows.core.errors import CredentialsRefused, RegistryUnavailable, SettingsError, SlipwayError
 from flows.credentials import environment, prefect_blocks
-from flows.credentials.registry import briefly_kept
+from flows.credentials.registry import briefly_cached
 from flows.services.registry.auth import Credentials
 from tests.stand_ins.http_server import JsonHandler, serving
 
@@ -67,16 +67,17 @@ def test_a_machine_without_an_identity_of_aws_learns_where_to_set_one(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind"),
+    ("status", "code", "kind", "remedy"),
     [
-        (400, "AccessDeniedException", CredentialsRefused),
-        (400, "ExpiredTokenException", CredentialsRefused),
-        (400, "ThrottlingException", RegistryUnavailable),
-        (500, "ServerException", RegistryUnavailable),
+        (400, "AccessDeniedException", CredentialsRefused, "ecr:GetAuthorizationToken"),
+        (400, "ExpiredTokenException", CredentialsRefused, "aws sso login"),
+        (400, "UnrecognizedClientException", CredentialsRefused, "correct the keys"),
+        (400, "ThrottlingException", RegistryUnavailable, ""),
+        (500, "ServerException", RegistryUnavailable, ""),
     ],
 )
 def test_what_aws_refuses_is_reported_with_its_code(
-    status: int, code: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+    status: int, code: str, kind: type[SlipwayError], remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Refusing(JsonHandler):
         def do_POST(self) -> None:
@@ -87,8 +88,9 @@ def test_what_aws_refuses_is_reported_with_its_code(
         monkeypatch.setenv(name, "a-key")
     with serving(Refusing) as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", address)
-        with pytest.raises(kind, match=f"{code}: not now"):
+        with pytest.raises(kind, match=f"{code}: not now") as refused:
             credentials(prefect_blocks, ECR, "aws")
+        assert remedy in refused.value.remedy
 
 
 @both
@@ -130,5 +132,5 @@ def test_variables_win_in_a_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_login_is_asked_again_once_what_it_gave_is_old() -> None:
     numbers = count()
     for kept, given in ((timedelta(minutes=1), ["0", "0"]), (timedelta(0), ["1", "2"])):
-        login = briefly_kept(lambda: Credentials("team.example", "ada", str(next(numbers))), kept)
+        login = briefly_cached(lambda: Credentials("team.example", "ada", str(next(numbers))), kept)
         assert [found and found.password for found in (login(), login())] == given

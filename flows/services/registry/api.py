@@ -244,7 +244,7 @@ class RegistryApi:
 def _not_allowed(place: Place, signed_in: SignedIn, answer: httpx.Response, said: str) -> SlipwayError:
     """The error of a 401 or 403: whether the credentials are wrong, or lack a right."""
     if signed_in.credentials is None:
-        return refusals.refused(place)
+        return refusals.login_needed(place)
     is_known = signed_in.has_token or answer.status_code == httpx.codes.FORBIDDEN
     action = ACTIONS.get(answer.request.method, refusals.PUSH)
     if not is_known or action in (signed_in.granted or ()):  # a token that died on the way, too

@@ -7,13 +7,13 @@ from datetime import timedelta
 from flows.core.errors import CredentialsRefused, RegistryUnavailable, SettingsError, SlipwayError
 from flows.services.registry import refusals
 from flows.services.registry.auth import Credentials
-from flows.services.registry.kept_login import Given, KeptLogin
+from flows.services.registry.cached_login import CachedLogin, ExpiringCredentials
 
 ADDRESS = re.compile(r"^\d{12}\.dkr[.-]ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.")
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html"""
 
-LASTS = timedelta(hours=1)
-"""How long a password must be valid yet to be used, so that it outlasts a push. AWS's last 12 hours."""
+RENEWED_BEFORE = timedelta(hours=1)
+"""Before its end, a password is replaced, so that it outlasts a push. AWS's last 12 hours."""
 
 HOW_TO_CORRECT = (
     "Allow the AWS identity of this machine the ECR actions for the repository: those of "
@@ -22,18 +22,21 @@ HOW_TO_CORRECT = (
 SIGN_IN = "Set AWS_PROFILE or AWS's other variables where the worker runs, or give the machine a role."
 
 THROTTLED = re.compile(r"throttl|toomanyrequests|requestlimit", re.IGNORECASE)
+NO_RIGHT = "AccessDenied"
+"""How the codes begin that ECR and STS give to an identity without the right (AWS, "Common Errors")."""
 
 
-def aws_login(address: str) -> KeptLogin:
+def aws_login(address: str) -> CachedLogin:
     """The login at the registry of that address, which names the region.
 
     `SettingsError` where the address is none of ECR, or the machine has no identity of AWS;
-    `CredentialsRefused`, `RegistryUnavailable`.
+    `CredentialsRefused` where AWS does not accept that identity, or it may not sign in at ECR;
+    `RegistryUnavailable` where AWS is away or throttles.
     """
-    return KeptLogin(lambda: _given(address))
+    return CachedLogin(lambda: _given(address))
 
 
-def _given(address: str) -> Given:
+def _given(address: str) -> ExpiringCredentials:
     import boto3  # noqa: PLC0415  # takes half a second to import
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415  # as above
 
@@ -54,7 +57,9 @@ def _given(address: str) -> Given:
     except BotoCoreError as error:
         raise SettingsError(f"This machine has no working identity of AWS: {error}.", SIGN_IN) from error
     username, _, password = b64decode(answer["authorizationToken"]).decode().partition(":")
-    return Given(Credentials(address, username, password, HOW_TO_CORRECT), answer["expiresAt"] - LASTS)
+    return ExpiringCredentials(
+        Credentials(address, username, password, HOW_TO_CORRECT), answer["expiresAt"] - RENEWED_BEFORE
+    )
 
 
 def _refusal(address: str, answer: object) -> SlipwayError:
@@ -64,4 +69,10 @@ def _refusal(address: str, answer: object) -> SlipwayError:
     happened = f"AWS gives no login at {address}: {code}: {said}."
     if THROTTLED.search(code) or status >= 500:
         return RegistryUnavailable(happened)
-    return CredentialsRefused(happened, f"Allow ecr:GetAuthorizationToken. {SIGN_IN}")
+    if code.startswith(NO_RIGHT):
+        return CredentialsRefused(
+            happened, "Allow the AWS identity of this machine ecr:GetAuthorizationToken."
+        )
+    return CredentialsRefused(
+        happened, "Sign this machine in to AWS again (aws sso login), or correct the keys that it has."
+    )

@@ -18,16 +18,16 @@ from flows.services.process.bounded import Bounds, TooLarge
 from flows.services.process.tls import authorities
 from flows.services.registry import refusals
 from flows.services.registry.auth import TOKEN_LIMIT, Credentials, Login, claims_of
-from flows.services.registry.kept_login import Given, KeptLogin
+from flows.services.registry.cached_login import CachedLogin, ExpiringCredentials
 from flows.services.registry.refusals import Place
 
 TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105  # a name, no password
 
 TIMEOUT = httpx.Timeout(20, connect=5)
 
-LASTS = timedelta(hours=1)
-"""How long a refresh token must be valid yet to be used: the engine signs in with it again and again during
-one push. Azure gives tokens of three hours."""
+RENEWED_BEFORE = timedelta(hours=1)
+"""Before its end, a refresh token is replaced: the engine signs in with it again and again during one push.
+Azure gives tokens of three hours."""
 
 HOW_TO_CORRECT = (
     "Check that [azure] names an identity of the registry's own directory, and give it a role there, such as "
@@ -43,9 +43,9 @@ class _AccessToken(BaseModel):
     access_token: str
 
 
-def azure_login(address: str, identity: Callable[[], AzureIdentity]) -> KeptLogin:
+def azure_login(address: str, identity: Callable[[], AzureIdentity]) -> CachedLogin:
     """The login of that identity; it is asked for a token whenever one is to be exchanged."""
-    return KeptLogin(lambda: _given(address, exchange(address, identity())))
+    return CachedLogin(lambda: _given(address, exchange(address, identity())))
 
 
 def exchange(address: str, identity: AzureIdentity) -> str:
@@ -67,7 +67,8 @@ def exchange(address: str, identity: AzureIdentity) -> str:
 def rights(address: str, repository: str, login: Login) -> frozenset[str]:
     """What the login may do in the repository, as pull, push and delete; errors as of `exchange`.
 
-    It is what a token names that was asked for all of that; nothing is pulled or pushed.
+    A token is asked for with all of these actions, and names those that it was given. Nothing is pulled or
+    pushed.
     """
     known = login()
     form = {
@@ -98,12 +99,12 @@ def _answer(address: str, path: str, form: dict[str, str]) -> bytes:
     return answer.content
 
 
-def _given(address: str, token: str) -> Given:
+def _given(address: str, token: str) -> ExpiringCredentials:
     try:
         ends = datetime.fromtimestamp(claims_of(token)["exp"], UTC)
     except (jwt.PyJWTError, KeyError, TypeError, ValueError):
         raise _no_token(address) from None
-    return Given(Credentials(address, TOKEN_USER, token, HOW_TO_CORRECT), ends - LASTS)
+    return ExpiringCredentials(Credentials(address, TOKEN_USER, token, HOW_TO_CORRECT), ends - RENEWED_BEFORE)
 
 
 def _refusal(address: str, answer: httpx.Response) -> SlipwayError:
@@ -118,7 +119,7 @@ def _refusal(address: str, answer: httpx.Response) -> SlipwayError:
 
 def _no_token(address: str) -> PermanentError:
     return PermanentError(
-        f"The registry {address} gives no token for one of Entra ID.",
+        f"The registry {address} does not exchange a token of Entra ID for one of its own.",
         'Check that [registry] address is that of an Azure Container Registry; [registry] login = "azure" is '
         "for no other.",
     )

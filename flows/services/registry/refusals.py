@@ -1,4 +1,4 @@
-"""Why a registry refused, by whose move it is: the error for its answer, or for what docker said of it."""
+"""Why a registry refused: the error for its answer, or for docker's words about it, says who has to act."""
 
 import re
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ AZURE_ROLES = {
     PUSH: ("AcrPush", "Container Registry Repository Writer"),
     DELETE: ("AcrDelete", "Container Registry Repository Contributor"),
 }
-"""Who may do it in Azure: by a role for the registry, or by one for repositories, where those have roles."""
+"""The role that allows an action: for the whole registry, and for a repository where the registry is ABAC.
+
+https://learn.microsoft.com/azure/container-registry/container-registry-rbac-built-in-roles-overview
+"""
 
 
 class _Error(BaseModel):
@@ -79,7 +82,7 @@ def unreachable(address: str, url: str, error: Exception) -> SlipwayError:
 
 
 def unavailable(address: str, answer: httpx.Response) -> RegistryUnavailable | None:
-    """The error where trying again may help; it carries how long the registry wants to be left alone."""
+    """The error where trying again may help, with the pause in seconds that the registry asks for."""
     code = answer.status_code
     if code != httpx.codes.TOO_MANY_REQUESTS and code < httpx.codes.INTERNAL_SERVER_ERROR:
         return None
@@ -117,18 +120,25 @@ def of_words(place: Place, said: str) -> SlipwayError | None:
 
 
 def refused(place: Place, said: str = "") -> CredentialsRefused:
-    """The error where a registry does not believe the credentials, or gets none."""
-    words = f" It says: {said}." if said else ""
+    """The error where a registry does not believe the credentials; `said` are its own words."""
     return CredentialsRefused(
-        f"The registry {place.address} refuses the credentials it was given.{words}", place.how_to_sign_in
+        f"The registry {place.address} refuses the credentials it was given.{_quoted(said)}",
+        place.how_to_sign_in,
+    )
+
+
+def login_needed(place: Place) -> CredentialsRefused:
+    """The error where a registry was asked without credentials, and does not answer like that."""
+    return CredentialsRefused(
+        f"The registry {place.address} needs a login for this request, and there is none.",
+        place.how_to_sign_in,
     )
 
 
 def no_right(place: Place, action: str, granted: frozenset[str] | None, said: str = "") -> CredentialsRefused:
     """The error where a registry knows the credentials, and they lack a right.
 
-    `granted` are the actions that a token allows in the repository, of those that it was asked for to read
-    there and more; None: the registry does not tell.
+    `granted` are the actions that its token allows in the repository; None: the registry does not tell.
     """
     role, of_repositories = AZURE_ROLES[action]
     right = (
@@ -136,16 +146,19 @@ def no_right(place: Place, action: str, granted: frozenset[str] | None, said: st
         "for the repository, if the registry has permissions for each repository (ABAC). A new role may "
         "take up to 30 minutes."
     )
-    words = f" It says: {said}." if said else ""
     if granted == frozenset():
         return CredentialsRefused(
             f"The registry {place.address} does not let these credentials read the repository "
-            f"{place.repository}.{words}",
+            f"{place.repository}.{_quoted(said)}",
             f"Check that [registry] repository is one that they are for. To {action}, {right}",
         )
     rest = f", only {' and '.join(sorted(granted & {PULL, PUSH, DELETE}))}" if granted else ""
     return CredentialsRefused(
         f"The registry {place.address} does not let these credentials {action} in the repository "
-        f"{place.repository}{rest}.{words}",
+        f"{place.repository}{rest}.{_quoted(said)}",
         right[0].upper() + right[1:],
     )
+
+
+def _quoted(said: str) -> str:
+    return f" It says: {said}." if said else ""

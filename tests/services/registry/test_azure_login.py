@@ -258,7 +258,7 @@ def test_a_registry_that_anyone_may_pull_from_is_pushed_to_by_those_with_the_rol
     push(as_identity(PUSHER))
     stranger = replace(as_identity(PUSHER), login=anonymous)
     pull(stranger)
-    with pytest.raises(CredentialsRefused, match="refuses the credentials"):
+    with pytest.raises(CredentialsRefused, match="needs a login for this request, and there is none"):
         push(stranger)
     with pytest.raises(CredentialsRefused, match="AcrPush"):
         push(as_identity(READER))
