@@ -172,7 +172,7 @@ BROKEN: dict[str, tuple[Callable[[Team], object], str, str]] = {
         "model store: read",
         "There is no bucket 'gone'",
     ),
-    "read-only store": (read_only_store, "model store: write", "refuses our credentials"),
+    "read-only store": (read_only_store, "model store: write", "refuses access"),
     "results": (results_nowhere, "results storage: write", "slipway.toml"),
     "engine": (engine_away, "container engine", "engine"),
     "cluster": (cluster_away, "production: cluster", "could not be reached"),

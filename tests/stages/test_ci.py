@@ -174,7 +174,7 @@ def wrong_store(port: int) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [(wrong_registry, "refuses the credentials"), (wrong_store, "refuses our credentials")],
+    [(wrong_registry, "refuses the credentials"), (wrong_store, "refuses access")],
 )
 def test_wrong_credentials_are_no_matter_of_time_and_are_not_shown(
     team: Team, instance: Instance, monkeypatch: pytest.MonkeyPatch, wrong: Wrong, message: str

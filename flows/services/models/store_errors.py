@@ -1,4 +1,4 @@
-"""What a store's answer means and who has to act, read from its status, its error code and its explanation.
+"""What a store's refusal means and who has to act, by its status, its error code and its explanation.
 
 https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -19,9 +19,6 @@ from flows.services.process.network_faults import through_proxy
 PASSES_BY_ITSELF = (408, 409, 429)
 THROTTLED = ("ServerBusy", "SlowDown", "TooManyRequests")
 OVERTAKEN = "InvalidBlockList"
-SIGN_IN = ""
-"""In place of a remedy: as the store's credentials are set."""
-
 NEW_SIGNATURE = "Create a new shared access signature for the container, and save it in the block."
 KEY_IS_WRONG = "the key is wrong, or was replaced"
 
@@ -47,12 +44,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Meaning:
-    """Of the answers with one of these codes, and with an explanation that `says` this."""
+    """Of the answers with one of these codes, and with an explanation that `says` this, a regular expression.
+
+    `remedy` is "" where the store's credentials have to be corrected.
+    """
 
     codes: tuple[str, ...]
     says: str
     what: str
-    remedy: str = SIGN_IN
+    remedy: str = ""
 
 
 REFUSALS = (
@@ -84,8 +84,8 @@ REFUSALS = (
         ("AuthorizationPermissionMismatch",),
         "",
         "the identity lacks a role, or the shared access signature a permission",
-        "Assign the role 'Storage Blob Data Contributor' on the container; it takes up to 30 minutes until a "
-        "new role counts.",
+        "Assign the role 'Storage Blob Data Contributor' on the container. A new role may take 30 minutes to "
+        "count.",
     ),
     Meaning(
         ("AuthorizationFailure",),
@@ -107,7 +107,7 @@ REFUSALS = (
             "AuthorizationServiceMismatch",
         ),
         "",
-        "the shared access signature does not cover what is asked",
+        "the shared access signature does not cover this request",
         NEW_SIGNATURE,
     ),
     Meaning(
@@ -159,52 +159,54 @@ def read(text: str) -> Answer:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether the store does not let us, as far as it says: some refusals come with 400 or 409."""
+    """Whether the store refuses the credentials or what they may do: some such answers have 400 or 409."""
     if answer.code in ARCHIVED:
         return False
     return answer.status in {401, 403} or any(answer.code in meaning.codes for meaning in REFUSALS)
 
 
 def refusal(answer: Answer, place: str, how_to_sign_in: str) -> SlipwayError:
-    """The store does not let us: why, as far as it says."""
+    """The error of an answer that `is_refusal`; `how_to_sign_in` is the remedy of an unknown cause."""
     reason = answer.codes or "no identity was found on this machine"
     for meaning in REFUSALS:
         if answer.code in meaning.codes and re.search(meaning.says, answer.explanation, re.IGNORECASE):
             return CredentialsRefused(
-                f"{place} refuses our credentials ({reason}): {meaning.what}.",
+                f"The {place} refuses access ({reason}): {meaning.what}.",
                 meaning.remedy or how_to_sign_in,
             )
-    return CredentialsRefused(f"{place} refuses our credentials ({reason}).", how_to_sign_in)
+    return CredentialsRefused(f"The {place} refuses access ({reason}).", how_to_sign_in)
 
 
 def failure(answer: Answer, place: str) -> SlipwayError:
-    """The request failed for another reason: whether that may pass."""
+    """The error of any other answer: `StoreUnavailable` where it may pass, else `PermanentError`."""
     if answer.code in ARCHIVED:
         return PermanentError(
-            f"{place} has archived the object ({answer.codes}).",
+            f"The {place} has archived the object ({answer.codes}).",
             "Bring it back to an online tier (az storage blob set-tier --tier Hot), and wait until that is "
             "done: it takes hours.",
         )
     if answer.code in OTHER_REGION:
         return SettingsError(
-            f"{place} is in another region ({answer.codes}).",
+            f"The {place} is in another region ({answer.codes}).",
             "Correct region_name in the block, or AWS_REGION.",
         )
     if answer.code == OVERTAKEN:
-        return StoreUnavailable(f"Another writer of the same object in {place} was faster.")
+        return StoreUnavailable(
+            f"Another writer of the same object in the {place} was faster.", "Start the run again."
+        )
     if answer.code in THROTTLED or answer.status == 429:
         return StoreUnavailable(
-            f"{place} is busy, and asks for fewer requests ({answer.codes}).",
+            f"The {place} is busy, and asks for fewer requests ({answer.codes}).",
             "Retry the run later; if it stays so, spread the runs, or raise the account's limits.",
         )
     if answer.status is not None and answer.status < 500 and answer.status not in PASSES_BY_ITSELF:
         return SettingsError(
-            f"{place} refuses the request ({answer.codes}).",
+            f"The {place} refuses the request ({answer.codes}).",
             "Check the store in slipway.toml, and the block that its credentials name.",
         )
     reason = answer.codes or answer.reason + through_proxy(answer.asked)
     return StoreUnavailable(
-        f"{place} can't be reached, or broke off ({reason}).",
+        f"The {place} can't be reached, or broke off ({reason}).",
         "Check that it runs and that this machine reaches it.",
     )
 

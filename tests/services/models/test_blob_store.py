@@ -42,7 +42,7 @@ def test_a_wrong_key_is_refused_with_what_to_set_where(azurite: str, azure_conta
     with pytest.raises(CredentialsRefused) as refused:
         way(store)
     assert str(refused.value) == (
-        f"{store.place} refuses our credentials (403 AuthorizationFailure): the key is wrong, or was "
+        f"The {store.place} refuses access (403 AuthorizationFailure): the key is wrong, or was "
         "replaced. Set a valid connection_string in the Prefect block that [model] credentials in "
         "slipway.toml names, or account_url and an identity with the role 'Storage Blob Data Contributor'."
     )
@@ -136,7 +136,7 @@ def test_an_expired_shared_access_signature_is_refused_without_telling_it(
     azurite: str, azure_container: str
 ) -> None:
     store = _azure(azurite, azure_container, SharedAccessSignature=_signature(azurite, hours=-1))
-    with pytest.raises(CredentialsRefused, match="refuses our credentials") as refused:
+    with pytest.raises(CredentialsRefused, match="refuses access") as refused:
         store.read("x")
     _assert_says_no_secret(refused)
 

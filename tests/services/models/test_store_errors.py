@@ -79,7 +79,7 @@ AZURE = {
         403,
         "AuthorizationPermissionMismatch",
         CredentialsRefused,
-        "Assign the role 'Storage Blob Data Contributor' on the container; it takes up to 30 minutes",
+        "Assign the role 'Storage Blob Data Contributor' on the container. A new role may take 30 minutes",
         message=f"{NO_OPERATION} using this permission.",
     ),
     "firewall": Row(
