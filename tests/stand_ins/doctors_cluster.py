@@ -42,6 +42,10 @@ class DoctorsCluster:
     holder: str | None = None
     quota: str | None = None
     """The refusal of a pod by a quota; None: it is let in, and pulls its image."""
+    pull: dict[str, Any] = field(default_factory=lambda: {"imageID": "sha256:1", "state": {"terminated": {}}})
+    """The status of a pod's container, which has pulled its image."""
+    beside: list[dict[str, Any]] = field(default_factory=list)
+    """Those of containers that a webhook puts into every pod."""
     records: list[Record] = field(default_factory=list)
     """What its releases left, the newest first."""
     pods_of: dict[str, Any] = field(default_factory=dict)
@@ -82,8 +86,9 @@ class DoctorsCluster:
                 return _refused(self.quota)
             pod = json.loads(content)
             metadata = {**pod["metadata"], "uid": "1", "resourceVersion": "1"}
-            pulled = {"containerStatuses": [{"imageID": "sha256:1", "state": {"terminated": {}}}]}
-            self.pods_of[metadata["name"]] = {**pod, "metadata": metadata, "status": pulled}
+            ours = {"name": pod["spec"]["containers"][0]["name"], **self.pull}
+            status = {"containerStatuses": [*self.beside, ours]}
+            self.pods_of[metadata["name"]] = {**pod, "metadata": metadata, "status": status}
             return 201, {}
         if not name:
             return 200, {"items": list(self.pods_of.values())}

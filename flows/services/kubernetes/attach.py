@@ -31,7 +31,9 @@ PULL_SECRET = "slipway-registry"  # noqa: S105  # a name, no password
 PULL_FAILED = {"ErrImagePull", "ImagePullBackOff"}
 DELETE_TRIES = 10
 
+CONTAINER = "pull"
 USER = 10001
+"""As whom the container runs; any user but root would do."""
 
 
 def attach(
@@ -60,8 +62,8 @@ def attach(
 
 @dataclass
 class _Pull:
-    """What becomes of one pull; `denied_at` is when the registry refused it first. `how_to_let_in` gives the
-    remedy."""
+    """What becomes of one pull. `how_to_let_in` gives the remedy where the registry refuses for `patience`
+    seconds, counted from `denied_at`."""
 
     api: KubernetesApi
     image: Image
@@ -72,8 +74,11 @@ class _Pull:
     def look(self, path: str) -> bool | Waiting:
         pod = self.api.get(path)
         if pod is None:
-            raise PermanentError(f"The pod that pulls {self.image} was deleted by another.", "Start again.")
-        waiting = _waiting(pod)
+            raise PermanentError(
+                f"The pod that pulls {self.image} was deleted by another user or a controller.",
+                "Run the check again.",
+            )
+        waiting = _state(pod).get("waiting") or {}
         if waiting.get("reason") not in PULL_FAILED:
             return _is_pulled(pod) or Waiting(_unscheduled(pod))
         message = str(waiting.get("message", ""))
@@ -133,8 +138,8 @@ def _pod(api: KubernetesApi, namespace: str, image: Image, secret: str | None) -
             api.create(pods, _described(name, image, secret))
         except CredentialsRefused as refused:
             raise PermanentError(
-                f"The pod that pulls {image} is not let in: {refused.happened}",
-                "Try it with an administrator's context, and raise `quota.pods` where the quota refuses.",
+                f"The pod that pulls {image} could not be created: {refused.happened}",
+                "Use an administrator's context. Where the quota refuses the pod, raise `quota.pods`.",
             ) from refused
         yield path
     finally:
@@ -144,7 +149,7 @@ def _pod(api: KubernetesApi, namespace: str, image: Image, secret: str | None) -
 def _described(name: str, image: Image, secret: str | None) -> Object:
     resources = {"cpu": "10m", "memory": "32Mi"}
     container = {
-        "name": "pull",
+        "name": CONTAINER,
         "image": str(image),
         "imagePullPolicy": "Always",  # else a node that has it would ask nothing
         "command": ["true"],
@@ -176,17 +181,14 @@ def _described(name: str, image: Image, secret: str | None) -> Object:
     }
 
 
-def _waiting(pod: Object) -> dict[str, Any]:
-    [state] = [one.get("state", {}) for one in _containers(pod)] or [{}]
-    return dict(state.get("waiting") or {})
+def _state(pod: Object) -> dict[str, Any]:
+    """The state of our container. A webhook of the cluster may have put others beside it."""
+    return dict(_ours(pod).get("state") or {})
 
 
 def _is_pulled(pod: Object) -> bool:
-    """Whether the container was created: its image was there, whatever became of the container."""
-    return any(
-        one.get("imageID") or {"running", "terminated"} & set(one.get("state", {}))
-        for one in _containers(pod)
-    )
+    """Whether our container was created: its image was there, whatever became of the container."""
+    return bool(_ours(pod).get("imageID")) or not {"running", "terminated"}.isdisjoint(_state(pod))
 
 
 def _unscheduled(pod: Object) -> str:
@@ -196,8 +198,10 @@ def _unscheduled(pod: Object) -> str:
     )
 
 
-def _containers(pod: Object) -> list[dict[str, Any]]:
-    return list(pod.get("status", {}).get("containerStatuses") or [])
+def _ours(pod: Object) -> dict[str, Any]:
+    """The status of our container; empty while it has none."""
+    found = pod.get("status", {}).get("containerStatuses") or []
+    return next((dict(one) for one in found if one["name"] == CONTAINER), {})
 
 
 def _delete(api: KubernetesApi, path: str) -> None:

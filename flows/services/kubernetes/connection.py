@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kubernetes import client
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import (
@@ -29,15 +28,12 @@ from urllib3.util import make_headers
 from urllib3.util.ssl_ import create_urllib3_context
 
 from flows.core.errors import SettingsError
-from flows.services.kubernetes.kubeconfig import AccountAccess
+from flows.services.kubernetes.kubeconfig import UNUSABLE, AccountAccess, reason_of
 from flows.services.process.network import login_of
 from flows.services.process.temporary import temporary_folder
 
 AUTHORITY, CERTIFICATE, KEY = "certificate-authority-data", "client-certificate-data", "client-key-data"
 """The keys of a kubeconfig with an authority and a client's certificate and key, each base64 of PEM."""
-
-UNUSABLE = (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError)
-"""What the library raises for a kubeconfig that is missing, damaged or has no such context."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,8 @@ def connect(kubeconfig: Path | AccountAccess | None, context: str) -> client.Api
         with temporary_folder("plugin") as folder:
             return _connected(connection, _of_file(connection, file, context, str(folder)))
     except UNUSABLE as error:
-        reason = f"{error}" if isinstance(error, ConfigException) else repr(error)
         raise SettingsError(
-            f"The kubeconfig {file or 'of this user'} has no usable context {context!r}: {reason}.",
+            f"The kubeconfig {file or 'of this user'} has no usable context {context!r}: {reason_of(error)}.",
             "Correct `context` or `kubeconfig` of the environment; `make run` makes the embedded one.",
         ) from error
 
@@ -102,9 +97,9 @@ def _of_file(connection: client.Configuration, file: str | None, context: str, f
     loader.load_and_set(connection)  # type: ignore[no-untyped-call]  # as above
     if plugin and not (connection.api_key or connection.cert_file):  # the library logs the program's error
         raise SettingsError(
-            f"The kubeconfig's user {wanted['user']} has to sign in, and the program {plugin} gives no "
+            f"The kubeconfig's user {wanted['user']} signs in with the program {plugin}, which gives no "
             "credentials.",
-            f"Run a command of kubectl with the context {context}, and correct what {plugin} says.",
+            f"Run `kubectl --context {context} version`, and correct what {plugin} says.",
         )
     return _Inline(cluster.get(AUTHORITY, ""), user.get(CERTIFICATE, ""), user.get(KEY, ""))
 

@@ -16,6 +16,9 @@ from flows.core.errors import SettingsError
 
 AUTHORITY = "certificate-authority"
 
+UNUSABLE = (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError)
+"""What the library raises for a kubeconfig that is missing, damaged or has no such context."""
+
 
 @dataclass(frozen=True)
 class AccountAccess:
@@ -38,7 +41,7 @@ def of_account(
 ) -> str:
     """The YAML of an account with that token, on the cluster of the administrator's kubeconfig and context.
 
-    It names no files: a certificate authority's is in it. `SettingsError` where there is no such context.
+    It names no files: a certificate authority's is in it. `SettingsError` as of `server_of`.
     """
     if isinstance(kubeconfig, AccountAccess):
         name, cluster = context, _settings(kubeconfig)
@@ -58,7 +61,11 @@ def of_account(
 
 
 def server_of(kubeconfig: Path | None, context: str) -> AccountAccess:
-    """The server that a context leads to, without any account. `SettingsError` as of `of_account`."""
+    """The server that a context leads to, without any account.
+
+    `SettingsError` where the kubeconfig or a file that it names is missing or damaged, or has no such
+    context.
+    """
     _, settings = _cluster(kubeconfig, context)
     try:
         authority = _pem(str(settings.get(f"{AUTHORITY}-data", "")))
@@ -71,19 +78,19 @@ def server_of(kubeconfig: Path | None, context: str) -> AccountAccess:
 def _cluster(kubeconfig: Path | None, context: str) -> tuple[str, dict[str, Any]]:
     """Name and settings of the cluster that a context (of KUBECONFIG's files where None) leads to."""
     paths = str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
-    merged = KubeConfigMerger(paths).config  # type: ignore[no-untyped-call]  # it ships no types
-    if merged is None:
-        raise _unusable(context, f"there is no file {paths}")
     try:
+        merged = KubeConfigMerger(paths).config  # type: ignore[no-untyped-call]  # it ships no types
+        if merged is None:
+            raise ConfigException(f"there is no file {paths}")
         name = merged["contexts"].get_with_name(context)["context"]["cluster"]
         entry = merged["clusters"].get_with_name(name)["cluster"]
-    except ConfigException as error:
-        raise _unusable(context, error) from error
-    settings = dict(entry.value)
-    if file := settings.pop(AUTHORITY, None):
-        content = (Path(entry.path).parent / file).read_bytes()
-        settings.setdefault(f"{AUTHORITY}-data", base64.b64encode(content).decode())
-    return name, settings
+        settings = dict(entry.value)
+        if file := settings.pop(AUTHORITY, None):
+            content = (Path(entry.path).parent / file).read_bytes()
+            settings.setdefault(f"{AUTHORITY}-data", base64.b64encode(content).decode())
+    except UNUSABLE as error:
+        raise _unusable(context, reason_of(error)) from error
+    return str(name), settings
 
 
 def _settings(access: AccountAccess) -> dict[str, Any]:
@@ -93,6 +100,13 @@ def _settings(access: AccountAccess) -> dict[str, Any]:
     if access.tls_server_name:
         settings["tls-server-name"] = access.tls_server_name
     return settings
+
+
+def reason_of(error: Exception) -> str:
+    """What one of `UNUSABLE` says of the kubeconfig."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) if isinstance(error, ConfigException) else repr(error)
 
 
 def _unusable(context: str, reason: object) -> SettingsError:

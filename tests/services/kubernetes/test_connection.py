@@ -19,7 +19,7 @@ import yaml
 from deployments.local.cluster.certificates import Subject, ensure_authority
 from flows.core.errors import SettingsError
 from flows.services.kubernetes.api import KubernetesApi
-from flows.services.kubernetes.kubeconfig import access
+from flows.services.kubernetes.kubeconfig import access, server_of
 from tests.stand_ins.http_server import JsonHandler, serving
 from tests.stand_ins.own_certificate import own_certificate
 
@@ -197,7 +197,7 @@ def test_a_program_beside_the_kubeconfig_is_found(server: Server) -> None:
 
 def test_without_the_programs_credentials_nothing_is_asked(server: Server) -> None:
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}
-    with pytest.raises(SettingsError, match="the program false gives no credentials"):
+    with pytest.raises(SettingsError, match="the program false, which gives no credentials"):
         KubernetesApi(server.file({"exec": plugin}), "here").get("/version")
     assert server.tokens == []
 
@@ -226,6 +226,20 @@ def test_a_file_that_is_no_kubeconfig_is_a_wrong_setting(tmp_path: Path, content
         KubernetesApi(tmp_path / "kubeconfig", "here").get("/version")
     with pytest.raises(SettingsError, match="no usable context 'here'"):
         KubernetesApi(tmp_path / "nowhere", "here").get("/version")
+    for file in ("kubeconfig", "nowhere"):
+        with pytest.raises(SettingsError, match="no usable context 'here'"):
+            server_of(tmp_path / file, "here")
+
+
+def test_an_authority_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    content = {
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://s", "certificate-authority": "gone.crt"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))
+    with pytest.raises(SettingsError, match=r"'here': .*/gone\.crt: No such file"):
+        server_of(tmp_path / "kubeconfig", "here")
 
 
 def test_a_killed_process_leaves_nothing(server: Server, temporary: Path) -> None:
