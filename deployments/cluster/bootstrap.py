@@ -20,7 +20,9 @@ It can be run again at any time, as after a change of those keys, or of the pass
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +37,7 @@ from flows.config.schema import Environment
 from flows.core.errors import (
     ChangedMeanwhile,
     ClusterNotPrepared,
+    CredentialsRefused,
     PermanentError,
     PodNotAllowed,
     SettingsError,
@@ -61,58 +64,90 @@ TOKEN_LIFETIME = 365 * 24 * 3600
 IN_FORCE_WITHIN = 30
 """Seconds that a cluster may take until it heeds a new policy or quota."""
 
+RIGHTS = "Run this as an administrator of the cluster: name such a context in slipway.toml while you do."
+AGAIN = "Correct what the cluster reports, then run this again."
+
 
 def prepare(settings: Settings, environment: str, say: Say, *, attached: bool = False) -> None:
-    """Create or update what releases to the environment need; `PermanentError` says why it can't.
+    """Create or update what releases to the environment need, and wait until it is in force.
 
-    `attached`: the nodes pull by an identity of their own, which is tried. `PrefectUnavailable` where the
-    server of the blocks is away.
+    `attached`: the nodes pull by an identity of their own, which is tried. `PermanentError` where the cluster
+    refuses something; `PrefectUnavailable` where the server of the blocks is away.
     """
     wanted = settings.environment(environment)
     run = RunContext("bootstrap", settings, Path.cwd(), say, lambda _: lambda *_: None, prefect_blocks)
     _require_login(environment, wanted)
-    login = None
-    if not attached:
-        with translated_prefect_errors():
-            login = prefect_blocks.pull_credentials(settings.registry)
-    if login is not None:
-        pull_login.require_pull_only(settings.registry, login)
+    pulling = None if attached else _pull_login(settings)
     with translated_prefect_errors():
         cluster = administrators_cluster(run, environment)
-    try:
-        create(cluster, rules_of(settings, environment), login)
-        what = "quota" if login is None else "quota and pull secret"
+    with _explained(cluster, environment):
+        create(cluster, rules_of(settings, environment), pulling)
+        what = "quota" if pulling is None else "quota and pull secret"
         say(f"Namespace {cluster.namespace}, account, Lease, policies, {what} are in place.")
-        if wanted.login is None:
-            content, until = login_kubeconfig(cluster)
-            way = kubeconfig.access(content, LOGIN)
-            await_fence(replace(cluster, kubeconfig=way, context=way.context))
-        else:
-            await_fence(cluster)
+        login = _new_login(cluster) if wanted.login is None else None
+        await_fence(cluster if login is None else login.cluster)
+    if login is None:
+        say(f"The user {wanted.login} may create tokens of {ACCOUNT}, and do nothing else.")
+    else:
+        _hand_over(login, environment, wanted, say)
+    if attached:
+        _try_pull(run, environment, cluster)
+
+
+@dataclass(frozen=True)
+class _Login:
+    """What the worker signs in with: its kubeconfig, valid `until` then, and the cluster as that login."""
+
+    kubeconfig: str = field(repr=False)
+    until: datetime
+    cluster: Cluster
+
+
+def _pull_login(settings: Settings) -> Credentials | None:
+    """The login that the nodes pull with; None where slipway.toml names none."""
+    with translated_prefect_errors():
+        login = prefect_blocks.pull_credentials(settings.registry)
+    if login is not None:
+        pull_login.require_pull_only(settings.registry, login)
+    return login
+
+
+@contextmanager
+def _explained(cluster: Cluster, environment: str) -> Iterator[None]:
+    """What the cluster refuses, as `PermanentError` with what an administrator does about it."""
+    try:
+        yield
     except (SettingsError, TransientError):
         raise
     except SlipwayError as failure:
-        raise PermanentError(
-            f"The cluster {cluster.context!r} could not be prepared for {environment}: {failure.happened}",
-            "This needs an administrator's rights: name such a context in slipway.toml while you run it.",
-            details=failure.details,
-        ) from failure
-    if wanted.login is not None:
-        say(f"The user {wanted.login} may create tokens of {ACCOUNT}, and do nothing else.")
-    elif wanted.credentials is None:
+        happened = f"The cluster {cluster.context!r} could not be prepared for {environment}: "
+        remedy = RIGHTS if isinstance(failure, CredentialsRefused) else AGAIN
+        raise PermanentError(happened + failure.happened, remedy, details=failure.details) from failure
+
+
+def _new_login(cluster: Cluster) -> _Login:
+    content, until = login_kubeconfig(cluster)
+    access = kubeconfig.access(content, LOGIN)
+    return _Login(content, until, replace(cluster, kubeconfig=access, context=access.context))
+
+
+def _hand_over(login: _Login, environment: str, wanted: Environment, say: Say) -> None:
+    """Save the login in the environment's block, if it names one."""
+    if wanted.credentials is None:
         say(f"{environment} names no `credentials`: releases to it need a block with {LOGIN}'s kubeconfig.")
+        return
+    with translated_prefect_errors():
+        Secret(value=login.kubeconfig).save(wanted.credentials, overwrite=True)
+    say(f"Block secret/{wanted.credentials} lets runs release to {environment} until {login.until:%Y-%m-%d}.")
+
+
+def _try_pull(run: RunContext, environment: str, cluster: Cluster) -> None:
+    with translated_prefect_errors():
+        pulled = try_pull(run, environment, cluster)
+    if pulled is None:
+        run.say("No pull was tried: the registry has no `latest` yet. Repeat this after the first build.")
     else:
-        with translated_prefect_errors():
-            Secret(value=content).save(wanted.credentials, overwrite=True)
-        until_then = f"{environment} can be released to until {until:%Y-%m-%d}"
-        say(f"With block secret/{wanted.credentials} {until_then}.")
-    if attached:
-        with translated_prefect_errors():
-            pulled = try_pull(run, environment, cluster)
-        if pulled is None:
-            say("No pull was tried: the registry has no `latest` yet. Repeat this after the first build.")
-        else:
-            say(f"A node of {cluster.context} pulled {pulled}.")
+        run.say(f"A node of {cluster.context} pulled {pulled}.")
 
 
 def _require_login(environment: str, wanted: Environment) -> None:
