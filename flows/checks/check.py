@@ -1,4 +1,4 @@
-"""Checks side by side: each gives one row, and none breaks or holds up another."""
+"""Runs checks in parallel: each gives one row, and a check that fails or hangs stops no other."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.core.doctor.finding import Finding, not_looked_at
+from flows.core.doctor.finding import Finding, not_checked
 from flows.core.errors import SlipwayError
 from flows.services.prefect.api import translated_prefect_errors
 
@@ -17,32 +17,34 @@ WITHIN = 15.0
 """Seconds for all checks together."""
 
 
-class Doubtful(Exception):
-    """What was seen works, and a person should know of it."""
+class CheckWarning(Exception):
+    """The row is a warning: what was seen works, but may stop working."""
 
     def __init__(self, seen: str, remedy: str) -> None:
         super().__init__(seen)
         self.seen, self.remedy = seen, remedy
 
 
-class Failing(Exception):
-    """What was seen does not work, where no service has an error for it."""
+class CheckFailed(Exception):
+    """The row has failed, for a reason for which no service has an error."""
 
     def __init__(self, seen: str, remedy: str) -> None:
         super().__init__(seen)
         self.seen, self.remedy = seen, remedy
 
 
-class NotLookedAt(Exception):
-    """The check has nothing to look at; the text says because of what."""
+class CheckSkipped(Exception):
+    """There is nothing to check; the text ends the sentence "Not checked, because"."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """`look` gives the sentence of a row where all is well, or raises: a `SlipwayError` and `Failing` fail
-    the row, `Doubtful` makes it a warning. It is called when the rows that it `needs` are there, and not
-    where one of them is not in order; it waits for those in `after` whatever they are. `tried` says what it
-    does.
+    """One row. `look` returns its sentence if all is well. Otherwise it raises: a `SlipwayError` or
+    `CheckFailed` fails the row, `CheckWarning` makes it a warning, and `CheckSkipped` leaves it unchecked.
+
+    `look` is called after the rows that it `needs`, unless one of them failed or was not checked. It waits
+    for the rows in `after`, too, whatever their state is. `tried` says what `look` does: "asked for its
+    version".
     """
 
     subject: str
@@ -55,7 +57,7 @@ class Check:
 def run_all(checks: Sequence[Check], within: float = WITHIN) -> list[Finding]:
     """The rows of all checks, in their order, after `within` seconds at the latest.
 
-    What has not answered by then is given up: its threads do not keep the process alive.
+    A check that has not answered by then has failed; its thread does not keep the process alive.
     """
     deadline = time.monotonic() + within
     rows: dict[str, Future[Finding]] = {check.subject: Future() for check in checks}
@@ -67,15 +69,15 @@ def run_all(checks: Sequence[Check], within: float = WITHIN) -> list[Finding]:
 def _settle(check: Check, rows: Mapping[str, Future[Finding]]) -> None:
     for name in check.needs:
         if not rows[name].result().is_usable:
-            finding = not_looked_at(check.subject, f"{name} is not in order", check.tried)
+            finding = not_checked(check.subject, f"{name} is not in order", check.tried)
             break
     else:
         wait([rows[name] for name in check.after])
-        finding = _looked(check)
+        finding = _checked(check)
     rows[check.subject].set_result(finding)
 
 
-def _looked(check: Check) -> Finding:
+def _checked(check: Check) -> Finding:
     def failed(seen: str, remedy: str) -> Finding:
         return Finding(check.subject, "failed", seen, check.tried, remedy)
 
@@ -84,12 +86,12 @@ def _looked(check: Check) -> Finding:
             return Finding(check.subject, "ok", check.look(), check.tried)
     except SlipwayError as error:
         return failed(error.happened, error.remedy)
-    except Failing as found:
+    except CheckFailed as found:
         return failed(found.seen, found.remedy)
-    except Doubtful as found:
+    except CheckWarning as found:
         return Finding(check.subject, "warning", found.seen, check.tried, found.remedy)
-    except NotLookedAt as found:
-        return not_looked_at(check.subject, str(found), check.tried)
+    except CheckSkipped as found:
+        return not_checked(check.subject, str(found), check.tried)
     except OSError as error:
         return failed(f"{error}.", "Correct what is named, or its rights on this machine.")
     except Exception as error:  # its text may quote a secret
@@ -106,11 +108,11 @@ def _awaited(check: Check, rows: Mapping[str, Future[Finding]], deadline: float,
     except TimeoutError:
         for name in (*check.needs, *check.after):
             if not rows[name].done():
-                return not_looked_at(check.subject, f"{name} took too long", check.tried)
+                return not_checked(check.subject, f"{name} took too long", check.tried)
         return Finding(
             check.subject,
             "failed",
-            f"It took longer than {within:g} s.",
+            f"No answer came within {within:g} s.",
             check.tried,
             "Check that the system runs, and that firewalls and proxies let this machine reach it.",
         )

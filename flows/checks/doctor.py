@@ -7,11 +7,11 @@ from flows.checks.check import WITHIN, Check, run_all
 from flows.checks.environments import EnvironmentChecks
 from flows.checks.nodes import NodeChecks
 from flows.checks.prefect_server import PrefectChecks
-from flows.checks.reaching import Ahead
+from flows.checks.reaching import ClockOffsets
 from flows.checks.systems import SystemChecks
 from flows.config.load import config_file
 from flows.core.doctor.clock import clock
-from flows.core.doctor.finding import Finding, not_looked_at
+from flows.core.doctor.finding import Finding, not_checked
 from flows.core.errors import SettingsError
 from flows.credentials import prefect_blocks
 from flows.services.models.transfer import no_progress
@@ -34,22 +34,22 @@ def look(no_server: SettingsError | None = None, *, attach: bool = False) -> lis
             return [*found, *run_all(list(NodeChecks(run).all()), nodes.WITHIN)] if attach else found
     except SettingsError as error:
         wrong = Finding(SETTINGS, "failed", error.happened, READ, error.remedy)
-        return [wrong, not_looked_at("all else", f"{SETTINGS} are not in order")]
+        return [wrong, not_checked("all else", f"{SETTINGS} are not in order")]
 
 
 def look_with(
     run: RunContext, within: float = WITHIN, no_server: SettingsError | None = None
 ) -> list[Finding]:
     """The rows, with the clients of a run; none takes longer than `within` seconds."""
-    ahead: Ahead = {}
+    offsets: ClockOffsets = {}
     names = ", ".join(run.settings.environments)
     settings = Finding(SETTINGS, "ok", f"{config_file()} is in order; environments: {names}.", READ)
-    rows = run_all(list(_checks(run, ahead, no_server)), within)
-    return [settings, *rows, clock(dict(ahead))]
+    rows = run_all(list(_checks(run, offsets, no_server)), within)
+    return [settings, *rows, clock(dict(offsets))]
 
 
-def _checks(run: RunContext, ahead: Ahead, no_server: SettingsError | None) -> Iterator[Check]:
-    yield from PrefectChecks(run.settings, ahead, no_server).all()
-    yield from SystemChecks(run, ahead).all()
+def _checks(run: RunContext, offsets: ClockOffsets, no_server: SettingsError | None) -> Iterator[Check]:
+    yield from PrefectChecks(run.settings, offsets, no_server).all()
+    yield from SystemChecks(run, offsets).all()
     for name in run.settings.environments:
-        yield from EnvironmentChecks(run, name, ahead).all()
+        yield from EnvironmentChecks(run, name, offsets).all()

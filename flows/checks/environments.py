@@ -8,9 +8,9 @@ from functools import cached_property
 
 import yaml
 
-from flows.checks.check import Check, Doubtful, Failing
+from flows.checks.check import Check, CheckFailed, CheckWarning
 from flows.checks.prefect_server import block_row
-from flows.checks.reaching import Ahead, note, way
+from flows.checks.reaching import ClockOffsets, note_offset, route
 from flows.checks.systems import AZURE
 from flows.config.version import CLUSTER_OBJECTS, cluster_edition
 from flows.core.doctor.pulls import last_pull, was_refused
@@ -36,7 +36,7 @@ class EnvironmentChecks:
 
     run: RunContext
     name: str
-    ahead: Ahead
+    offsets: ClockOffsets
     is_reached: bool = False
     """Whether the API server has answered."""
 
@@ -83,9 +83,9 @@ class EnvironmentChecks:
 
     def _reached(self) -> str:
         api, asked = self._cluster.api, datetime.now(UTC)
-        note(api.date(), f"the cluster of {self.name}", asked, self.ahead)
+        note_offset(api.date(), f"the cluster of {self.name}", asked, self.offsets)
         self.is_reached = True
-        return f"{api.server} answers, {way(api.server)}."
+        return f"{api.server} answers, {route(api.server)}."
 
     def _account(self) -> str:
         return f"The API server knows us as {review.user_name(self._cluster.api)}."
@@ -95,12 +95,12 @@ class EnvironmentChecks:
         found = review.rights(self._cluster.api, namespace)
         missing = "; ".join(lacking(needed_rights(), found.rules))
         if missing and not found.complete:
-            raise Doubtful(
+            raise CheckWarning(
                 f"The API server can't list all rights of this account; not listed: {missing}.",
                 "Check them with `kubectl auth can-i` as that account.",
             )
         if missing:
-            raise Failing(f"In {namespace} this account may not: {missing}.", BOOTSTRAP)
+            raise CheckFailed(f"In {namespace} this account may not: {missing}.", BOOTSTRAP)
         return f"It may do in {namespace} all that releases need."
 
     def _fence(self) -> str:
@@ -117,14 +117,14 @@ class EnvironmentChecks:
             return f"{prepared}, and pods of foreign images are refused."
         except FenceLost:  # no run holds the Lease: the fence refuses first
             return f"{prepared}; releases try the policy for pods while they hold the Lease."
-        raise Failing(f"{cluster.namespace} lets pods of any image run.", BOOTSTRAP)
+        raise CheckFailed(f"{cluster.namespace} lets pods of any image run.", BOOTSTRAP)
 
     def _last_pull(self) -> str:
         record = last_pull(self.run.releases(self.name).history())
         if record is None:
             return "No release has needed a pull yet."
         if was_refused(record):
-            raise Failing(
+            raise CheckFailed(
                 f"The nodes were refused at {record}, {record.started:%Y-%m-%d %H:%M} UTC: {record.reason}",
                 "Correct the block at [registry] pull_credentials and run the bootstrap, or give the nodes' "
                 "identity the role AcrPull. Then release again.",
@@ -145,7 +145,7 @@ class EnvironmentChecks:
         said: list[str] = []
         accepting = self._accepting(said)
         if len(accepting) < len(self._edge.resolve()):
-            raise Doubtful(" ".join(said), "Check that all of the load balancer's addresses are served.")
+            raise CheckWarning(" ".join(said), "Check that all of the load balancer's addresses are served.")
         return " ".join([f"Connections are accepted at {', '.join(accepting)}.", *said])
 
     def _accepting(self, said: list[str]) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class EnvironmentChecks:
         try:
             self._edge.require_certificates(accepting, TELL_BEFORE)
         except EdgeNotInOrder as soon:
-            raise Doubtful(soon.happened, soon.remedy) from soon
+            raise CheckWarning(soon.happened, soon.remedy) from soon
         return f"It is accepted, and valid for more than {TELL_BEFORE.days} days."
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from flows.checks.check import Check, NotLookedAt
+from flows.checks.check import Check, CheckSkipped
 from flows.services.kubernetes.attach import PULL_SECRET, TIMEOUT
 from flows.stages.attach import administrators_cluster, try_pull
 from flows.stages.context import RunContext
@@ -30,5 +30,5 @@ class NodeChecks:
         secret = PULL_SECRET if self.run.settings.registry.pull_credentials else None
         image = try_pull(self.run, name, cluster, secret=secret)
         if image is None:
-            raise NotLookedAt(f"{self.run.registry.name} has no `latest` yet")
+            raise CheckSkipped(f"{self.run.registry.name} has no `latest` yet")
         return f"A node of {cluster.context} pulled {image}."

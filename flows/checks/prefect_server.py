@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from flows.checks.check import Check, Doubtful, Failing, NotLookedAt
-from flows.checks.reaching import Ahead, note, way
+from flows.checks.check import Check, CheckFailed, CheckSkipped, CheckWarning
+from flows.checks.reaching import ClockOffsets, note_offset, route
 from flows.config.load import CHECKOUT, Settings
 from flows.config.on_prefect import blocks_of, variables_of
 from flows.core.doctor.deployments import Deployment, described, differences
@@ -27,12 +27,12 @@ SERVER, POOL, DEPLOYMENTS, NIGHT = (
 
 PREPARE = "Run `python -m deployments.prefect.work_pool`, then `prefect deploy --all`; here: `slipway up`."
 
-SPARED = {
+OPTIONAL_BLOCKS = {
     "[hooks] github": "deliveries of GitHub are refused",
     "[hooks] azure_devops": "deliveries of Azure DevOps are refused",
     "[results] secret": "tests that passed are run again",
 }
-"""Keys whose block a line can do without, and what is so then."""
+"""Keys whose block may be missing, and what that means."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class PrefectChecks:
     """Looks at the server of PREFECT_API_URL; `no_server` says why there is none."""
 
     settings: Settings
-    ahead: Ahead
+    offsets: ClockOffsets
     no_server: SettingsError | None = None
 
     def all(self) -> Iterator[Check]:
@@ -90,15 +90,15 @@ class PrefectChecks:
             raise self.no_server
         asked = datetime.now(UTC)
         version, date = self._view.version()
-        note(date, "Prefect", asked, self.ahead)
-        return f"{self._view.address} answers as version {version}, {way(self._view.address)}."
+        note_offset(date, "Prefect", asked, self.offsets)
+        return f"{self._view.address} answers as version {version}, {route(self._view.address)}."
 
     def _pool(self) -> str:
         found = self._view.pool(self.pool)
         if found is None:
-            raise Failing(f"There is no work pool {self.pool}.", PREPARE)
+            raise CheckFailed(f"There is no work pool {self.pool}.", PREPARE)
         if found["is_paused"]:
-            raise Doubtful(
+            raise CheckWarning(
                 f"The work pool {self.pool} is paused: no run begins.", "Resume it in Prefect's UI."
             )
         return f"The work pool {self.pool} is there."
@@ -107,13 +107,15 @@ class PrefectChecks:
         def look() -> str:
             found = self._queues.get(name)
             if found is None:
-                raise Failing(f"The work pool {self.pool} has no queue {name}.", PREPARE)
+                raise CheckFailed(f"The work pool {self.pool} has no queue {name}.", PREPARE)
             if found.status == "PAUSED":
-                raise Doubtful(f"The queue {name} is paused: none of its runs begins.", "Resume it.")
+                raise CheckWarning(
+                    f"The queue {name} is paused: none of its runs begins.", "Resume it in Prefect's UI."
+                )
             last = found.last_polled
             when = f"{wall_time(last, self.settings.nights.zone)}" if last else "never"
             if found.status != "READY":
-                raise Failing(
+                raise CheckFailed(
                     f"No worker takes runs of the queue {name}; the last time was: {when}.",
                     f"Start a worker: `prefect worker start --pool {self.pool} --work-queue {name}`; here: "
                     "`slipway up`.",
@@ -127,21 +129,21 @@ class PrefectChecks:
         wanted = [described(one, variables) for one in self.file["deployments"]]
         there: dict[str, Deployment] = self._view.deployments()
         if found := differences(wanted, there):
-            raise Failing(f"They are not as in prefect.yaml: {'; '.join(found)}.", PREPARE)
+            raise CheckFailed(f"They are not as in prefect.yaml: {'; '.join(found)}.", PREPARE)
         return f"All {len(wanted)} are as in prefect.yaml."
 
     def _night(self) -> str:
         scheduled = self._view.is_scheduled(NIGHTLY_RELEASE)
         if scheduled is None:
-            raise NotLookedAt(f"there is no deployment {NIGHTLY_RELEASE}")
+            raise CheckSkipped(f"there is no deployment {NIGHTLY_RELEASE}")
         if not scheduled:
-            raise Doubtful(
+            raise CheckWarning(
                 f"The schedule of {NIGHTLY_RELEASE} is paused: no night releases.",
                 f"Resume it on the page of {NIGHTLY_RELEASE} when nights are to release again.",
             )
         run = self._view.next_scheduled(NIGHTLY_RELEASE)
         if run is None or run.due is None:
-            raise Failing(
+            raise CheckFailed(
                 f"The schedule of {NIGHTLY_RELEASE} is on, and no run is planned.",
                 "Check that Prefect's background services run: its scheduler plans runs.",
             )
@@ -153,11 +155,11 @@ class PrefectChecks:
                 return f"Prefect has it; slipway.toml names it at {key}."
             seen = f"Prefect has no block {block}, which slipway.toml names at {key}"
             remedy = "Create it in Prefect's UI under Blocks, or correct its name in slipway.toml."
-            if key in SPARED:
-                raise Doubtful(f"{seen}: {SPARED[key]}.", remedy)
+            if key in OPTIONAL_BLOCKS:
+                raise CheckWarning(f"{seen}: {OPTIONAL_BLOCKS[key]}.", remedy)
             if key.startswith("[environments."):
                 remedy = "Let an administrator run: python -m deployments.cluster.bootstrap"
-            raise Failing(f"{seen}.", remedy)
+            raise CheckFailed(f"{seen}.", remedy)
 
         return look
 

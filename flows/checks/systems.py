@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from obstore.store import LocalStore
 
-from flows.checks.check import Check, Doubtful, Failing
+from flows.checks.check import Check, CheckFailed, CheckWarning
 from flows.checks.prefect_server import block_row
-from flows.checks.reaching import Ahead, answers, way
+from flows.checks.reaching import ClockOffsets, answers, route
 from flows.config.on_prefect import blocks_by_key
 from flows.config.schema import RepositoryAccess, Store
 from flows.core.build.image import parse
@@ -26,7 +26,7 @@ from flows.services.registry.client import Registry, resolve_base
 from flows.stages.context import RunContext
 
 PROBE = "slipway-doctor"
-"""Folder in a store of what is written there and removed again."""
+"""Folder of the object that is written to a store and removed again."""
 
 GIT_ANSWERS_WITHIN = 10
 """Seconds."""
@@ -58,7 +58,7 @@ class SystemChecks:
     """With the clients of `run`."""
 
     run: RunContext
-    ahead: Ahead
+    offsets: ClockOffsets
 
     def all(self) -> Iterator[Check]:
         """Each system reached first, then what is done there."""
@@ -96,7 +96,7 @@ class SystemChecks:
         yield Check(AZURE, "asked for a token for Azure Resource Manager", self._token, needs)
 
     def _entra(self) -> str:
-        return answers(self.run.azure.cloud.authority, "Entra ID", self.ahead)
+        return answers(self.run.azure.cloud.authority, "Entra ID", self.offsets)
 
     def _token(self) -> str:
         identity = self.run.azure
@@ -124,16 +124,14 @@ class SystemChecks:
             )
 
     def _branches(self, repository: Repository, wanted: str | None = None) -> str:
-        """`wanted` is a branch that has to be there."""
+        """The sentence of a repository that shows its branches, `wanted` among them."""
         heads = replace(repository, cache=self.run.workspace, timeout=GIT_ANSWERS_WITHIN).heads()
-        if not heads:
-            raise Failing(f"{repository.url} shows no branch.", "Push one, or correct the repository's URL.")
-        by = f", {way(repository.url)}" if repository.url.startswith("http") else ""
+        by = f", {route(repository.url)}" if repository.url.startswith("http") else ""
         seen = f"{repository.url} shows {len(heads)} {'branch' if len(heads) == 1 else 'branches'}"
         if wanted is None:
             return f"{seen}{by}."
         if wanted not in heads:
-            raise Failing(
+            raise CheckFailed(
                 f"{repository.url} has no branch {wanted}.", "Push it, or correct [source] released_branch."
             )
         return f"{seen}, {wanted} at {heads[wanted][:12]}{by}."
@@ -156,12 +154,12 @@ class SystemChecks:
     def _registry_reached(self) -> str:
         wanted = self.run.settings.registry
         scheme = "http" if wanted.insecure else "https"
-        return answers(f"{scheme}://{wanted.address}/v2/", "the registry", self.ahead)
+        return answers(f"{scheme}://{wanted.address}/v2/", "the registry", self.offsets)
 
     def _registry_login(self) -> str:
         wanted, registry = self.run.settings.registry, self.run.registry
         if not registry.may_pull():
-            raise Failing(
+            raise CheckFailed(
                 f"{wanted.address} does not let {self._who(registry)} read {wanted.repository}.",
                 _SIGN_IN[wanted.login],
             )
@@ -183,7 +181,7 @@ class SystemChecks:
         else:
             is_allowed = registry.may_push()
         if not is_allowed:
-            raise Failing(
+            raise CheckFailed(
                 f"{registry.address} does not let {self._who(registry)} push to {registry.repository}.",
                 "Give that login the right to push; on Azure Container Registry, the role AcrPush.",
             )
@@ -196,7 +194,7 @@ class SystemChecks:
         place = wanted.pull_address or wanted.address
         registry = Registry(place, wanted.repository, always(login), wanted.insecure)
         if not registry.may_pull():
-            raise Failing(
+            raise CheckFailed(
                 f"The registry {place} does not let {_user(registry)} pull from {wanted.repository}.",
                 "Correct the block that [registry] pull_credentials names; then let an administrator run: "
                 "python -m deployments.cluster.bootstrap",
@@ -226,14 +224,14 @@ class SystemChecks:
         blobs = self._blobs
         if (address := _address(blobs)) is None:
             return f"The {blobs.place} is on this machine."
-        return answers(address, "the model store", self.ahead)
+        return answers(address, "the model store", self.offsets)
 
     def _store_read(self) -> str:
         self._blobs.list_root()  # which a missing container refuses
         try:
             found = self.run.models.peek(self.run.settings.model.name)
         except ModelNotFound as none_yet:
-            raise Doubtful(none_yet.happened, none_yet.remedy) from none_yet
+            raise CheckWarning(none_yet.happened, none_yet.remedy) from none_yet
         return f"The next image gets {found.name} {found.version}."
 
     def _results(self) -> str:

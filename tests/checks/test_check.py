@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from flows.checks.check import WITHIN, Check, Doubtful, Failing, NotLookedAt, run_all
+from flows.checks.check import WITHIN, Check, CheckFailed, CheckSkipped, CheckWarning, run_all
 from flows.core.doctor.finding import Finding
 from flows.core.errors import RegistryUnavailable
 from flows.services.process.cancellation import GRACE
@@ -44,8 +44,8 @@ def test_a_check_that_passes_gives_what_it_saw_and_what_it_tried() -> None:
     ("error", "state", "seen", "remedy"),
     [
         (RegistryUnavailable("It is away.", "Start it."), "failed", "It is away.", "Start it."),
-        (Failing("It is wrong.", "Correct it."), "failed", "It is wrong.", "Correct it."),
-        (Doubtful("It ends soon.", "Renew it."), "warning", "It ends soon.", "Renew it."),
+        (CheckFailed("It is wrong.", "Correct it."), "failed", "It is wrong.", "Correct it."),
+        (CheckWarning("It ends soon.", "Renew it."), "warning", "It ends soon.", "Renew it."),
         (PermissionError(13, "Permission denied", "/a"), "failed", "Permission denied: '/a'", "Correct what"),
     ],
 )
@@ -67,7 +67,7 @@ def test_a_check_that_breaks_fails_its_row_alone_and_quotes_nothing() -> None:
     assert second.state == "ok"
 
 
-def test_what_needs_a_row_is_looked_at_after_it_and_not_where_that_is_not_in_order() -> None:
+def test_a_check_runs_after_the_row_that_it_needs_and_only_if_that_is_in_order() -> None:
     seen: list[str] = []
 
     def noted(name: str) -> Callable[[], str]:
@@ -82,19 +82,19 @@ def test_what_needs_a_row_is_looked_at_after_it_and_not_where_that_is_not_in_ord
         Check("first", "looked", noted("first")),
         Check("third", "looked", lambda: "", needs=("away",)),
         Check("fourth", "looked", lambda: "", needs=("third",)),
-        Check("away", "looked", raising(Failing("Away.", "Start it."))),
-        Check("empty", "looked", raising(NotLookedAt("there is nothing"))),
+        Check("away", "looked", raising(CheckFailed("Away.", "Start it."))),
+        Check("empty", "looked", raising(CheckSkipped("there is nothing"))),
     ]
     found = {row.subject: row for row in run_all(checks)}
     assert seen == ["first", "second"]
     assert [name for name, row in found.items() if row.state == "failed"] == ["away"]
-    assert found["third"].seen == "Not looked at, because away is not in order."
-    assert found["fourth"].seen == "Not looked at, because third is not in order."
-    assert found["empty"].seen == "Not looked at, because there is nothing."
+    assert found["third"].seen == "Not checked, because away is not in order."
+    assert found["fourth"].seen == "Not checked, because third is not in order."
+    assert found["empty"].seen == "Not checked, because there is nothing."
 
 
-def test_a_warning_does_not_keep_others_from_being_looked_at() -> None:
-    first = Check("first", "looked", raising(Doubtful("Soon.", "Renew it.")))
+def test_a_warning_keeps_no_other_row_from_being_checked() -> None:
+    first = Check("first", "looked", raising(CheckWarning("Soon.", "Renew it.")))
     _, second = run_all([first, Check("second", "looked", lambda: "Well.", needs=("first",))])
     assert second.state == "ok"
 
@@ -111,6 +111,6 @@ def test_what_hangs_is_given_up_and_what_waits_for_it_says_so(hanging: Callable[
         Check("other", "looked", lambda: "Well."),
     ]
     hung, waiting, after, other = run_all(checks, within=0.2)
-    assert (hung.state, hung.seen) == ("failed", "It took longer than 0.2 s.")
-    assert waiting.seen == after.seen == "Not looked at, because hanging took too long."
+    assert (hung.state, hung.seen) == ("failed", "No answer came within 0.2 s.")
+    assert waiting.seen == after.seen == "Not checked, because hanging took too long."
     assert other.state == "ok"

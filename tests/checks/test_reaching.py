@@ -6,8 +6,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from flows.checks.check import Failing
-from flows.checks.reaching import Ahead, answers, note, way
+from flows.checks.check import CheckFailed
+from flows.checks.reaching import ClockOffsets, answers, note_offset, route
 from flows.core.errors import SettingsError
 from tests.checks.conftest import NOWHERE
 from tests.stand_ins.http_server import JsonHandler, serving
@@ -33,24 +33,26 @@ class Refusing(JsonHandler):
 def test_the_way_names_the_proxy_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://user:a-secret@proxy.test:3128")
     monkeypatch.setenv("no_proxy", ".inside.test")
-    assert way("https://registry.test/v2/") == "through the proxy http://proxy.test:3128"
-    assert way("https://store.inside.test") == "directly"
-    assert way("http://registry.test") == "directly"
+    assert route("https://registry.test/v2/") == "through the proxy http://proxy.test:3128"
+    assert route("https://store.inside.test") == "directly"
+    assert route("http://registry.test") == "directly"
 
 
 def test_a_system_that_answers_is_reached_whatever_it_answers() -> None:
-    ahead: Ahead = {}
+    offsets: ClockOffsets = {}
     with serving(Refusing) as address:
-        assert answers(address, "the registry", ahead) == f"{address} answers 401, directly."
-    assert abs(ahead["the registry"]) < timedelta(seconds=60)
+        assert answers(address, "the registry", offsets) == f"{address} answers 401, directly."
+    assert abs(offsets["the registry"]) < timedelta(seconds=60)
 
 
 def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://user:a-secret@{NOWHERE}")
-    with pytest.raises(Failing, match=f"could not be reached through the proxy http://{NOWHERE}") as failing:
+    with pytest.raises(
+        CheckFailed, match=f"could not be reached through the proxy http://{NOWHERE}"
+    ) as failed:
         answers("http://registry.test", "the registry", {})
-    assert failing.value.remedy.startswith("Check that the proxy runs")
-    assert "a-secret" not in failing.value.seen
+    assert failed.value.remedy.startswith("Check that the proxy runs")
+    assert "a-secret" not in failed.value.seen
 
 
 def test_a_proxy_that_wants_a_password_is_not_taken_for_a_system_that_refuses(
@@ -61,36 +63,36 @@ def test_a_proxy_that_wants_a_password_is_not_taken_for_a_system_that_refuses(
 
     with serving(Proxy) as proxy:
         monkeypatch.setenv("http_proxy", proxy)
-        with pytest.raises(SettingsError, match="wants a user and a password") as failing:
+        with pytest.raises(SettingsError, match="wants a user and a password") as failed:
             answers("http://registry.test", "the registry", {})
-    assert "[network] proxy_login" in failing.value.remedy
+    assert "[network] proxy_login" in failed.value.remedy
 
 
 def test_an_authority_that_is_not_trusted_is_to_be_put_into_the_bundle() -> None:
     with (
         serving(Refusing, own_certificate().server) as address,
-        pytest.raises(SettingsError, match="is not trusted") as failing,
+        pytest.raises(SettingsError, match="is not trusted") as failed,
     ):
         answers(address, "the registry", {})
-    assert "[network] ca_bundle" in failing.value.remedy
+    assert "[network] ca_bundle" in failed.value.remedy
 
 
 def test_nothing_that_listens_is_an_address_that_may_be_wrong() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Failing, match="could not be reached directly"):
+    with pytest.raises(CheckFailed, match="could not be reached directly"):
         answers(address, "the registry", {})
 
 
 @pytest.mark.parametrize(("seconds", "least"), [(0, 0), (-1, 0), (-90, 88), (90, -91)])
 def test_the_time_of_an_answer_counts_from_when_it_was_asked_for(seconds: int, least: int) -> None:
-    asked, ahead = datetime.now(UTC), dict[str, timedelta]()
-    note(format_datetime(asked + timedelta(seconds=seconds), usegmt=True), "it", asked, ahead)
-    assert abs(ahead["it"].total_seconds() - least) < 2
+    asked, offsets = datetime.now(UTC), dict[str, timedelta]()
+    note_offset(format_datetime(asked + timedelta(seconds=seconds), usegmt=True), "it", asked, offsets)
+    assert abs(offsets["it"].total_seconds() - least) < 2
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_an_answer_without_a_time_says_nothing(date: str | None) -> None:
-    ahead: Ahead = {}
-    note(date, "it", datetime.now(UTC), ahead)
-    assert ahead == {}
+    offsets: ClockOffsets = {}
+    note_offset(date, "it", datetime.now(UTC), offsets)
+    assert offsets == {}

@@ -244,15 +244,15 @@ def test_at_azures_registry_an_identity_without_a_role_fails_the_row_of_the_sign
     found = team.look()
     failed = {name: row for name, row in found.items() if row.state == "failed"}
     assert failed.keys() == {"registry: signed in"}
-    assert not found["registry: push"].looked_at
+    assert not found["registry: push"].checked
 
 
-def test_what_depends_on_a_row_that_failed_is_not_looked_at_and_says_because_of_which(team: Team) -> None:
+def test_what_depends_on_a_row_that_failed_is_not_checked_and_names_that_row(team: Team) -> None:
     no_block(team)
     found = team.look()
     engine = found["container engine"]
-    assert (engine.state, engine.looked_at) == ("warning", False)
-    assert engine.seen == "Not looked at, because block docker-host/engine is not in order."
+    assert (engine.state, engine.checked) == ("warning", False)
+    assert engine.seen == "Not checked, because block docker-host/engine is not in order."
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_clock_that_is_off_is_named_with_the_system_that_has_another(
     assert found["clock"].seen == f"This machine's clock is {abs(minutes)} min {how} the model store."
 
 
-def test_wrong_settings_are_a_row_and_all_else_is_not_looked_at(team: Team) -> None:
+def test_wrong_settings_are_a_row_and_nothing_else_is_checked(team: Team) -> None:
     team.add("replica = 3")
     found = team.look()
     assert [(row.subject, row.state) for row in found.values()] == [
@@ -317,7 +317,7 @@ def test_a_block_that_a_line_can_do_without_is_a_warning(team: Team, name: str) 
     }
 
 
-def test_without_a_server_of_prefect_its_row_fails_and_what_needs_no_block_is_looked_at(team: Team) -> None:
+def test_without_a_server_of_prefect_its_row_fails_and_what_needs_no_block_is_checked(team: Team) -> None:
     with talking_to(PrefectApi(f"http://{NOWHERE}", None)):
         found = team.look()
     assert {name for name, row in found.items() if row.state == "failed"} == {"Prefect: server"}
@@ -400,5 +400,5 @@ def test_without_an_image_no_pull_is_tried(administrated: Team) -> None:
     administrated.registry.latest = b""
     administrated.registry.pull = 404
     row = administrated.look(attach=True)["production: pull by a node"]
-    assert (row.state, row.looked_at) == ("warning", False)
+    assert (row.state, row.checked) == ("warning", False)
     assert row.seen.endswith("has no `latest` yet.")

@@ -29,7 +29,7 @@ def test_rows_for_programs_also_while_all_systems_are_away(slipway: Slipway, tmp
     done = slipway("doctor", "--json", PREFECT_API_URL=AWAY, SLIPWAY_SOURCE__REPOSITORY=str(tmp_path))
     found = json.loads(done.output)
     assert (done.status, found["version"], found["state"]) == (1, 1, "failed")
-    keys = {"subject", "state", "seen", "tried", "remedy", "looked_at"}
+    keys = {"subject", "state", "seen", "tried", "remedy", "checked"}
     assert all(row.keys() == keys for row in found["findings"])
     rows = {row["subject"]: row for row in found["findings"]}
     assert rows["Prefect: server"]["state"] == "failed"
@@ -42,4 +42,4 @@ def test_settings_that_are_wrong_are_a_row(slipway: Slipway) -> None:
     (settings, rest) = json.loads(done.output)["findings"]
     assert (done.status, settings["subject"], settings["state"]) == (1, "settings", "failed")
     assert "registry.port" in settings["seen"]
-    assert rest["seen"] == "Not looked at, because settings are not in order."
+    assert rest["seen"] == "Not checked, because settings are not in order."

@@ -1,4 +1,4 @@
-"""What an administrator is asked for before anything is created, and told where the cluster refuses."""
+"""What an administrator is asked for before anything is created, and what a refusal of the cluster says."""
 
 from pathlib import Path
 

@@ -127,7 +127,7 @@ def test_status_is_that_of_the_platform(slipway: Slipway, platform: PlatformUnde
 def test_the_doctor_finds_a_platform_that_released_in_order(slipway: Slipway) -> None:
     found = slipway("doctor", "--json")
     rows = {row["subject"]: row for row in json.loads(found.output)["findings"]}
-    assert [row for row in rows.values() if row["state"] == "failed" or not row["looked_at"]] == []
+    assert [row for row in rows.values() if row["state"] == "failed" or not row["checked"]] == []
     assert found.status == 0
     assert rows["staging: account"]["seen"].endswith("system:serviceaccount:staging:slipway-release.")
     assert rows["production: load balancer"]["state"] == "ok"

@@ -3,22 +3,23 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from flows.core.doctor.finding import Finding, not_looked_at
+from flows.core.doctor.finding import Finding, not_checked
 
 SUBJECT = "clock"
 TRIED = "compared this machine's clock with the Date of each answer"
 OFF, FAR_OFF = timedelta(seconds=60), timedelta(minutes=5)
-"""From where on a difference is a warning, and a fault: Entra, GitHub and AWS allow five minutes."""
+"""The differences from which the row is a warning, and failed: GitHub refuses an App whose clock is a minute
+ahead; Entra ID and AWS allow five minutes."""
 
 
-def clock(ahead: Mapping[str, timedelta]) -> Finding:
-    """The row about the clock: by how much it is ahead of each system that answered, by the system's name."""
-    if not ahead:
-        return not_looked_at(SUBJECT, "no system answered", TRIED)
-    most = max(ahead.values(), key=abs)
+def clock(offsets: Mapping[str, timedelta]) -> Finding:
+    """The row about the clock; `offsets` is how far it is ahead of each system, by the system's name."""
+    if not offsets:
+        return not_checked(SUBJECT, "no system answered", TRIED)
+    most = max(offsets.values(), key=abs)
     if abs(most) < OFF:
-        return Finding(SUBJECT, "ok", f"It agrees with {', '.join(sorted(ahead))}.", TRIED)
-    wrong = [f"{_apart(by)} {name}" for name, by in sorted(ahead.items()) if abs(by) >= OFF]
+        return Finding(SUBJECT, "ok", f"It agrees with {', '.join(sorted(offsets))}.", TRIED)
+    wrong = [f"{_apart(by)} {name}" for name, by in sorted(offsets.items()) if abs(by) >= OFF]
     return Finding(
         SUBJECT,
         "failed" if abs(most) >= FAR_OFF else "warning",

@@ -1,4 +1,4 @@
-"""A row of the doctor's table, and what all rows say together."""
+"""A row of the doctor's table, and the summary of all rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Literal
 State = Literal["ok", "warning", "failed"]
 
 NEXT = "Run `slipway doctor` again once the row that is named is in order."
-"""The remedy of what was not looked at."""
+"""The remedy of what was not checked."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. `seen` is a sentence; `remedy`, an imperative, is "" where all is well.
+    """What one check found: a row. `seen` is a sentence; `remedy` is an imperative, and "" where all is well.
 
-    `looked_at` is False for what could not be checked because something else was not in order.
+    `checked` is False for what could not be checked because something else was not in order.
     """
 
     subject: str
@@ -22,17 +22,17 @@ class Finding:
     seen: str
     tried: str = ""
     remedy: str = ""
-    looked_at: bool = True
+    checked: bool = True
 
     @property
     def is_usable(self) -> bool:
-        """Whether what depends on it can be looked at."""
-        return self.looked_at and self.state != "failed"
+        """Whether rows that depend on it can be checked."""
+        return self.checked and self.state != "failed"
 
 
-def not_looked_at(subject: str, because: str, tried: str = "") -> Finding:
+def not_checked(subject: str, because: str, tried: str = "") -> Finding:
     """The row of what was not checked: a warning, so that one fault fails one row."""
-    return Finding(subject, "warning", f"Not looked at, because {because}.", tried, NEXT, looked_at=False)
+    return Finding(subject, "warning", f"Not checked, because {because}.", tried, NEXT, checked=False)
 
 
 def worst(findings: Sequence[Finding]) -> State:
@@ -44,17 +44,17 @@ def worst(findings: Sequence[Finding]) -> State:
 def summary(findings: Sequence[Finding]) -> str:
     """All rows in a sentence, with the names of those that failed."""
     failed = [finding.subject for finding in findings if finding.state == "failed"]
-    warnings = sum(finding.state == "warning" and finding.looked_at for finding in findings)
-    unseen = sum(not finding.looked_at for finding in findings)
+    warnings = sum(finding.state == "warning" and finding.checked for finding in findings)
+    unseen = sum(not finding.checked for finding in findings)
     said = f"{len(failed)} of {len(findings)} checks failed: {'; '.join(failed)}."
     counts = [f"{warnings} {'warning' if warnings == 1 else 'warnings'}"] if warnings else []
-    counts += [f"{unseen} not looked at"] if unseen else []
+    counts += [f"{unseen} not checked"] if unseen else []
     return " ".join([said if failed else "No check failed.", *([f"{', '.join(counts)}."] if counts else [])])
 
 
 def explained(findings: Sequence[Finding]) -> list[str]:
     """What to do about each row that is not ok, the failed ones first, and what was tried."""
-    shown = [finding for finding in findings if finding.looked_at and finding.state != "ok"]
+    shown = [finding for finding in findings if finding.checked and finding.state != "ok"]
     lines: list[str] = []
     for finding in sorted(shown, key=lambda one: one.state != "failed"):
         lines.append(f"{finding.subject} ({finding.state}): {finding.remedy}")

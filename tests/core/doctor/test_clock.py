@@ -29,4 +29,4 @@ def test_systems_that_agree_are_not_named_among_those_that_do_not() -> None:
 
 
 def test_without_an_answer_there_is_nothing_to_compare() -> None:
-    assert not clock({}).looked_at
+    assert not clock({}).checked

@@ -1,11 +1,11 @@
 """What rows say together."""
 
-from flows.core.doctor.finding import Finding, explained, not_looked_at, summary, worst
+from flows.core.doctor.finding import Finding, explained, not_checked, summary, worst
 
 OK = Finding("settings", "ok", "They are in order.")
 FAILED = Finding("registry: push", "failed", "It does not let us push.", "began an upload", "Give the right.")
 WARNING = Finding("certificate", "warning", "It ends soon.", "looked at it", "Renew it.")
-UNSEEN = not_looked_at("cluster", "block secret/production is not in order")
+UNSEEN = not_checked("cluster", "block secret/production is not in order")
 
 
 def test_all_together_are_as_the_worst_row() -> None:
@@ -16,11 +16,11 @@ def test_all_together_are_as_the_worst_row() -> None:
 
 def test_the_summary_names_what_failed_and_counts_the_rest() -> None:
     assert summary([OK]) == "No check failed."
-    assert summary([OK, WARNING, UNSEEN]) == "No check failed. 1 warning, 1 not looked at."
-    assert summary([OK, FAILED, UNSEEN]) == "1 of 3 checks failed: registry: push. 1 not looked at."
+    assert summary([OK, WARNING, UNSEEN]) == "No check failed. 1 warning, 1 not checked."
+    assert summary([OK, FAILED, UNSEEN]) == "1 of 3 checks failed: registry: push. 1 not checked."
 
 
-def test_what_to_do_is_said_of_failures_first_and_not_of_what_was_not_looked_at() -> None:
+def test_remedies_of_failures_come_first_and_rows_that_were_not_checked_have_none() -> None:
     assert explained([WARNING, OK, UNSEEN, FAILED]) == [
         "registry: push (failed): Give the right.",
         "  Tried: began an upload.",
@@ -29,5 +29,5 @@ def test_what_to_do_is_said_of_failures_first_and_not_of_what_was_not_looked_at(
     ]
 
 
-def test_what_depends_on_a_row_can_be_looked_at_unless_that_failed_or_was_not_looked_at() -> None:
+def test_a_row_can_be_depended_on_unless_it_failed_or_was_not_checked() -> None:
     assert [one.is_usable for one in (OK, WARNING, FAILED, UNSEEN)] == [True, True, False, False]
