@@ -11,7 +11,7 @@ import sys
 from flows.config import load as configuration
 from flows.config.load import Settings
 from flows.core.errors import SettingsError
-from flows.services.process.network import Way, set_in_this_process
+from flows.services.process.network import NetworkSettings, set_in_this_process
 
 NOT_FOUND = 127
 """The exit status of a program that is not there, as shells have it."""
@@ -24,12 +24,15 @@ def apply(settings: Settings) -> bool:
     `SettingsError` for a file of [network] that is missing or can't be used.
     """
     wanted = settings.network
-    way = Way(wanted.proxy, wanted.proxy_login, wanted.no_proxy, wanted.ca_bundle)
-    return set_in_this_process(way, configuration.state_folder() / "network")
+    found = NetworkSettings(wanted.proxy, wanted.proxy_login, wanted.no_proxy, wanted.ca_bundle)
+    return set_in_this_process(found, configuration.state_folder() / "network")
 
 
 def apply_if_readable() -> None:
-    """As `apply`, for a command that needs no settings: it works also while slipway.toml is damaged."""
+    """As `apply`, for a command that needs no settings; it does nothing while slipway.toml is damaged.
+
+    `SettingsError` as of `apply`.
+    """
     try:
         settings = configuration.load()
     except SettingsError:

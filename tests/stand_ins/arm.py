@@ -135,8 +135,11 @@ def refusal(status: int, code: str, said: str, **headers: str) -> Answer:
 
 
 @contextmanager
-def arm(directory: Entra) -> Iterator[Arm]:
-    """Such a Resource Manager, by HTTPS on loopback; the directory's bundle trusts its certificate."""
+def arm(directory: Entra, hosts: tuple[str, ...] = ()) -> Iterator[Arm]:
+    """Such a Resource Manager, by HTTPS on loopback; the directory's bundle trusts its certificate.
+
+    `hosts` are further names that its certificate is for.
+    """
     found = Arm(directory)
 
     class Handler(QuietHandler):
@@ -162,7 +165,7 @@ def arm(directory: Entra) -> Iterator[Arm]:
         do_GET = do_POST = respond
 
     authority, folder = ensure_authority(directory.folder), directory.folder
-    authority.ensure(folder, "arm", Subject("arm", hosts=("localhost", "127.0.0.1")))
+    authority.ensure(folder, "arm", Subject("arm", hosts=("localhost", "127.0.0.1", *hosts)))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder / "arm.crt", folder / "arm.key")
     with serving(Handler, tls) as address:

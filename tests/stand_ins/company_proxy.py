@@ -14,7 +14,7 @@ USER, PASSWORD = "slipway", "p@ss:w/1"
 class CompanyProxy:
     """Its address without a login, and what was asked: each CONNECT's target, and whether it got through.
 
-    Every name leads to `port` on loopback.
+    Every name leads to `port` on loopback, but for those in `ports`.
     """
 
     url: str
@@ -22,6 +22,7 @@ class CompanyProxy:
     connected: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     login: str = f"{USER}:{PASSWORD}"
+    ports: dict[str, int] = field(default_factory=dict)
     denial: str = ""
     """The status with which it answers every CONNECT that has the login, in place of a connection."""
 
@@ -79,7 +80,8 @@ def _serve(client: socket.socket, proxy: CompanyProxy) -> None:
                 b'Proxy-Authenticate: Basic realm="company"\r\nContent-Length: 0\r\n\r\n'
             )
         proxy.connected.append(target)
-        with socket.create_connection(("127.0.0.1", proxy.port)) as server:
+        port = proxy.ports.get(target.rpartition(":")[0], proxy.port)
+        with socket.create_connection(("127.0.0.1", port)) as server:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             back = threading.Thread(target=_copy, args=(server, client), daemon=True)
             back.start()

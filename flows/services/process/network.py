@@ -1,6 +1,6 @@
-"""The way to systems outside this machine, as variables that every client and program reads by itself.
+"""Proxy and certificate authorities as environment variables, which clients and programs read by themselves.
 
-They read different ones, and most of them when a client is made: so a process sets all of them, first of all.
+Each reads other variables, most of them when the client is made. So a process sets all of them at its start.
 """
 
 import os
@@ -17,10 +17,10 @@ from flows.core.errors import SettingsError
 from flows.services.process.files import write_atomically
 
 METADATA = "169.254.169.254"
-"""Where a cloud's machines get their identity: no proxy reaches that of this machine."""
+"""Where a machine in a cloud gets its identity: a proxy would get its own."""
 
 LOCAL = ("localhost", "127.0.0.1", "::1", METADATA)
-"""What is never reached through a proxy."""
+"""Hosts that are never reached through a proxy."""
 
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE")
 """Each takes the place of the system's authorities in its programs: the first in those with OpenSSL, Go and
@@ -36,9 +36,9 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE--
 
 
 @dataclass(frozen=True)
-class Way:
-    """What [network] in slipway.toml says: a proxy, the file with its login, hosts that are reached without
-    it, and a file with further authorities."""
+class NetworkSettings:
+    """As [network] in slipway.toml: a proxy, the file with its login, hosts that are reached without it, and
+    a file with further authorities (PEM)."""
 
     proxy: str | None = None
     login: Path | None = None
@@ -46,36 +46,39 @@ class Way:
     authorities: Path | None = None
 
 
-def variables(way: Way, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What to add to that environment; nothing is left to add once it is there.
+def variables(settings: NetworkSettings, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables to add to that environment; to add them twice changes nothing.
 
     `folder` gets the bundle of the system's authorities and ours. `SettingsError` for a file that is missing
     or holds something else, and for a login that other users can read.
     """
     added: dict[str, str] = {}
-    if way.proxy is not None:
-        proxy = _with_login(way.proxy, way.login)
+    if settings.proxy is not None:
+        proxy = _with_login(settings.proxy, settings.login)
         for name in ("HTTPS_PROXY", "HTTP_PROXY"):
             added |= {name: proxy, name.lower(): proxy}
-    if way.no_proxy or any(name.lower() in _PROXIES for name in {**environment, **added}):
-        names = ",".join(_without_proxy(way, environment))
+    if settings.no_proxy or any(name.lower() in _PROXIES for name in {**environment, **added}):
+        names = ",".join(_without_proxy(settings, environment))
         added |= {"NO_PROXY": names, "no_proxy": names}
-    if way.authorities is not None:
-        bundle = str(_bundle(way.authorities, folder))
+    if settings.authorities is not None:
+        bundle = str(_bundle(settings.authorities, folder))
         added |= dict.fromkeys(BUNDLES, bundle)
     return added
 
 
-def set_in_this_process(way: Way, folder: Path) -> bool:
-    """Add the variables to this process, for what it makes and starts from now on; whether any was new."""
-    added = variables(way, folder, os.environ)
+def set_in_this_process(settings: NetworkSettings, folder: Path) -> bool:
+    """Add the variables to this process, before it makes clients and starts programs; whether any was new.
+
+    Errors as of `variables`.
+    """
+    added = variables(settings, folder, os.environ)
     changed = any(os.environ.get(name) != value for name, value in added.items())
     os.environ.update(added)
     return changed
 
 
 def docker_proxies(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The value of `proxies` in docker's configuration: what the client hands to builds.
+    """The value of `proxies` in docker's configuration, which the docker client passes to builds.
 
     A proxy on this machine's loopback is left out: a build can't reach it there.
     """
@@ -125,11 +128,11 @@ def _with_login(proxy: str, file: Path | None) -> str:
     return urlunsplit((parts.scheme, host, "", "", ""))
 
 
-def _without_proxy(way: Way, environment: Mapping[str, str]) -> list[str]:
+def _without_proxy(settings: NetworkSettings, environment: Mapping[str, str]) -> list[str]:
     known = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     before = [name.strip() for name in known.split(",") if name.strip()]
     in_a_pod = [server] if (server := environment.get("KUBERNETES_SERVICE_HOST")) else []
-    return list(dict.fromkeys([*before, *way.no_proxy, *LOCAL, *in_a_pod]))
+    return list(dict.fromkeys([*before, *settings.no_proxy, *LOCAL, *in_a_pod]))
 
 
 def _bundle(authorities: Path, folder: Path) -> Path:
@@ -143,7 +146,7 @@ def _bundle(authorities: Path, folder: Path) -> Path:
 
 
 def _certificates(file: Path) -> str:
-    """Those in the file, and nothing else that it may hold, such as a key."""
+    """The certificates in the file, without whatever else it holds, such as a key."""
     try:
         found = "\n".join(_CERTIFICATE.findall(file.read_text())) + "\n"
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.services.process.network import BUNDLES, Way
+from flows.services.process.network import BUNDLES, NetworkSettings
 from flows.services.process.tls import authorities
 from tests.services.process.outside import Outside
 from tests.services.process.service import service
@@ -25,5 +25,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside
         login = tmp_path / "login"
         login.write_text(proxy.login)
         login.chmod(0o600)
-        yield Outside(proxy, Way(proxy.url, login, (), tmp_path / "authority" / "ca.crt"), tmp_path)
+        yield Outside(
+            proxy, NetworkSettings(proxy.url, login, (), tmp_path / "authority" / "ca.crt"), tmp_path
+        )
     authorities.cache_clear()

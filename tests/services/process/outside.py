@@ -1,9 +1,9 @@
-"""A network whose only way out is a proxy that wants a login."""
+"""A network whose only settings out is a proxy that wants a login."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.services.process.network import Way, set_in_this_process
+from flows.services.process.network import NetworkSettings, set_in_this_process
 from flows.services.process.tls import authorities
 from tests.stand_ins.company_proxy import CompanyProxy
 
@@ -13,10 +13,10 @@ class Outside:
     """The proxy, the settings that lead through it, and a folder for the test."""
 
     proxy: CompanyProxy
-    way: Way
+    settings: NetworkSettings
     folder: Path
 
-    def enter(self, way: Way) -> None:
-        """Put that way in force in this process."""
-        set_in_this_process(way, self.folder / "state")
+    def enter(self, settings: NetworkSettings) -> None:
+        """Put those settings in force in this process."""
+        set_in_this_process(settings, self.folder / "state")
         authorities.cache_clear()

@@ -20,6 +20,7 @@ from flows.services.models import blob_providers
 from flows.services.registry.client import Registry
 from tests.services.process.outside import Outside
 from tests.services.process.service import BLOB, COMMIT, HOST, URL, kubeconfig
+from tests.stand_ins.arm import CLUSTER, arm
 from tests.stand_ins.entra import entra
 
 ONCE = Config(retries={"total_max_attempts": 1})
@@ -28,7 +29,7 @@ ONCE = Config(retries={"total_max_attempts": 1})
 @pytest.fixture
 def in_force(outside: Outside) -> Outside:
     """The network, with its settings in this process."""
-    outside.enter(outside.way)
+    outside.enter(outside.settings)
     return outside
 
 
@@ -88,8 +89,8 @@ def test_prefects_client_reaches_its_server(outside: Outside) -> None:
     )
     wanted = {
         "SLIPWAY_NETWORK__PROXY": outside.proxy.url,
-        "SLIPWAY_NETWORK__PROXY_LOGIN": str(outside.way.login),
-        "SLIPWAY_NETWORK__CA_BUNDLE": str(outside.way.authorities),
+        "SLIPWAY_NETWORK__PROXY_LOGIN": str(outside.settings.login),
+        "SLIPWAY_NETWORK__CA_BUNDLE": str(outside.settings.authorities),
         "SLIPWAY_STATE": str(outside.folder / "state"),
         "PREFECT_API_URL": f"{URL}/api",
         "PREFECT_HOME": str(outside.folder / "prefect"),
@@ -106,7 +107,20 @@ def test_azure_identity_reaches_entra_id(outside: Outside) -> None:
     with entra(hosts=("login.example.test",)) as directory:
         outside.proxy.port = int(directory.url.rpartition(":")[2])
         directory.url = "https://login.example.test"
-        outside.enter(replace(outside.way, authorities=directory.folder / "ca.crt"))
+        outside.enter(replace(outside.settings, authorities=directory.folder / "ca.crt"))
 
         assert directory.identity("pipeline").token(STORAGE).value
     assert set(outside.proxy.connected) == {"login.example.test:443"}
+
+
+def test_azures_own_client_reaches_resource_manager(outside: Outside) -> None:
+    sign_in, manager_host = "login.example.test", "management.example.test"
+    with entra(hosts=(sign_in,)) as directory, arm(directory, hosts=(manager_host,)) as manager:
+        for host, stand_in in ((sign_in, directory), (manager_host, manager)):
+            outside.proxy.ports[host] = int(stand_in.url.rpartition(":")[2])
+            stand_in.url = f"https://{host}"
+        outside.enter(replace(outside.settings, authorities=directory.folder / "ca.crt"))
+        manager.users.add("pipeline")
+
+        assert manager.cluster("pipeline").login().context == CLUSTER
+    assert set(outside.proxy.connected) == {f"{sign_in}:443", f"{manager_host}:443"}

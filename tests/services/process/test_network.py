@@ -8,7 +8,14 @@ import pytest
 
 from deployments.local.cluster.certificates import ensure_authority
 from flows.core.errors import SettingsError
-from flows.services.process.network import BUNDLES, LOCAL, Way, docker_proxies, login_of, variables
+from flows.services.process.network import (
+    BUNDLES,
+    LOCAL,
+    NetworkSettings,
+    docker_proxies,
+    login_of,
+    variables,
+)
 
 PROXY = "http://proxy.example.org:3128"
 
@@ -28,11 +35,11 @@ def login(folder: Path, content: str, mode: int = 0o600) -> Path:
 
 
 def test_without_settings_nothing_is_set(tmp_path: Path) -> None:
-    assert variables(Way(), tmp_path, {}) == {}
+    assert variables(NetworkSettings(), tmp_path, {}) == {}
 
 
 def test_a_proxy_is_set_in_both_cases_of_its_variables(tmp_path: Path) -> None:
-    found = variables(Way(PROXY), tmp_path, {})
+    found = variables(NetworkSettings(PROXY), tmp_path, {})
 
     names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
     assert {found[name] for name in names} == {PROXY}
@@ -40,9 +47,9 @@ def test_a_proxy_is_set_in_both_cases_of_its_variables(tmp_path: Path) -> None:
 
 
 def test_the_login_is_escaped_in_the_proxys_address(tmp_path: Path) -> None:
-    way = Way(PROXY, login(tmp_path, "user:p@ss/w:rd\n"))
+    settings = NetworkSettings(PROXY, login(tmp_path, "user:p@ss/w:rd\n"))
 
-    found = variables(way, tmp_path, {})["HTTPS_PROXY"]
+    found = variables(settings, tmp_path, {})["HTTPS_PROXY"]
 
     assert found == "http://user:p%40ss%2Fw%3Ard@proxy.example.org:3128"
     assert login_of(found) == "user:p@ss/w:rd"
@@ -50,22 +57,22 @@ def test_the_login_is_escaped_in_the_proxys_address(tmp_path: Path) -> None:
 
 
 def test_hosts_of_settings_shell_and_machine_are_reached_without_a_proxy(tmp_path: Path) -> None:
-    way = Way(PROXY, no_proxy=(".example.org",))
+    settings = NetworkSettings(PROXY, no_proxy=(".example.org",))
     shell = {"NO_PROXY": "git.example.com, localhost", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
-    found = variables(way, tmp_path, shell)["no_proxy"].split(",")
+    found = variables(settings, tmp_path, shell)["no_proxy"].split(",")
 
     assert sorted(found) == sorted({"git.example.com", ".example.org", "10.0.0.1", *LOCAL})
 
 
 def test_a_proxy_of_the_shell_is_not_used_for_this_machine(tmp_path: Path) -> None:
-    found = variables(Way(), tmp_path, {"https_proxy": PROXY})
+    found = variables(NetworkSettings(), tmp_path, {"https_proxy": PROXY})
 
     assert found == {"NO_PROXY": ",".join(LOCAL), "no_proxy": ",".join(LOCAL)}
 
 
 def test_authorities_are_trusted_beside_those_of_the_system(tmp_path: Path, authority: Path) -> None:
-    found = variables(Way(authorities=authority), tmp_path / "state", {})
+    found = variables(NetworkSettings(authorities=authority), tmp_path / "state", {})
 
     bundle = Path(found["SSL_CERT_FILE"])
     assert {found[name] for name in BUNDLES} == {str(bundle)}
@@ -81,17 +88,17 @@ def test_a_key_beside_the_authorities_is_not_copied(tmp_path: Path, authority: P
     both = tmp_path / "both.pem"
     both.write_text((tmp_path / "ca.key").read_text() + authority.read_text())
 
-    bundle = Path(variables(Way(authorities=both), tmp_path / "state", {})["SSL_CERT_FILE"])
+    bundle = Path(variables(NetworkSettings(authorities=both), tmp_path / "state", {})["SSL_CERT_FILE"])
 
     assert "PRIVATE KEY" not in bundle.read_text()
 
 
 def test_nothing_is_left_to_add_to_what_was_added(tmp_path: Path, authority: Path) -> None:
-    way = Way(PROXY, login(tmp_path, "user:password"), ("a.example.org",), authority)
+    settings = NetworkSettings(PROXY, login(tmp_path, "user:password"), ("a.example.org",), authority)
 
-    once = variables(way, tmp_path, {"NO_PROXY": "b.example.org"})
+    once = variables(settings, tmp_path, {"NO_PROXY": "b.example.org"})
 
-    assert variables(way, tmp_path, once) == once
+    assert variables(settings, tmp_path, once) == once
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,7 @@ def test_a_bundle_that_can_not_be_used_is_reported(content: str | None, wrong: s
         file.write_text(content)
 
     with pytest.raises(SettingsError, match=f"{file}: .*{wrong}") as caught:
-        variables(Way(authorities=file), tmp_path, {})
+        variables(NetworkSettings(authorities=file), tmp_path, {})
     assert "[network] ca_bundle" in caught.value.remedy
 
 
@@ -116,24 +123,24 @@ def test_a_login_that_other_users_can_read_is_refused(tmp_path: Path) -> None:
     file = login(tmp_path, "user:secret", 0o644)
 
     with pytest.raises(SettingsError, match="Every user of this machine") as caught:
-        variables(Way(PROXY, file), tmp_path, {})
+        variables(NetworkSettings(PROXY, file), tmp_path, {})
     assert caught.value.remedy == f"Run: chmod 600 {file}"
 
 
 @pytest.mark.parametrize("content", ["secret", ":secret", "user:secret\nuser:secret", ""])
 def test_a_file_without_a_login_is_reported_and_not_quoted(content: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds no login of a proxy") as caught:
-        variables(Way(PROXY, login(tmp_path, content)), tmp_path, {})
+        variables(NetworkSettings(PROXY, login(tmp_path, content)), tmp_path, {})
     assert "secret" not in str(caught.value)
 
 
 def test_a_login_that_is_missing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
-        variables(Way(PROXY, tmp_path / "missing"), tmp_path, {})
+        variables(NetworkSettings(PROXY, tmp_path / "missing"), tmp_path, {})
 
 
 def test_docker_hands_the_proxy_to_builds(tmp_path: Path) -> None:
-    found = docker_proxies(variables(Way(PROXY, no_proxy=("a.example.org",)), tmp_path, {}))
+    found = docker_proxies(variables(NetworkSettings(PROXY, no_proxy=("a.example.org",)), tmp_path, {}))
 
     default = {"httpProxy": PROXY, "httpsProxy": PROXY, "noProxy": ",".join(("a.example.org", *LOCAL))}
     assert json.loads(json.dumps(found)) == {"default": default}

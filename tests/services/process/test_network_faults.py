@@ -81,7 +81,7 @@ EACH = pytest.mark.parametrize("ask", ASKED)
 
 @EACH
 def test_a_proxy_that_wants_a_login_is_reported(ask: Ask, outside: Outside) -> None:
-    outside.enter(replace(outside.way, login=None))
+    outside.enter(replace(outside.settings, login=None))
 
     with pytest.raises(SettingsError, match=f"The proxy {outside.proxy.url} wants") as caught:
         ask(outside.folder)
@@ -91,7 +91,7 @@ def test_a_proxy_that_wants_a_login_is_reported(ask: Ask, outside: Outside) -> N
 @EACH
 def test_a_proxy_that_refuses_the_login_is_reported(ask: Ask, outside: Outside) -> None:
     outside.proxy.login = "slipway:another"
-    outside.enter(outside.way)
+    outside.enter(outside.settings)
 
     with pytest.raises(SettingsError, match=f"The proxy {outside.proxy.url} refuses") as caught:
         ask(outside.folder)
@@ -100,7 +100,7 @@ def test_a_proxy_that_refuses_the_login_is_reported(ask: Ask, outside: Outside) 
 
 @EACH
 def test_a_certificate_that_is_not_trusted_is_reported(ask: Ask, outside: Outside) -> None:
-    outside.enter(replace(outside.way, authorities=None))
+    outside.enter(replace(outside.settings, authorities=None))
 
     with pytest.raises(SettingsError, match="is not trusted") as caught:
         ask(outside.folder)
@@ -111,7 +111,7 @@ def test_a_certificate_that_is_not_trusted_is_reported(ask: Ask, outside: Outsid
 @pytest.mark.parametrize("ask", [one for one in ASKED if one is not ask_store])
 def test_a_proxy_that_denies_the_host_is_reported(ask: Ask, outside: Outside) -> None:
     outside.proxy.denial = "403 Forbidden"
-    outside.enter(outside.way)
+    outside.enter(outside.settings)
 
     with pytest.raises(SettingsError, match=r"makes no connection to .*: it answers 403") as caught:
         ask(outside.folder)
@@ -120,7 +120,7 @@ def test_a_proxy_that_denies_the_host_is_reported(ask: Ask, outside: Outside) ->
 
 @EACH
 def test_a_proxy_that_is_away_is_named(ask: Ask, outside: Outside) -> None:
-    outside.enter(replace(outside.way, proxy=AWAY))
+    outside.enter(replace(outside.settings, proxy=AWAY))
 
     with pytest.raises(TransientError, match=NAMED) as caught:
         ask(outside.folder)
@@ -135,7 +135,7 @@ def test_another_fault_of_a_certificate_is_reported(
     host: str, days: int, message: str, outside: Outside
 ) -> None:
     tls = served(outside.folder / "authority", host, ends=datetime.now(UTC) + timedelta(days=days))
-    outside.enter(replace(outside.way, proxy=None, login=None))
+    outside.enter(replace(outside.settings, proxy=None, login=None))
     with serving(QuietHandler, tls) as address, pytest.raises(SettingsError, match=message):
         Registry(address.replace("https://127.0.0.1", "localhost"), "app").tags()
 
