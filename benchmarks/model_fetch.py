@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.services.models import blob_providers
+from flows.services.models import azure_blobs
 from flows.services.models.blob_store import BlobStore
 from flows.services.models.transfer import receive, silent
 
@@ -45,7 +45,7 @@ def main() -> None:
     with BlobServiceClient.from_connection_string(arguments.connection_string) as service:
         service.create_container(name)
         try:
-            store = blob_providers.azure(name, connection_string=arguments.connection_string)
+            store = azure_blobs.azure(name, connection_string=arguments.connection_string)
             compare(service, store, name, arguments)
         finally:
             service.delete_container(name)
@@ -101,7 +101,7 @@ def compare(
 
 def fetch(connection_string: str, container: str, file: Path, digest: str) -> tuple[float, int]:
     """How long it took, in seconds, and the most bytes of memory that this process has had."""
-    store = blob_providers.azure(container, connection_string=connection_string)
+    store = azure_blobs.azure(container, connection_string=connection_string)
     started = time.perf_counter()
     blob = store.find("model.onnx")
     assert blob is not None

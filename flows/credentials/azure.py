@@ -8,7 +8,7 @@ from flows.core.errors import SettingsError
 from flows.services.azure.cloud import CLOUDS, Cloud
 from flows.services.azure.identity import DEVOPS, AzureIdentity
 from flows.services.git.login import HttpLogin
-from flows.services.models.blob_providers import AzureAccess
+from flows.services.models.azure_blobs import AzureAccess
 
 
 def identity(azure: Azure, secret: Callable[[], str]) -> AzureIdentity:

@@ -31,7 +31,7 @@ from flows.services.azure.identity import AzureIdentity
 from flows.services.git import github_app
 from flows.services.git.login import DeployKey, GitLogin, HttpLogin
 from flows.services.models import blob_providers
-from flows.services.models.blob_providers import NO_IDENTITY, AzureAccess
+from flows.services.models.azure_blobs import NO_IDENTITY, AzureAccess
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.auth import Credentials, Login
 

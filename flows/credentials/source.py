@@ -13,7 +13,7 @@ from flows.config.schema import (
 )
 from flows.services.azure.identity import AzureIdentity
 from flows.services.git.login import GitLogin, HttpLogin
-from flows.services.models.blob_providers import NO_IDENTITY, AzureAccess
+from flows.services.models.azure_blobs import NO_IDENTITY, AzureAccess
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.auth import Login
 

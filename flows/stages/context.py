@@ -32,7 +32,7 @@ from flows.services.kubernetes.kubeconfig import AccountAccess, access
 from flows.services.kubernetes.manifests import Overlay
 from flows.services.kubernetes.release_store import Records
 from flows.services.models import blob_providers
-from flows.services.models.blob_providers import AzureAccess
+from flows.services.models.azure_blobs import AzureAccess
 from flows.services.models.blob_store import BlobStore
 from flows.services.models.duel_reports import DuelReports
 from flows.services.models.golden_set_store import GoldenSetStore

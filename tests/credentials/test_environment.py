@@ -11,7 +11,7 @@ from flows.core.errors import SettingsError
 from flows.credentials import environment
 from flows.services.azure.cloud import CLOUDS
 from flows.services.azure.identity import AzureIdentity
-from flows.services.models.blob_providers import AzureAccess
+from flows.services.models.azure_blobs import AzureAccess
 from flows.services.registry.auth import Credentials
 
 AZ_LOGIN = AzureAccess(identity=AzureIdentity("azure-cli", CLOUDS["public"]))

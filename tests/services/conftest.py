@@ -20,8 +20,8 @@ from deployments.local.stores.blob_store import BlobStoreAccess
 from deployments.local.stores.registry import RegistryAccess
 from flows.core.model.store_address import StoreAddress
 from flows.services.images.container_engine import Build, ContainerEngine
-from flows.services.models import blob_providers
-from flows.services.models.blob_providers import NO_IDENTITY
+from flows.services.models import azure_blobs, blob_providers
+from flows.services.models.azure_blobs import NO_IDENTITY
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.auth import Credentials
 from tests.services.a_namespace import Namespace, prepared_namespace
@@ -55,7 +55,7 @@ def azure_container(azurite: str) -> str:
 @pytest.fixture
 def azure(azurite: str, azure_container: str) -> BlobStore:
     """An empty container of Azure Blob Storage."""
-    return replace(blob_providers.azure(azure_container, connection_string=azurite), part=SMALL)
+    return replace(azure_blobs.azure(azure_container, connection_string=azurite), part=SMALL)
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def versioned_azure(
     endpoint = azurite.partition("BlobEndpoint=")[2].split(";")[0]
     with versioned_blobs(endpoint, trusted_server) as front:
         through = azurite.replace(endpoint, front)
-        yield replace(blob_providers.azure(azure_container, connection_string=through), part=SMALL)
+        yield replace(azure_blobs.azure(azure_container, connection_string=through), part=SMALL)
 
 
 @pytest.fixture

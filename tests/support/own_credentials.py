@@ -9,7 +9,7 @@ from flows.config.schema import Registry as RegistrySettings
 from flows.core.errors import SettingsError
 from flows.credentials.source import CredentialSource
 from flows.services.models import blob_providers
-from flows.services.models.blob_providers import AzureAccess
+from flows.services.models.azure_blobs import AzureAccess
 from flows.services.models.blob_store import BlobStore
 from flows.services.registry.auth import Credentials, Login, always, anonymous
 

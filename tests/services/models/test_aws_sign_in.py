@@ -9,7 +9,7 @@ import pytest
 from flows.core.errors import CredentialsRefused, SettingsError
 from flows.core.model.store_address import StoreAddress
 from flows.services.models import blob_providers
-from flows.services.models.blob_providers import NO_IDENTITY
+from flows.services.models.azure_blobs import NO_IDENTITY
 from flows.services.models.blob_store import BlobStore
 
 KEYS = "aws_access_key_id = {0}\naws_secret_access_key = secret\n"

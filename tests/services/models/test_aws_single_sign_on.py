@@ -35,7 +35,8 @@ PROGRAM = """
 import sys
 from flows.core.errors import SlipwayError
 from flows.core.model.store_address import StoreAddress
-from flows.services.models.blob_providers import NO_IDENTITY, opened
+from flows.services.models.azure_blobs import NO_IDENTITY
+from flows.services.models.blob_providers import opened
 
 store = opened(StoreAddress("s3", sys.argv[1]), None, NO_IDENTITY)
 try:

@@ -11,8 +11,8 @@ from flows.core.errors import CredentialsRefused
 from flows.core.model.store_address import StoreAddress
 from flows.services.azure.cloud import CLOUDS
 from flows.services.azure.identity import AzureIdentity, Token
-from flows.services.models import blob_providers
-from flows.services.models.blob_providers import AzureAccess
+from flows.services.models import azure_blobs, blob_providers
+from flows.services.models.azure_blobs import AzureAccess
 from tests.stand_ins.entra import Entra, entra
 from tests.support.token_blob_store import Account, token_blob_store
 from tests.support.waiting import wait_until
@@ -64,7 +64,7 @@ def test_a_block_without_a_secret_is_signed_in_as_the_identity_of_the_settings(
 
 def test_a_token_that_is_about_to_expire_is_asked_for_again(account: Account, directory: Entra) -> None:
     directory.lifetime = 200  # seconds, fewer than Azure's clients keep a token for
-    store = blob_providers.azure(
+    store = azure_blobs.azure(
         "models", account_url=account.url, access=AzureAccess(directory.cloud, directory.identity("ci"))
     )
 
@@ -85,7 +85,7 @@ def test_the_reason_why_an_identity_got_no_token_is_reported(account: Account) -
             raise refused
 
     access = AzureAccess(identity=Refused("azure-cli", CLOUDS["public"]))
-    store = blob_providers.azure("models", account_url=account.url, access=access)
+    store = azure_blobs.azure("models", account_url=account.url, access=access)
     with pytest.raises(CredentialsRefused) as reported:
         store.read("latest.json")
     assert reported.value is refused
@@ -96,7 +96,7 @@ def test_a_machine_with_a_managed_identity_signs_in_where_the_settings_name_none
 ) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{directory.metadata}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "header")
-    store = blob_providers.azure("models", account_url=account.url)
+    store = azure_blobs.azure("models", account_url=account.url)
     store.replace("managed", b"1")
     assert store.read("managed") == b"1"
     assert [asked.fields.get("resource") for asked in directory.asked] == ["https://storage.azure.com"]
@@ -106,6 +106,6 @@ def test_a_machine_without_an_identity_learns_what_to_set(
     account: Account, directory: Entra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")  # else it asks beyond this machine
-    store = blob_providers.azure("models", account_url=account.url)
+    store = azure_blobs.azure("models", account_url=account.url)
     with pytest.raises(CredentialsRefused, match="no identity was found on this machine"):
         store.read("latest.json")

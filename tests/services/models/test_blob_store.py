@@ -19,7 +19,7 @@ from flows.core.errors import (
     SettingsError,
     StoreUnavailable,
 )
-from flows.services.models import blob_providers, blob_store
+from flows.services.models import azure_blobs, blob_providers, blob_store, s3_buckets
 from flows.services.models.blob_store import SMALL, BlobStore
 
 Way = Callable[[BlobStore], object]
@@ -59,7 +59,7 @@ def test_a_missing_container_is_reported_with_the_command_that_creates_it(azurit
 
 @WAYS
 def test_a_missing_bucket_is_reported_with_the_command_that_creates_it(s3_endpoint: str, way: Way) -> None:
-    store = blob_providers.s3(
+    store = s3_buckets.s3(
         "no-such-bucket", region="us-east-1", endpoint=s3_endpoint, access_key_id="k", secret_access_key="s"
     )
     with pytest.raises(
@@ -158,7 +158,7 @@ def test_credentials_that_cannot_be_right_are_refused_before_anything_is_sent(
     connection_string: str | None, message: str
 ) -> None:
     with pytest.raises(SettingsError) as wrong:
-        blob_providers.azure("models", connection_string=connection_string)
+        azure_blobs.azure("models", connection_string=connection_string)
     assert str(wrong.value).startswith(f"{message} Set a valid connection_string in the Prefect block")
     assert "s3cret" not in str(wrong.value)
 
@@ -168,7 +168,7 @@ def _azure(connection_string: str, container: str, **changes: str) -> BlobStore:
     if "SharedAccessSignature" in changes:
         del fields["AccountKey"]
     changed = ";".join(f"{key}={value}" for key, value in fields.items())
-    return blob_providers.azure(container, connection_string=changed)
+    return azure_blobs.azure(container, connection_string=changed)
 
 
 def _signature(connection_string: str, *, hours: int) -> str:

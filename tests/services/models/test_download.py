@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from flows.core.errors import PermanentError, StoreUnavailable
-from flows.services.models import blob_providers
+from flows.services.models import azure_blobs
 from flows.services.models.blob_store import IN_FLIGHT, BlobStore
 from flows.services.models.model_cache import ModelCache
 from flows.services.models.model_store import ModelStore
@@ -42,7 +42,7 @@ def test_a_lost_connection_costs_the_parts_on_their_way_and_not_the_download(
         through = azurite.replace(f":{endpoint.port}/", f":{line.port}/")
         container = azure.place.split("'")[1]
         broken = replace(
-            blob_providers.azure(container, connection_string=through), part=azure.part, pauses=SOON
+            azure_blobs.azure(container, connection_string=through), part=azure.part, pauses=SOON
         )
         (blob,) = broken.list_root()
         receive(broken, blob, tmp_path / "model.onnx", lambda done, _: seen.append(done))

@@ -24,7 +24,7 @@ from flows.core.errors import (
     VersionTaken,
 )
 from flows.core.model.manifest import ModelManifest
-from flows.services.models import blob_providers
+from flows.services.models import azure_blobs
 from flows.services.models.blob_store import BlobStore
 from flows.services.models.model_store import POINTER, ModelStore, Published
 from tests.services import tiny_model
@@ -338,7 +338,7 @@ def _through(line: UnreliableLine, connection_string: str, store: BlobStore) -> 
     """The same container of Azure, reached through a line."""
     rerouted = connection_string.replace(f":{_port(connection_string)}/", f":{line.port}/")
     container = store.place.split("'")[1]
-    return replace(blob_providers.azure(container, connection_string=rerouted), part=store.part, pauses=())
+    return replace(azure_blobs.azure(container, connection_string=rerouted), part=store.part, pauses=())
 
 
 def test_a_model_that_is_too_large_is_not_fetched(

@@ -10,7 +10,8 @@ from flows.core.errors import ModelNotFound, SettingsError
 from flows.core.model.store_address import StoreAddress
 from flows.services.azure.cloud import CLOUDS
 from flows.services.azure.identity import AzureIdentity
-from flows.services.models.blob_providers import NO_IDENTITY, AzureAccess, opened
+from flows.services.models.azure_blobs import NO_IDENTITY, AzureAccess
+from flows.services.models.blob_providers import opened
 
 AZ_LOGIN = AzureAccess(identity=AzureIdentity("azure-cli", CLOUDS["public"]))
 KEY = base64.b64encode(b"the key of an account").decode()

@@ -12,7 +12,7 @@ from deployments.prefect.api import PrefectApi
 from flows.config.schema import ModelSettings
 from flows.core.errors import SettingsError
 from flows.credentials import environment, prefect_blocks
-from flows.services.models import blob_providers
+from flows.services.models import s3_buckets
 from tests.support.prefect_client import talking_to
 
 
@@ -33,7 +33,7 @@ def test_models_are_in_the_bucket_that_a_block_of_aws_leads_to(name: str, s3_end
     ).save(name, overwrite=True)
     wanted = ModelSettings(name="tiny", container=name, credentials=f"aws-credentials/{name}")
     prefect_blocks.blob_store(wanted).create("tiny/latest.json", b"{}")
-    direct = blob_providers.s3(
+    direct = s3_buckets.s3(
         name, region="us-east-1", endpoint=s3_endpoint, access_key_id="key", secret_access_key="secret"
     )
     assert direct.read("tiny/latest.json") == b"{}"

@@ -14,7 +14,7 @@ from flows.core.errors import (
     SlipwayError,
     StoreUnavailable,
 )
-from flows.services.models import blob_providers
+from flows.services.models import azure_blobs, s3_buckets
 from flows.services.models.blob_store import BlobStore
 from tests.stand_ins.http_server import QuietHandler, serving
 from tests.stand_ins.own_certificate import own_certificate
@@ -174,12 +174,12 @@ def require(store: BlobStore, refusing: RefusingStore, row: Row) -> None:
 @pytest.mark.parametrize("row", AZURE.values(), ids=AZURE)
 def test_a_refusal_of_azure_is_reported_by_its_cause(refusing: RefusingStore, row: Row) -> None:
     text = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={refusing.url}/account"
-    require(blob_providers.azure("models", connection_string=text), refusing, row)
+    require(azure_blobs.azure("models", connection_string=text), refusing, row)
 
 
 @pytest.mark.parametrize("row", S3.values(), ids=S3)
 def test_a_refusal_of_s3_is_reported_by_its_cause(refusing: RefusingStore, row: Row) -> None:
-    store = blob_providers.s3(
+    store = s3_buckets.s3(
         "models", region="eu-west-1", endpoint=refusing.url, access_key_id="k", secret_access_key="s"
     )
     require(store, refusing, row)
@@ -188,6 +188,6 @@ def test_a_refusal_of_s3_is_reported_by_its_cause(refusing: RefusingStore, row: 
 def test_a_certificate_that_is_not_trusted_is_no_outage() -> None:
     with serving(QuietHandler, own_certificate().server) as url:
         text = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={url}/account"
-        store = blob_providers.azure("models", connection_string=text)
+        store = azure_blobs.azure("models", connection_string=text)
         with pytest.raises(SettingsError, match=r"is not trusted: .* Set \[network\] ca_bundle"):
             store.read("tiny/latest.json")

@@ -16,7 +16,7 @@ from deployments.local.cluster import kubernetes_binary
 from flows.services.azure.identity import STORAGE
 from flows.services.git.repository import Repository
 from flows.services.kubernetes.api import KubernetesApi
-from flows.services.models import blob_providers
+from flows.services.models import azure_blobs
 from flows.services.registry.client import Registry
 from tests.services.process.outside import Outside
 from tests.services.process.service import BLOB, COMMIT, HOST, URL, kubeconfig
@@ -47,7 +47,7 @@ def registry(_: Path) -> None:
 
 def blobs(_: Path) -> None:
     account = f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;BlobEndpoint={URL}"
-    assert blob_providers.azure("models", connection_string=account).read("x") == BLOB
+    assert azure_blobs.azure("models", connection_string=account).read("x") == BLOB
 
 
 def aws(_: Path) -> None:

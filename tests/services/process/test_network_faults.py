@@ -17,7 +17,7 @@ from flows.services.azure.cloud import CLOUDS, Cloud
 from flows.services.azure.identity import STORAGE, AzureIdentity
 from flows.services.git.repository import Repository
 from flows.services.kubernetes.api import KubernetesApi
-from flows.services.models import blob_providers
+from flows.services.models import azure_blobs
 from flows.services.process.network_faults import permanent_fault
 from flows.services.registry.client import Registry
 from tests.services.certificates import served
@@ -40,7 +40,7 @@ def ask_registry(_: Path) -> None:
 
 
 def ask_store(_: Path) -> None:
-    blob_providers.azure("models", connection_string=CONNECTION).read("x")
+    azure_blobs.azure("models", connection_string=CONNECTION).read("x")
 
 
 def ask_directory(_: Path) -> None:
