@@ -144,7 +144,7 @@ class Azure(Section):
     credentials: str | None = None
     """Secret block of the service principal: its client secret, or its certificate with the key, as PEM."""
     cloud: Literal["public", "us-government", "china"] = "public"
-    """Which of Azure's clouds."""
+    """The cloud of Azure that the subscription is in."""
     authority: Annotated[str, AfterValidator(_web_address)] | None = None
     """Address of Entra ID, if it is not the cloud's."""
     resource_manager: Annotated[str, AfterValidator(_web_address)] | None = None
@@ -235,7 +235,7 @@ class Source(RepositoryAccess):
     released_branch: str = "main"
     """The branch whose commits move `latest`."""
     fetch_timeout: Annotated[int, Field(ge=1, le=3600)] = 300
-    """Seconds for one fetch. The first brings the whole repository, and begins again if it takes longer."""
+    """Seconds for one fetch. The first fetches the whole repository, and starts again if it takes longer."""
     status: Literal["github", "azure-repos", "none"] | None = None
     """Where commit statuses are sent. Not set: Slipway reads it from the repository's host."""
     status_api: Annotated[str, AfterValidator(_interface)] | None = None
@@ -696,8 +696,8 @@ class Environment(Section):
     credentials: str | None = None
     """Secret block with the kubeconfig of the account slipway-login. Not set: `context` is used."""
     login: Annotated[str, Field(min_length=1)] | None = None
-    """User that the cluster knows the runs' own identity as: with `aks`, the identity's object id; in a pod,
-    `system:serviceaccount:<namespace>:<name>`. It may create the releasing account's tokens. Not set: the
+    """User that may create tokens of the account slipway-release, by its name in the cluster: with `aks`, the
+    object id of the identity of [azure]; in a pod, `system:serviceaccount:<namespace>:<name>`. Not set: the
     account slipway-login, whose kubeconfig is in `credentials`."""
     namespace: DnsLabel
     """Namespace of the environment."""
