@@ -7,7 +7,6 @@ refused requests is as Azure documents it.
 
 import base64
 import json
-import ssl
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,9 +24,10 @@ import jwt
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from deployments.local.cluster.certificates import Subject, certificate_builder, ensure_authority
+from deployments.local.cluster.certificates import Subject, certificate_builder
 from tests.stand_ins.entra import Entra
 from tests.stand_ins.http_server import JsonHandler, serving
+from tests.stand_ins.server_certificate import certified
 from tests.support.private_registry import registry_with
 
 TOKEN_USER = "00000000-0000-0000-0000-000000000000"
@@ -330,10 +330,9 @@ def acr(entra: Entra, network: str | None = None) -> Iterator[Acr]:
 
             def _pass_on(self, repository: str, reference: str) -> None:
                 registry.let_through(self.command, repository, reference)
+                # Debian's registry takes a token for a minute after its end
                 if self._authorization and not registry.is_alive(self._authorization.partition(" ")[2]):
-                    registry.require(
-                        "", "repository", repository, "pull,push"
-                    )  # Debian's grants a minute more
+                    registry.require("", "repository", repository, "pull,push")
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in NOT_PASSED_ON}
                 headers |= {"Host": registry.address, "X-Forwarded-Proto": "https"}
                 if self._authorization:
@@ -392,7 +391,7 @@ def acr(entra: Entra, network: str | None = None) -> Iterator[Acr]:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-        with serving(Handler, _certified(entra.folder)) as url:
+        with serving(Handler, certified(entra.folder, "acr")) as url:
             registry.address = url.removeprefix("https://").replace("127.0.0.1", "localhost")
             with (
                 registry_with(*_settings(registry, folder), name=name, network=network) as upstream,
@@ -417,11 +416,3 @@ def _settings(registry: Acr, folder: Path) -> tuple[dict[str, str], Path]:
         "REGISTRY_HTTP_RELATIVEURLS": "true",
         "REGISTRY_STORAGE_DELETE_ENABLED": "true",
     }, certificate
-
-
-def _certified(folder: Path) -> ssl.SSLContext:
-    hosts = ("localhost", "127.0.0.1")
-    ensure_authority(folder).ensure(folder, "acr", Subject("acr", hosts=hosts))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "acr.crt", folder / "acr.key")
-    return context

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import yaml
 
-from deployments.local.cluster.certificates import Subject, ensure_authority
 from flows.services.azure.aks import AksCluster
 from tests.stand_ins.entra import Entra
 from tests.stand_ins.http_server import QuietHandler, serving
+from tests.stand_ins.server_certificate import certified
 
 SUBSCRIPTION, GROUP, CLUSTER = "22222222-2222-2222-2222-222222222222", "rg", "prod"
 SERVER_ID = "6dae42f8-4368-4678-94ff-3960e28e3630"
@@ -164,10 +163,6 @@ def arm(directory: Entra, hosts: tuple[str, ...] = ()) -> Iterator[Arm]:
 
         do_GET = do_POST = respond
 
-    authority, folder = ensure_authority(directory.folder), directory.folder
-    authority.ensure(folder, "arm", Subject("arm", hosts=("localhost", "127.0.0.1", *hosts)))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(folder / "arm.crt", folder / "arm.key")
-    with serving(Handler, tls) as address:
+    with serving(Handler, certified(directory.folder, "arm", hosts)) as address:
         found.url = address.replace("127.0.0.1", "localhost")
         yield found

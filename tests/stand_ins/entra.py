@@ -27,6 +27,7 @@ from deployments.local.cluster.certificates import Subject, certificate_builder,
 from flows.services.azure.cloud import Cloud
 from flows.services.azure.identity import AzureIdentity
 from tests.stand_ins.http_server import QuietHandler, serving
+from tests.stand_ins.server_certificate import certified
 
 TENANT = "11111111-1111-1111-1111-111111111111"
 KEY_ID = "stand-in"
@@ -288,7 +289,7 @@ def entra(hosts: tuple[str, ...] = ()) -> Iterator[Entra]:
     """
     with TemporaryDirectory() as name:
         directory = Entra(Path(name))
-        tls = _certified(directory, ("localhost", "127.0.0.1", *hosts))
+        _write_bundle(directory)
 
         class Endpoints(QuietHandler):
             def do_GET(self) -> None:
@@ -312,18 +313,16 @@ def entra(hosts: tuple[str, ...] = ()) -> Iterator[Entra]:
                 self.end_headers()
                 self.wfile.write(body)
 
-        with serving(Endpoints, tls) as secured, serving(Endpoints) as plain:
+        with (
+            serving(Endpoints, certified(directory.folder, "server", hosts)) as secured,
+            serving(Endpoints) as plain,
+        ):
             directory.url = secured.replace("127.0.0.1", "localhost")
             directory.metadata = plain
             yield directory
 
 
-def _certified(directory: Entra, hosts: tuple[str, ...]) -> ssl.SSLContext:
-    authority = ensure_authority(directory.folder)
-    authority.ensure(directory.folder, "server", Subject("entra", hosts=hosts))
+def _write_bundle(directory: Entra) -> None:
     system = Path(ssl.get_default_verify_paths().openssl_cafile)
     known = system.read_bytes() if system.is_file() else b""
-    directory.ca.write_bytes(known + b"\n" + authority.certificate)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory.folder / "server.crt", directory.folder / "server.key")
-    return context
+    directory.ca.write_bytes(known + b"\n" + ensure_authority(directory.folder).certificate)
