@@ -29,13 +29,16 @@ from flows.services.process.tls import authorities
 
 BOUNDS = Bounds(1 << 20, 20)
 BEFORE_NOW, VALID_FOR = 60, 540
-"""Seconds: of a JWT's claims `iat` and `exp`. GitHub takes ten minutes at most, and a clock may be fast."""
+"""Seconds from now to a JWT's claims `iat` and `exp`. GitHub accepts ten minutes at most, and no `iat` that
+is in the future by its own clock."""
 
 IF_REFUSED = "Check at GitHub that the App may read Contents, and that its installation has this repository."
 
 RENEWED_BEFORE = timedelta(minutes=5)
+"""Before its end, a token is replaced."""
+
 TOLERATED = timedelta(seconds=30)
-"""Of clocks that differ."""
+"""A refusal is blamed on this machine's clock where it differs from GitHub's by more."""
 
 
 class _Installation(BaseModel):
@@ -60,9 +63,10 @@ class Installation:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def token(self) -> str:
-        """A token that is valid for minutes yet; a new one is asked for when the last one ends.
+        """A token that is valid for five minutes at least; it is cached.
 
-        `CredentialsRefused` or `PermanentError` where GitHub gives none, `SourceUnavailable` if it is away.
+        `CredentialsRefused`, `SettingsError`, or `PermanentError` for a wrong clock, where GitHub gives none;
+        `SourceUnavailable` where it is away or throttles.
         """
         with self._lock:
             if self._kept is None or datetime.now(UTC) > self._kept.expires_at - RENEWED_BEFORE:
@@ -114,7 +118,9 @@ class Installation:
         about = f"GitHub's answer for the App {self.client_id}"
         limited = status == 429 or (status == 403 and "rate limit" in said.lower())
         if limited or status >= 500:
-            return SourceUnavailable(f"{about} is {status}: {said}", "Wait: GitHub takes no request now.")
+            return SourceUnavailable(
+                f"{about} is {status}: {said}", "Wait; if it lasts, check https://www.githubstatus.com."
+            )
         ahead = _ahead(answer)
         if status == 401 and abs(ahead) > TOLERATED:
             way = "ahead of" if ahead > timedelta() else "behind"
@@ -156,7 +162,10 @@ class Installation:
 def installation(
     repository: str, api: str | None, client_id: str, key: Callable[[], str], permissions: Mapping[str, str]
 ) -> Installation:
-    """The App on the repository at that URL; `api` is None where it follows from the URL."""
+    """The App on the repository at that URL; `api` is None where it follows from the URL.
+
+    `SettingsError` where the URL names no owner and repository.
+    """
     host, _, path = identify(repository).partition("/")
     if path.count("/") != 1:
         raise SettingsError(

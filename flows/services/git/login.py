@@ -1,5 +1,7 @@
-"""As whom git asks a repository: with a token over HTTP, or with a deploy key over SSH. Both are asked for at
-each use, because a run may wait longer than they are valid."""
+"""How git signs in to a repository: with a token over HTTP, or with a deploy key over SSH.
+
+Token and key are asked for at each use, because a run may wait longer than they are valid.
+"""
 
 import shlex
 from base64 import b64encode
@@ -72,9 +74,9 @@ GitLogin = HttpLogin | DeployKey
 
 
 def mended(key: str) -> str:
-    """The private key as ssh reads it: pasting may have changed the ends of its lines, or lost the last.
+    """The private key as ssh reads it: pasting may have changed its line ends, or lost the last one.
 
-    `CredentialsRefused` where it is none, or is closed by a passphrase: ssh would then say nothing of that.
+    `CredentialsRefused` where it is no private key, or has a passphrase: ssh would not report either.
     """
     lines = [line.strip() for line in key.strip().splitlines()]
     text = "".join(f"{line}\n" for line in lines)
@@ -82,7 +84,7 @@ def mended(key: str) -> str:
     try:
         load(text.encode(), None)
     except TypeError:
-        wrong = "has a passphrase, which git can not ask for"
+        wrong = "has a passphrase, and git can't ask for it"
     except (ValueError, UnsupportedAlgorithm):
         wrong = "is no private key, or part of it is missing"
     else:

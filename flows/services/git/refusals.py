@@ -1,4 +1,4 @@
-"""Why git got nothing from a repository, read from what it said: whose move it is, and which."""
+"""Why git got nothing from a repository: the error for its words says who has to act, and what to do."""
 
 import re
 from urllib.parse import urlsplit

@@ -79,7 +79,7 @@ class ReleaseTokens:
             return self._value
 
     def forget(self) -> None:
-        """Create another one the next time: the account was created again, for example."""
+        """Create another token at the next use: the server refused this one. The account may be a new one."""
         with self._lock:
             self._value = ""
 
