@@ -102,12 +102,18 @@ def _rows_of_ci(report: CiReport) -> dict[str, object]:
         "model half": report.model_half,
         "model's files": report.model_files,
         "image": report.image,
-        "built": None if built is None else "yes" if built else "no: the registry had it",
+        "built": None if built is None else _built(report),
         "duel": report.duel,
         "forced": report.forced,
         "latest": report.latest,
         "outcome": report.outcome,
     }
+
+
+def _built(report: CiReport) -> str:
+    if not report.is_built:
+        return "no: the registry had it"
+    return "no: composed with the code half that the registry had" if report.is_composed else "yes"
 
 
 def _rows_of_environment(part: EnvironmentReport) -> dict[str, object]:

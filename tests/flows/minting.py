@@ -33,7 +33,7 @@ class BaseImage:
 
 def new_capsule() -> Capsule:
     """One that no image has."""
-    return Capsule(hashlib.sha256(uuid.uuid4().bytes).hexdigest())
+    return Capsule(*(hashlib.sha256(uuid.uuid4().bytes).hexdigest() for _ in range(3)))
 
 
 def mint(
@@ -47,7 +47,7 @@ def mint(
     named = {"CAPSULE": capsule.hash, "COMMIT": commit.sha, **variables}
     labels = {
         "org.opencontainers.image.revision": commit.sha,
-        "org.opencontainers.image.version": capsule.hash,
+        **capsule.labels,
         "org.opencontainers.image.created": commit.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "dev.slipway.model": model.name,
         "dev.slipway.model.version": model.version,

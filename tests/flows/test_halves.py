@@ -35,6 +35,7 @@ def test_a_new_model_alone_builds_and_tests_nothing(line_of_halves: Line) -> Non
     assert "composed, tried out and pushed; latest moved: same code, model 1.0.0 → 1.1.0" in run.message
     assert not {"run tests", "look up tests", "build code half", "push code half"} & set(run.tasks())
     assert "smoke test" in run.tasks()
+    assert "| built | no: composed with the code half that the registry had |" in run.artifacts()
     (new,) = halves(line) - before
     assert new.startswith("model-")
     assert first
