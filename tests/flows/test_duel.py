@@ -117,6 +117,7 @@ def test_a_worse_image_is_pushed_and_does_not_become_latest_until_a_person_force
     assert "better: 100.0 % right instead of 75.0 %, 0 lost and 50 won" in row(better, "duel")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("golden", "message"),
     [
@@ -138,6 +139,7 @@ def test_a_candidate_that_fails_in_the_duel_fails_the_run_and_latest_stays(
     dueling.git("reset", "--quiet", "--hard", "HEAD~1")
 
 
+@pytest.mark.slow
 def test_a_slower_image_does_not_become_latest(dueling: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     before = dueling.latest
     monkeypatch.setenv("SLIPWAY_DUEL__LATENCY_MARGIN", "1.15")
@@ -149,6 +151,7 @@ def test_a_slower_image_does_not_become_latest(dueling: Line, monkeypatch: pytes
     dueling.git("reset", "--quiet", "--hard", "HEAD~1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
@@ -169,6 +172,7 @@ def test_where_what_is_live_fails_there_is_no_duel_and_the_candidate_goes_on(
     assert run.left_behind() == []
 
 
+@pytest.mark.slow
 def test_another_branch_is_compared_where_a_person_names_the_other_image(dueling: Line) -> None:
     assert dueling.latest
     dueling.git("switch", "--quiet", "--create", "idea")
@@ -182,6 +186,7 @@ def test_another_branch_is_compared_where_a_person_names_the_other_image(dueling
     assert "is not on the released branch" in compared.message
 
 
+@pytest.mark.slow
 def test_what_is_live_counts_before_latest_and_another_golden_set_is_named(
     dueling: Line, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """Images of two halves: what a run of ci builds, pushes, tests and moves, and what it does not."""
 
+import pytest
+
 from flows.core.build.capsule import half_of
 from tests.flows.conftest import Line
 
@@ -43,6 +45,7 @@ def test_a_new_model_alone_builds_and_tests_nothing(line_of_halves: Line) -> Non
     assert line.latest.digest != first.digest
 
 
+@pytest.mark.slow
 def test_a_new_commit_alone_moves_no_model(line_of_halves: Line) -> None:
     line = line_of_halves
     line.ci()
@@ -55,6 +58,7 @@ def test_a_new_commit_alone_moves_no_model(line_of_halves: Line) -> None:
     assert new.startswith("code-")
 
 
+@pytest.mark.slow
 def test_an_image_whose_trial_fails_has_no_tag(line_of_halves: Line) -> None:
     line = line_of_halves
     line.commit(app="answers wrong")
@@ -65,6 +69,7 @@ def test_an_image_whose_trial_fails_has_no_tag(line_of_halves: Line) -> None:
     assert line.latest is None
 
 
+@pytest.mark.slow
 def test_the_released_branch_takes_no_code_half_of_another_branch(line_of_halves: Line) -> None:
     line = line_of_halves
     line.git("switch", "--quiet", "--create", "idea")

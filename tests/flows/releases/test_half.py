@@ -1,11 +1,14 @@
 """One half of what is live goes back, or forward, and the other one stays."""
 
+import pytest
+
 from tests.flows.conftest import Line
 from tests.flows.environments import Place
 
 STAGING = Place("staging")
 
 
+@pytest.mark.slow
 def test_a_model_goes_back_alone_and_the_release_names_the_run_that_composed_it(line_of_halves: Line) -> None:
     line = line_of_halves
     STAGING.empty()
@@ -40,6 +43,7 @@ def test_a_model_goes_back_alone_and_the_release_names_the_run_that_composed_it(
     assert (live.content.commit, live.content.model.version) == (newer, "1.0.0")
 
 
+@pytest.mark.slow
 def test_a_half_is_released_to_one_environment(line_of_halves: Line) -> None:
     run = line_of_halves.release(environment="every", model="1.0.0")
     assert "One half can be released to one environment only" in run.message
