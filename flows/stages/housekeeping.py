@@ -206,8 +206,8 @@ def sweep_untagged(run: RunContext, stock: Stock, *, dry_run: bool) -> Freed:
     """Delete images that runs put without a tag long ago and that never got one. `latest` must not move
     meanwhile.
 
-    What is noted, tagged and named is read again right before: an image that is composed again has the same
-    digest.
+    The note is read again right before: an image that is composed again has the same digest, and its run
+    writes the note again before it puts the image.
     """
     before = _days_ago(run.settings.housekeeping.images)
     noted = list(run.untagged.before(before))
