@@ -234,4 +234,4 @@ def test_an_operator_who_is_not_signed_in_is_sent_to_do_so(tmp_path: Path) -> No
     for line in (("create", *place), ("delete", "--group", "rg")):
         ended = stranger.run(f"deployments/azure/{line[0]}", *line[1:])
         assert ended.returncode == 2
-        assert "Sign in first: az login" in ended.stderr
+        assert "sign in first: az login" in ended.stderr
