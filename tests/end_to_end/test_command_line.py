@@ -20,6 +20,8 @@ RELEASE_KEYS = {
     "model_version",
     "image",
     "capsule",
+    "code_half",
+    "model_half",
     "manifests_commit",
     "by",
     "asked_for",
