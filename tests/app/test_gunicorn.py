@@ -60,7 +60,7 @@ def test_metrics_tell_routes_statuses_durations_and_the_model(server: Server) ->
     assert 'http_requests_total{route="none",status="404"}' in metrics
     assert "made-up" not in metrics
     assert 'http_request_duration_seconds_bucket{le="0.1",route="/version"}' in metrics
-    assert 'model_info{digest="sha256:a4713035' in metrics
+    assert 'model_info{digest="sha256:aa7a6c69' in metrics
 
 
 def test_the_counts_of_a_worker_that_is_just_starting_are_left_out(server: Server, three: bytes) -> None:

@@ -48,7 +48,7 @@ def test_the_version_names_code_and_model(
     monkeypatch.setenv("SLIPWAY_BUILT", "2026-11-22T08:00:00Z")
     version = digits_client.get("/version").json
     assert version is not None
-    assert version["model"].pop("digest").startswith("sha256:a4713035")
+    assert version["model"].pop("digest").startswith("sha256:aa7a6c69")
     assert version == {
         "capsule": "c0ffee",
         "commit": "0123abc",
