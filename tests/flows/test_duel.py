@@ -76,6 +76,7 @@ def reports() -> DuelReports:
     return DuelReports(*storage)
 
 
+@pytest.mark.slow
 def test_an_equal_image_becomes_latest_and_the_report_shows_the_duel(dueling: Line) -> None:
     before = dueling.latest
     sha = dueling.commit("As good")
