@@ -291,7 +291,10 @@ def push_as(run: RunContext, built: str, name: str) -> Image:
 
 def decide_latest(run: RunContext, inputs: Inputs, image: Image) -> Move | Keep:
     """Whether `latest` is to name the image, by what branch, store and pointer say now."""
-    return _decided(run, inputs, image)[0]
+    decision, _ = _decided(run, inputs, image)
+    due = "Latest is due to move" if isinstance(decision, Move) else "Keep latest"
+    run.say(f"{due}: {decision.reason}.")
+    return decision
 
 
 def move_latest(run: RunContext, inputs: Inputs, image: Image, forced: str = "") -> Move | Keep:
@@ -301,6 +304,7 @@ def move_latest(run: RunContext, inputs: Inputs, image: Image, forced: str = "")
     """
     run.repository.fetch(run.say)
     decision, candidate = _decided(run, inputs, image)
+    run.say(f"{'Move' if isinstance(decision, Move) else 'Keep'} latest: {decision.reason}.")
     if isinstance(decision, Move):
         run.registry.move(replace(candidate, forced=forced[: pointers.LONGEST]) if forced else candidate)
     return decision
@@ -314,9 +318,7 @@ def _decided(run: RunContext, inputs: Inputs, image: Image) -> tuple[Move | Keep
     )
     if current is not None and facts.ahead:
         candidate = candidate.following(current)
-    decision = pointers.decide(candidate, current, facts)
-    run.say(f"{'Move' if isinstance(decision, Move) else 'Keep'} latest: {decision.reason}.")
-    return decision, candidate
+    return pointers.decide(candidate, current, facts), candidate
 
 
 def _branch_facts(run: RunContext, commit: Commit, current: LatestPointer | None) -> pointers.BranchFacts:
