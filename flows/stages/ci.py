@@ -251,7 +251,7 @@ def code_labels(inputs: Inputs) -> dict[str, str]:
 
 
 def smoke_test(run: RunContext, inputs: Inputs, image: str, model: Path) -> Trial:
-    """Start the image, send it requests, and stop it, before it is pushed."""
+    """Start the image, send it requests, and stop it, before it gets its tag."""
     app = run.settings.app
     expected = Expected(inputs.capsule, read_manifest(model))
     return smoke_tests.smoke_test(

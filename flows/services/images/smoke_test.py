@@ -1,4 +1,4 @@
-"""Try an image out before it is pushed: it starts, returns its identity, answers, and stops on SIGTERM."""
+"""Try an image out before it gets its tag: it starts, returns its identity, answers, and stops on SIGTERM."""
 
 import socket
 import time
