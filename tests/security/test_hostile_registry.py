@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.core.build.image import Reference, digest_of
+from flows.core.build.image import Image, Reference, digest_of
 from flows.core.errors import (
     CredentialsRefused,
     DigestMismatch,
@@ -21,7 +21,7 @@ from flows.core.errors import (
     RegistryUnavailable,
     SlipwayError,
 )
-from flows.services.registry import api, client
+from flows.services.registry import api, client, halves
 from flows.services.registry.api import SMALL
 from flows.services.registry.auth import Credentials, always, anonymous, is_trusted
 from flows.services.registry.client import Registry, resolve_base
@@ -353,6 +353,32 @@ class TestHostileRegistry:
         for ask in (lambda: reader.labels(reader.image("a")), lambda: reader.configuration(manifest)):
             with pytest.raises(PermanentError, match=r"The configuration of .* is malformed"):
                 ask()
+
+    @pytest.mark.parametrize(
+        "configuration",
+        [
+            b"[]",
+            b"{",
+            b'{"config": null, "rootfs": {"diff_ids": []}}',
+            b'{"config": {"Env": "A=1"}, "rootfs": {"diff_ids": []}}',
+            b'{"config": {}, "rootfs": []}',
+            b'{"config": {}, "rootfs": {"diff_ids": []}, "history": ["FROM scratch"]}',
+        ],
+    )
+    def test_a_malformed_configuration_of_a_code_half_is_an_error_of_ours(
+        self, hostile: HostileRegistry, reader: Registry, configuration: bytes
+    ) -> None:
+        manifest = content(
+            {
+                "config": {"digest": digest_of(configuration), "mediaType": IMAGE_CONFIGS[0]},
+                "layers": [{"digest": OTHER, "size": 7}],
+            }
+        )
+        half = digest_of(manifest.body)
+        hostile.answers[f"manifests/{half}"] = manifest
+        hostile.answers[f"blobs/{digest_of(configuration)}"] = Answer(configuration)
+        with pytest.raises(PermanentError, match=r"The configuration of the code half .* is malformed: "):
+            halves.read_code_half(reader, Image(reader.name, half))
 
     @pytest.mark.parametrize(
         "manifest",

@@ -11,6 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from flows.core.build.capsule import Capsule
 from flows.core.build.image import digest_of
 from flows.core.errors import BuildFailed
@@ -91,6 +93,12 @@ class Place:
 
     layers: int
     entries: int
+
+
+def configuration(content: bytes) -> dict[str, Any]:
+    """The configuration of a code half, as `compose` reads it; `ValidationError` where it is malformed."""
+    _Configuration.model_validate_json(content)
+    return dict(json.loads(content))
 
 
 def compose(code: CodeHalf, model: ModelHalf, capsule: Capsule, of: Model) -> Composition:
@@ -214,6 +222,26 @@ def model_labels(model: Model) -> dict[str, str]:
         "dev.slipway.model.version": model.version,
         "dev.slipway.model.digest": model.digest,
     }
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    Env: list[str] | None = None
+    Labels: dict[str, str] | None = None
+    Volumes: dict[str, Any] | None = None
+
+
+class _Layers(BaseModel):
+    diff_ids: list[str]
+
+
+class _Configuration(BaseModel):
+    """What an image's configuration has at least (OCI image specification, "Image Configuration")."""
+
+    config: _Settings
+    rootfs: _Layers
+    history: list[dict[str, Any]] | None = None
 
 
 def _canonical(value: object) -> bytes:

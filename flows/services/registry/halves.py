@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from flows.core.build import model_layer
-from flows.core.build.composition import OCI_MANIFEST, CodeHalf, Composition, ModelHalf
+from flows.core.build.composition import OCI_MANIFEST, CodeHalf, Composition, ModelHalf, configuration
 from flows.core.build.image import Image
 from flows.core.errors import DigestMismatch, ImageNotFound, PermanentError, RegistryUnavailable
 from flows.core.model.model import Model
-from flows.core.untrusted import parsed_json
+from flows.core.text import validation_message
 from flows.services.registry.api import LARGE, Streamed
 from flows.services.registry.client import MODEL_MANIFEST, Registry
 from flows.services.registry.manifest import PUSHED, ImageManifest
@@ -36,16 +38,16 @@ def find_code_half(registry: Registry, reference: str) -> Image | None:
 def read_code_half(registry: Registry, image: Image) -> CodeHalf:
     """Manifest and configuration of a code half; `ImageNotFound` where it is no image."""
     manifest = registry.manifest(image.digest)
-    if manifest.parts.config is None:
+    if manifest.parts.config is None or not manifest.parts.layers:
         raise ImageNotFound(f"{image} is no image.")
+    content = registry.api.blob(manifest.parts.config.digest)
     try:
-        config = parsed_json(registry.api.blob(manifest.parts.config.digest))
-        assert isinstance(config, dict), "a configuration is an object"
-    except (ValueError, AssertionError) as error:
+        return CodeHalf(manifest.media_type, manifest.content, configuration(content))
+    except ValidationError as error:
         raise PermanentError(
-            f"The configuration of {image} is no JSON object.", "Delete its tag in the registry."
+            f"The configuration of the code half {image} is malformed: {validation_message(error)}.",
+            "Find out who pushed it, delete its tag in the registry, and start the run again.",
         ) from error
-    return CodeHalf(manifest.media_type, manifest.content, config)
 
 
 def find_model_half(registry: Registry, tag: str) -> tuple[ModelHalf, bytes] | None:
