@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -59,9 +59,20 @@ class Server:
         command += [serves] if serves else []
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | variables, stdout=output, stderr=output
+                command,
+                cwd=ROOT,
+                env=os.environ | variables,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         return cls(process, port, log, turns / "metrics", probe_port)
+
+    def kill(self) -> None:
+        """Ends it with its workers, also those that hang and would outlive it."""
+        with suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def connect(self, port: int = 0) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
